@@ -1,0 +1,1 @@
+"""Pure values and decisions: no await, clock, disk, network or environment."""

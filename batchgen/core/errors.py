@@ -1,0 +1,67 @@
+"""Every error of batchgen, grouped by what the user can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchgen.core.types import Failure
+
+
+class BatchgenError(Exception):
+    """The root: its text is one or more lines for people, fit to be printed as it is."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a manifest or configuration: `FILE:LINE:COLUMN: message`, lines and columns from 1.
+
+    A table's problem has a row and a column's name instead (`FILE:ROW:COLUMN-NAME`), so `column` may be text.
+    A warning does not stop anything.
+    """
+
+    file: str
+    line: int
+    column: int | str
+    message: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        word = "warning: " if self.warning else ""
+        return f"{self.file}:{self.line}:{self.column}: {word}{self.message}"
+
+
+class UsageError(BatchgenError):
+    """Mend the manifest, the configuration or the command; nothing was sent (exit code 2)."""
+
+
+class ProblemsError(UsageError):
+    """All problems of a manifest or configuration, found in one go."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, str(p.column).zfill(9))))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class JobLockedError(BatchgenError):
+    """Another run holds the job (exit code 4): wait for it, or end it."""
+
+
+class StorageError(BatchgenError):
+    """The disk or folder cannot be relied on: mend it and run again (exit code 3, `stopped_by: storage`)."""
+
+
+class LedgerError(StorageError):
+    """The ledger cannot be read or trusted; nothing is sent until it can."""
+
+
+class AttemptError(BatchgenError):
+    """An attempt failed; `failure` says how. Raised by providers, turned into a `Failure` by engines."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.reason)
+
+
+class NotAnImageError(BatchgenError):
+    """Bytes that are no whole image of a known type; the text says what they are instead."""

@@ -1,0 +1,80 @@
+"""What observers are told: one frozen record an event, the same facts for the screen and for `events.jsonl`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchgen.core.types import Failure, Stored, Task, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins: `to_send` tasks are queued, `kept` are there already. Money in USD, None when not known."""
+
+    job: str
+    run_id: str
+    provider: str
+    tasks: int
+    to_send: int
+    kept: int
+    concurrency: int
+    images_per_minute: float | None
+    budget_usd: float | None
+    expected_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptSent:
+    """A request is about to go out; it is on the ledger already."""
+
+    task: Task
+    attempt_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStored:
+    """An image is durable under its final name."""
+
+    task: Task
+    attempt_id: str
+    stored: Stored
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """An attempt failed; the task is now `task_state`, and not tried before `not_before` (UTC) if that is set."""
+
+    task: Task
+    attempt_id: str
+    failure: Failure
+    task_state: TaskState
+    not_before: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Requests of these models pause, because the provider asked for it."""
+
+    models: tuple[str, ...]
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should know that fails nothing."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run is over; `summary` is the object that `run --json` prints."""
+
+    summary: Mapping[str, object]
+
+
+Event = RunStarted | AttemptSent | TaskStored | AttemptFailed | Paused | Notice | RunEnded

@@ -1,0 +1,154 @@
+"""The narrow interfaces between the rooms. Each has one contract test, run on every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Protocol
+
+from batchgen.core.events import Event
+from batchgen.core.plan import Known, Planned
+from batchgen.core.records import AttemptView, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.retry import NextStep
+from batchgen.core.types import (
+    Attempt,
+    Failure,
+    ImageBytes,
+    ImageRequest,
+    Link,
+    Stored,
+    StoredImage,
+    Task,
+)
+
+
+class Provider(Protocol):
+    """Who makes images. Knows nothing of retries, limits or files."""
+
+    @property
+    def name(self) -> str:
+        """The provider's name in manifests, e.g. `cometapi`."""
+
+    @property
+    def host(self) -> str:
+        """Host and port that requests go to, for sidecars and warnings."""
+
+    async def generate(
+        self, request: ImageRequest, *, attempt_id: str, idempotency_key: str
+    ) -> ImageBytes | Link:
+        """Send one `n=1` request, once. Raises only `AttemptError`."""
+
+    async def fetch(self, link: Link) -> ImageBytes:
+        """Download a link's bytes; repeatable, free, without the key. Raises only `AttemptError`."""
+
+
+class ImageStore(Protocol):
+    """Where image bytes go. All or nothing, and doing a thing twice is harmless."""
+
+    async def reserve(self, attempt_id: str, size_bytes: int) -> None:
+        """Make room for an answer before it is paid for. Raises `StorageError` when there is none."""
+
+    async def release(self, attempt_id: str) -> None:
+        """Give up an attempt's room, when its outcome is a definite failure."""
+
+    async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
+        """Make image and sidecar durable under their final names; what stood there moves to `superseded/`.
+
+        Raises `NotAnImageError` (the bytes are then in quarantine) and `StorageError`.
+        """
+
+    async def adopt(self, attempt: Attempt) -> Stored | None:
+        """Finish what a crash interrupted: an attempt's whole verified image that is on disk already."""
+
+    async def restore(self, image: StoredImage, task: Task) -> Stored:
+        """Move a paid image of the same fingerprint to the name of `task`, instead of buying it again."""
+
+    async def damaged(self, images: Sequence[StoredImage]) -> Mapping[str, str]:
+        """Attempt ids of images that are `missing` or `altered` (by size and modification time)."""
+
+
+class Ledger(Protocol):
+    """What happened. One call is one transaction, durable when it returns; only the pool and `run` write it."""
+
+    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, Task]]:
+        """Take a batch of the manifest's tasks in; returns those whose names clash, each with the earlier one."""
+
+    def compare(self) -> AsyncIterator[Sequence[Known]]:
+        """Every staged task with what is known of it, in manifest order, in batches."""
+
+    async def removed(self) -> Sequence[str]:
+        """Ids of tasks that have an image but are no longer in the manifest (the first 1,000)."""
+
+    async def begin_run(self, run: RunRecord) -> None:
+        """Note a run that starts."""
+
+    async def end_run(self, run_id: str, ended: str, stopped_by: str | None) -> None:
+        """Note a run's end."""
+
+    async def apply(self, run_id: str, planned: Sequence[Planned]) -> None:
+        """Make the task rows what the plan says and queue what this run sends."""
+
+    async def settle_removed(self) -> None:
+        """Mark the rows of tasks that are not staged as out of the manifest."""
+
+    async def moved(self, stored: Stored, task: Task) -> None:
+        """An image was moved to the name of `task`, which is now stored."""
+
+    async def unfinished(self) -> Sequence[Unfinished]:
+        """Attempts that a dead run left `sent` or `received`."""
+
+    async def models(self, run_id: str) -> Mapping[str, int]:
+        """Models of the tasks that this run has queued, with how many."""
+
+    async def due(
+        self, run_id: str, models: Collection[str], now: str, limit: int
+    ) -> Sequence[tuple[Task, int]]:
+        """Queued tasks that may be sent now, each with its attempts so far in this run."""
+
+    async def next_due(self, run_id: str, models: Collection[str]) -> str | None:
+        """The earliest not-before moment of queued tasks; "" when one is due at any time, None when none is queued."""
+
+    async def sent(self, attempt: Attempt) -> None:
+        """An attempt is about to be sent."""
+
+    async def received(self, attempt_id: str, link: Link) -> None:
+        """The answer is a link, to be fetched."""
+
+    async def stored(self, stored: Stored, *, ended: str, seconds: float) -> None:
+        """The image is durable under its final name."""
+
+    async def failed(
+        self, attempt: Attempt, failure: Failure, step: NextStep, *, ended: str, seconds: float
+    ) -> None:
+        """The attempt failed, and the task's next state is `step`'s."""
+
+    async def fail_unsent(self, run_id: str, model: str, failure: Failure) -> int:
+        """Fail the queued tasks of a model without an attempt; returns how many."""
+
+    async def totals(self) -> Totals:
+        """Money of the job over all its runs."""
+
+    def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
+        """The manifest's tasks as people and machines read them, in manifest order, in batches."""
+
+    def attempts(self) -> AsyncIterator[Sequence[AttemptView]]:
+        """Every attempt ever, oldest first, in batches."""
+
+
+class Engine(Protocol):
+    """Where attempts are performed: a provider and a store, here or on a worker elsewhere."""
+
+    async def reserve(self, attempt: Attempt) -> None:
+        """Make room for the answer. Raises `StorageError`."""
+
+    async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
+        """Send the attempt's request, at most once a call, and keep what comes back. Raises `StorageError`."""
+
+    async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
+        """Download a paid link and keep it. Raises `StorageError`."""
+
+
+class Observer(Protocol):
+    """Who is told. Must return quickly and never raise."""
+
+    def notify(self, event: Event) -> None:
+        """Take one event."""

@@ -1,0 +1,121 @@
+"""Rows of the ledger as values: what a resume needs, and what people and machines read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchgen.core.types import Attempt, AttemptState, ImageRequest, JsonObject, Link
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run as the ledger notes it at its start; `manifest` is the file's path relative to the job's folder."""
+
+    run_id: str
+    job: str
+    manifest: str
+    provider: str
+    host: str
+    started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An attempt that a dead run left open; with its link if the answer was one.
+
+    `unknowns` counts the task's lost answers so far (without this one), `resends_allowed` how many of them
+    may be sent again.
+    """
+
+    attempt: Attempt
+    link: Link | None
+    unknowns: int
+    resends_allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Money of a job over all its runs, in USD.
+
+    `settled` is what answers cost, `unknown` what lost answers may have cost, `maybe_twice` the part of it
+    that belongs to tasks which were sent again.
+    """
+
+    settled_usd: float = 0.0
+    unknown_usd: float = 0.0
+    maybe_twice_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task as it is read: the fields of `status --tasks --json` first, then what a report adds."""
+
+    task_id: str
+    prompt_id: str
+    state: str
+    failure_class: str | None
+    reason: str | None
+    attempts: int
+    file: str | None
+    sha256: str | None
+    cost_usd: float | None
+    fingerprint: str
+    not_before: str | None
+    request: ImageRequest
+    tags: tuple[str, ...]
+    variables: Mapping[str, str]
+    width: int | None
+    height: int | None
+    size_bytes: int | None
+
+    def as_json(self) -> JsonObject:
+        """The object of `status --tasks --json`."""
+        return {
+            "task_id": self.task_id,
+            "prompt_id": self.prompt_id,
+            "state": self.state,
+            "class": self.failure_class,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "file": self.file,
+            "sha256": self.sha256,
+            "cost_usd": self.cost_usd,
+            "fingerprint": self.fingerprint,
+            "not_before": self.not_before,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """An attempt as it is read: the fields of `status --attempts --json`."""
+
+    attempt_id: str
+    task_id: str
+    number: int
+    state: AttemptState
+    failure_class: str | None
+    reason: str | None
+    http_status: int | None
+    request_id: str | None
+    started: str
+    seconds: float | None
+    cost_usd: float | None
+    possible_duplicate: bool
+
+    def as_json(self) -> JsonObject:
+        """The object of `status --attempts --json`."""
+        return {
+            "attempt_id": self.attempt_id,
+            "task_id": self.task_id,
+            "number": self.number,
+            "state": self.state,
+            "class": self.failure_class,
+            "reason": self.reason,
+            "http_status": self.http_status,
+            "request_id": self.request_id,
+            "started": self.started,
+            "seconds": self.seconds,
+            "cost_usd": self.cost_usd,
+            "possible_duplicate": self.possible_duplicate,
+        }
