@@ -12,9 +12,7 @@ FINGERPRINT_VERSION = 1
 """Raised only if the recipe below changes, which makes every stored image look changed: so never lightly."""
 
 
-def fingerprint(
-    provider: str, request: ImageRequest, sample: int, reference_hashes: Sequence[str] = ()
-) -> str:
+def fingerprint(provider: str, request: ImageRequest, sample: int, reference_hashes: Sequence[str] = ()) -> str:
     """Hex SHA-256 over the manifest's own values, before catalogue defaults and dialects.
 
     The base URL, the ids and the template are not part of it, the rendered prompt is: renaming a prompt keeps

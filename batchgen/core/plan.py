@@ -1,0 +1,93 @@
+"""A task and what the ledger knows of it -> what a run would do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchgen.core.types import (
+    Change,
+    FailureClass,
+    OnUnknown,
+    StoredImage,
+    Task,
+    TaskState,
+)
+
+TRIED_AGAIN = frozenset(
+    {FailureClass.RATE_LIMITED, FailureClass.TRANSIENT, FailureClass.MODEL, FailureClass.STORAGE}
+)
+"""Failures that a plain run tries again; the others wait for a changed request or for `retry`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A task of the manifest with what the ledger has about it; everything is None for a task never seen.
+
+    `image` is the one under the task's final name. `spare` is a paid image of this job with the task's
+    fingerprint that no other task of the manifest wants.
+    """
+
+    task: Task
+    state: TaskState | None = None
+    fingerprint: str | None = None
+    failure_class: FailureClass | None = None
+    reason: str | None = None
+    not_before: str | None = None
+    attempts: int = 0
+    image: StoredImage | None = None
+    spare: StoredImage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a run does with a task. `send` tasks are queued; `restore` is moved back instead of being bought.
+
+    `reason` says why for people, "" where the change says it all.
+    """
+
+    task: Task
+    change: Change
+    send: bool
+    reason: str = ""
+    restore: StoredImage | None = None
+    failure_class: FailureClass | None = None
+
+
+def decide(
+    known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUnknown.RESEND, resent: bool = False
+) -> Planned:
+    """Decide a task's change. `damage` is what is wrong with its image on disk, None when it is whole.
+
+    `resent` says that a lost answer of this fingerprint was sent again before, so that a further one is held.
+    An image of the right fingerprint wins over everything: it is paid for.
+    """
+    task = known.task
+    image = known.image
+    if image is not None and image.fingerprint == task.fingerprint and damage is None:
+        return Planned(task, Change.KEPT, send=False)
+    if known.spare is not None:
+        return Planned(task, Change.KEPT, send=False, reason="moved back", restore=known.spare)
+    if known.state is None:
+        return Planned(task, Change.NEW, send=True)
+    if known.fingerprint != task.fingerprint:
+        return Planned(task, Change.CHANGED, send=True, reason="the request changed")
+    return _decide_unchanged(known, damage, on_unknown, resent)
+
+
+def _decide_unchanged(known: Known, damage: str | None, on_unknown: OnUnknown, resent: bool) -> Planned:
+    task, reason, failure = known.task, known.reason or "", known.failure_class
+    match known.state:
+        case TaskState.STORED:
+            return Planned(task, Change.MISSING, send=False, reason=damage or reason or "missing")
+        case TaskState.HELD:
+            return Planned(task, Change.HELD, send=False, reason=reason, failure_class=failure)
+        case TaskState.FAILED if failure not in TRIED_AGAIN:
+            return Planned(task, Change.FAILED, send=False, reason=reason, failure_class=failure)
+        case TaskState.SENT if on_unknown is OnUnknown.HOLD or resent:
+            return Planned(
+                task, Change.HELD, send=False, reason="its answer was lost", failure_class=FailureClass.UNKNOWN
+            )
+        case TaskState.PENDING if known.attempts == 0 and not reason:
+            return Planned(task, Change.NEW, send=True)
+        case _:
+            return Planned(task, Change.RETRY, send=True, reason=reason, failure_class=failure)

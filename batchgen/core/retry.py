@@ -1,0 +1,82 @@
+"""A failure class and the attempts so far -> what happens to the task, its models and the job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchgen.core.types import Failure, FailureClass, OnUnknown, RetryPolicy, StopReason, TaskState
+
+BACKOFF_BASE_S = 1.0
+BACKOFF_CAP_S = 60.0
+PAUSE_CAP_S = 120.0
+"""A longer Retry-After is not waited for by the models' lane; the task gets a not-before time instead."""
+
+_STOPS = {
+    FailureClass.AUTH: StopReason.AUTH,
+    FailureClass.BILLING: StopReason.BILLING,
+    FailureClass.STORAGE: StopReason.STORAGE,
+}
+_TRIED_AGAIN = frozenset({FailureClass.RATE_LIMITED, FailureClass.TRANSIENT})
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What follows a failed attempt.
+
+    `delay_s`: the task is not sent again before it has passed. `pause_s`: nothing is sent to the task's models
+    before it has passed. `stop`: the job ends, with the task still pending. `fail_model`: the model's other
+    unsent tasks fail without an attempt. `same_key`: the next attempt carries the same idempotency key.
+    """
+
+    state: TaskState
+    delay_s: float = 0.0
+    pause_s: float = 0.0
+    stop: StopReason | None = None
+    fail_model: bool = False
+    same_key: bool = False
+
+
+def backoff_s(attempts: int, jitter: float) -> float:
+    """Full-jitter exponential backoff in seconds: `jitter` (0 to 1) of 1, 2, 4 ... at most 60.
+
+    Full jitter spreads a herd best: aws.amazon.com/builders-library, "Timeouts, retries and backoff with jitter".
+    """
+    return jitter * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempts - 1, 16))
+
+
+def next_step(
+    failure: Failure, *, attempts: int, unknowns: int, resends_allowed: int, policy: RetryPolicy, jitter: float
+) -> NextStep:
+    """Decide after a failure. `attempts` (this one included) are of this run or since `retry` was asked.
+
+    `unknowns` are the lost answers of this fingerprint, this one included; `jitter` is from 0 to 1.
+    """
+    kind = failure.failure_class
+    if kind in _STOPS:
+        return NextStep(TaskState.PENDING, stop=_STOPS[kind])
+    if kind is FailureClass.UNKNOWN:
+        return _after_unknown(attempts, unknowns, resends_allowed, policy, jitter)
+    if kind in _TRIED_AGAIN:
+        return _after_refusal_to_work(failure, attempts, policy, jitter)
+    return NextStep(TaskState.FAILED, fail_model=kind is FailureClass.MODEL)
+
+
+def _after_unknown(
+    attempts: int, unknowns: int, resends_allowed: int, policy: RetryPolicy, jitter: float
+) -> NextStep:
+    resend = policy.on_unknown is OnUnknown.RESEND and unknowns <= resends_allowed
+    if not resend or attempts >= policy.max_attempts:
+        return NextStep(TaskState.HELD)
+    return NextStep(TaskState.PENDING, delay_s=backoff_s(attempts, jitter), same_key=True)
+
+
+def _after_refusal_to_work(failure: Failure, attempts: int, policy: RetryPolicy, jitter: float) -> NextStep:
+    """Rate limits pause every task of the models, other trouble only this task."""
+    asked_s = failure.retry_after_s
+    # A hair of jitter above what was asked, so that not every client comes back in the same instant.
+    delay_s = backoff_s(attempts, jitter) if asked_s is None else asked_s + jitter * min(1.0, asked_s)
+    limited = failure.failure_class is FailureClass.RATE_LIMITED
+    pause_s = delay_s if limited and delay_s <= PAUSE_CAP_S else 0.0
+    if attempts >= policy.max_attempts:
+        return NextStep(TaskState.FAILED, pause_s=pause_s)
+    return NextStep(TaskState.PENDING, delay_s=delay_s, pause_s=pause_s)

@@ -1,0 +1,1 @@
+"""Runs tasks within their limits; knows only protocols."""

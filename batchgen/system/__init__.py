@@ -1,0 +1,1 @@
+"""Mechanisms without knowledge of the domain: durable files, locks, batching threads."""

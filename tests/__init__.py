@@ -1,0 +1,1 @@
+"""The promises of batchgen, one test each; the folders mirror the rooms."""
