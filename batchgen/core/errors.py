@@ -56,10 +56,14 @@ class LedgerError(StorageError):
 
 
 class AttemptError(BatchgenError):
-    """An attempt failed; `failure` says how. Raised by providers, turned into a `Failure` by engines."""
+    """An attempt failed; `failure` says how. Raised by providers, turned into a `Failure` by engines.
 
-    def __init__(self, failure: Failure) -> None:
+    `evidence` is what arrived of an answer that was paid for and could not be used: it goes to quarantine.
+    """
+
+    def __init__(self, failure: Failure, evidence: bytes = b"") -> None:
         self.failure = failure
+        self.evidence = evidence
         super().__init__(failure.reason)
 
 

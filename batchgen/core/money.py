@@ -34,7 +34,7 @@ def text_tokens(prompt: str) -> int:
 
 def text_tokens_bound(prompt: str) -> int:
     """The most tokens that a prompt can be: one a byte."""
-    return len(prompt.encode("utf-8", "surrogatepass"))
+    return len(prompt) if prompt.isascii() else len(prompt.encode("utf-8", "surrogatepass"))
 
 
 def usage_usd(rates: TokenRates, usage: Usage) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchgen.core.types import (
     Change,
@@ -23,6 +23,7 @@ TRIED_AGAIN = frozenset(
 class Known:
     """A task of the manifest with what the ledger has about it; everything is None for a task never seen.
 
+    `resent` says that the next lost answer of this fingerprint is held, since its resends are used up.
     `image` is the one under the task's final name. `spare` is a paid image of this job with the task's
     fingerprint that no other task of the manifest wants.
     """
@@ -34,6 +35,7 @@ class Known:
     reason: str | None = None
     not_before: str | None = None
     attempts: int = 0
+    resent: bool = False
     image: StoredImage | None = None
     spare: StoredImage | None = None
 
@@ -42,7 +44,8 @@ class Known:
 class Planned:
     """What a run does with a task. `send` tasks are queued; `restore` is moved back instead of being bought.
 
-    `reason` says why for people, "" where the change says it all.
+    `reason` says why for people, "" where the change says it all. `renewed` is a task that `retry` named: its
+    attempts count from 0 again and one more lost answer may be sent again.
     """
 
     task: Task
@@ -51,14 +54,12 @@ class Planned:
     reason: str = ""
     restore: StoredImage | None = None
     failure_class: FailureClass | None = None
+    renewed: bool = False
 
 
-def decide(
-    known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUnknown.RESEND, resent: bool = False
-) -> Planned:
+def decide(known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUnknown.RESEND) -> Planned:
     """Decide a task's change. `damage` is what is wrong with its image on disk, None when it is whole.
 
-    `resent` says that a lost answer of this fingerprint was sent again before, so that a further one is held.
     An image of the right fingerprint wins over everything: it is paid for.
     """
     task = known.task
@@ -71,23 +72,29 @@ def decide(
         return Planned(task, Change.NEW, send=True)
     if known.fingerprint != task.fingerprint:
         return Planned(task, Change.CHANGED, send=True, reason="the request changed")
-    return _decide_unchanged(known, damage, on_unknown, resent)
+    return _decide_unchanged(known, damage, on_unknown)
 
 
-def _decide_unchanged(known: Known, damage: str | None, on_unknown: OnUnknown, resent: bool) -> Planned:
+def _decide_unchanged(known: Known, damage: str | None, on_unknown: OnUnknown) -> Planned:
     task, reason, failure = known.task, known.reason or "", known.failure_class
     match known.state:
         case TaskState.STORED:
-            return Planned(task, Change.MISSING, send=False, reason=damage or reason or "missing")
+            return Planned(task, Change.MISSING, send=False, reason=damage or "missing")
         case TaskState.HELD:
             return Planned(task, Change.HELD, send=False, reason=reason, failure_class=failure)
         case TaskState.FAILED if failure not in TRIED_AGAIN:
             return Planned(task, Change.FAILED, send=False, reason=reason, failure_class=failure)
-        case TaskState.SENT if on_unknown is OnUnknown.HOLD or resent:
-            return Planned(
-                task, Change.HELD, send=False, reason="its answer was lost", failure_class=FailureClass.UNKNOWN
-            )
+        case TaskState.SENT if on_unknown is OnUnknown.HOLD or known.resent:
+            lost = FailureClass.UNKNOWN
+            return Planned(task, Change.HELD, send=False, reason="its answer was lost", failure_class=lost)
         case TaskState.PENDING if known.attempts == 0 and not reason:
             return Planned(task, Change.NEW, send=True)
         case _:
             return Planned(task, Change.RETRY, send=True, reason=reason, failure_class=failure)
+
+
+def renew(planned: Planned) -> Planned:
+    """Put a task that `retry` names back to pending: what failed, is held or lost its image is sent again."""
+    if planned.change not in {Change.FAILED, Change.HELD, Change.MISSING, Change.RETRY}:
+        return planned
+    return replace(planned, change=Change.RETRY, send=True, renewed=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from batchgen.core.events import Event
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import AttemptView, Due, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Attempt,
@@ -44,11 +44,11 @@ class Provider(Protocol):
 class ImageStore(Protocol):
     """Where image bytes go. All or nothing, and doing a thing twice is harmless."""
 
-    async def reserve(self, attempt_id: str, size_bytes: int) -> None:
+    async def reserve(self, attempt: Attempt) -> None:
         """Make room for an answer before it is paid for. Raises `StorageError` when there is none."""
 
-    async def release(self, attempt_id: str) -> None:
-        """Give up an attempt's room, when its outcome is a definite failure."""
+    async def release(self, attempt_id: str, evidence: bytes = b"") -> None:
+        """Give up an attempt's room when it brought no image; what came instead goes to quarantine."""
 
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
         """Make image and sidecar durable under their final names; what stood there moves to `superseded/`.
@@ -63,32 +63,38 @@ class ImageStore(Protocol):
         """Move a paid image of the same fingerprint to the name of `task`, instead of buying it again."""
 
     async def damaged(self, images: Sequence[StoredImage]) -> Mapping[str, str]:
-        """Attempt ids of images that are `missing` or `altered` (by size and modification time)."""
+        """What is wrong with images, by attempt id: `missing` or `altered`; the sound ones are left out."""
 
 
 class Ledger(Protocol):
-    """What happened. One call is one transaction, durable when it returns; only the pool and `run` write it."""
+    """What happened. One call is one transaction, durable when it returns.
 
-    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, Task]]:
-        """Take a batch of the manifest's tasks in; returns those whose names clash, each with the earlier one."""
+    A crash at any point leaves a state that the next run understands. Only the pool and the run write it.
+    """
+
+    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, str]]:
+        """Take a batch of the manifest's tasks in; returns those whose id clashes, with the earlier one's prompt id."""
 
     def compare(self) -> AsyncIterator[Sequence[Known]]:
         """Every staged task with what is known of it, in manifest order, in batches."""
 
-    async def removed(self) -> Sequence[str]:
-        """Ids of tasks that have an image but are no longer in the manifest (the first 1,000)."""
+    async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
+        """How many tasks are on the ledger but not staged, and the first `limit` of their ids."""
 
     async def begin_run(self, run: RunRecord) -> None:
-        """Note a run that starts."""
+        """Note a run that starts, and which manifest, provider and host the job has now."""
 
     async def end_run(self, run_id: str, ended: str, stopped_by: str | None) -> None:
         """Note a run's end."""
 
-    async def apply(self, run_id: str, planned: Sequence[Planned]) -> None:
-        """Make the task rows what the plan says and queue what this run sends."""
+    async def apply(self, run_id: str | None, planned: Sequence[Planned]) -> None:
+        """Make the task rows what the plan says; tasks to be sent are queued for `run_id` (None: only pending)."""
 
-    async def settle_removed(self) -> None:
-        """Mark the rows of tasks that are not staged as out of the manifest."""
+    async def settle_manifest(self) -> None:
+        """Take over places and labels of the staged tasks, and mark rows that are not staged as out of the manifest."""
+
+    async def image(self, attempt_id: str) -> StoredImage:
+        """An image as it is noted now. Raises `KeyError`."""
 
     async def moved(self, stored: Stored, task: Task) -> None:
         """An image was moved to the name of `task`, which is now stored."""
@@ -99,10 +105,8 @@ class Ledger(Protocol):
     async def models(self, run_id: str) -> Mapping[str, int]:
         """Models of the tasks that this run has queued, with how many."""
 
-    async def due(
-        self, run_id: str, models: Collection[str], now: str, limit: int
-    ) -> Sequence[tuple[Task, int]]:
-        """Queued tasks that may be sent now, each with its attempts so far in this run."""
+    async def due(self, run_id: str, models: Collection[str], now: str, limit: int) -> Sequence[Due]:
+        """The first queued tasks that may be sent now, in manifest order."""
 
     async def next_due(self, run_id: str, models: Collection[str]) -> str | None:
         """The earliest not-before moment of queued tasks; "" when one is due at any time, None when none is queued."""
@@ -117,15 +121,25 @@ class Ledger(Protocol):
         """The image is durable under its final name."""
 
     async def failed(
-        self, attempt: Attempt, failure: Failure, step: NextStep, *, ended: str, seconds: float
+        self,
+        attempt: Attempt,
+        failure: Failure,
+        step: NextStep,
+        *,
+        not_before: str | None,
+        ended: str,
+        seconds: float,
     ) -> None:
         """The attempt failed, and the task's next state is `step`'s."""
 
     async def fail_unsent(self, run_id: str, model: str, failure: Failure) -> int:
         """Fail the queued tasks of a model without an attempt; returns how many."""
 
-    async def totals(self) -> Totals:
-        """Money of the job over all its runs."""
+    async def totals(self, run_id: str | None = None) -> Totals:
+        """Money of one run, or of the job over all its runs."""
+
+    async def outcome(self, run_id: str) -> Mapping[tuple[str, str], int]:
+        """How many of the tasks that a run queued are now in which (state, class or "")."""
 
     def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """The manifest's tasks as people and machines read them, in manifest order, in batches."""
@@ -145,6 +159,9 @@ class Engine(Protocol):
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
         """Download a paid link and keep it. Raises `StorageError`."""
+
+    async def adopt(self, attempt: Attempt) -> Stored | None:
+        """What `ImageStore.adopt` finds on disk of an attempt that a crash interrupted."""
 
 
 class Observer(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchgen.core.types import Attempt, AttemptState, ImageRequest, JsonObject, Link
+from batchgen.core.types import Attempt, AttemptState, ImageRequest, JsonObject, Link, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,27 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """An attempt that a dead run left open; with its link if the answer was one.
+class Due:
+    """A queued task that may be sent now, with its history.
 
-    `unknowns` counts the task's lost answers so far (without this one), `resends_allowed` how many of them
-    may be sent again.
+    `number` is the next attempt's, from 1 over the task's life. `tried` counts attempts since this run began or
+    `retry` was asked. `unknowns` counts the lost answers of this fingerprint, `resends_allowed` how many of them
+    may be sent again; `idempotency_key` is that of a lost answer, None when a new one is due.
+    """
+
+    task: Task
+    number: int
+    tried: int
+    unknowns: int
+    resends_allowed: int
+    idempotency_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An attempt that a dead run left open, with its link if the answer was one.
+
+    `unknowns` counts the lost answers of its fingerprint so far, without this one.
     """
 
     attempt: Attempt
@@ -36,13 +52,15 @@ class Unfinished:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Money of a job over all its runs, in USD.
+    """Money in USD, of a job over all its runs or of one run.
 
-    `settled` is what answers cost, `unknown` what lost answers may have cost, `maybe_twice` the part of it
-    that belongs to tasks which were sent again.
+    `spent_usd` is what counts against a budget: settled answers, lost answers and open requests alike.
+    `unknown_usd` is the part of it that lost answers may have cost, `maybe_twice_usd` the part that was sent again
+    after a lost answer.
     """
 
-    settled_usd: float = 0.0
+    attempts: int = 0
+    spent_usd: float = 0.0
     unknown_usd: float = 0.0
     maybe_twice_usd: float = 0.0
 

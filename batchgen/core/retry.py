@@ -41,7 +41,7 @@ def backoff_s(attempts: int, jitter: float) -> float:
 
     Full jitter spreads a herd best: aws.amazon.com/builders-library, "Timeouts, retries and backoff with jitter".
     """
-    return jitter * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempts - 1, 16))
+    return jitter * min(BACKOFF_CAP_S, BACKOFF_BASE_S * float(2 ** min(attempts - 1, 16)))
 
 
 def next_step(

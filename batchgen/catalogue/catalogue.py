@@ -1,0 +1,93 @@
+"""The catalogue: finds a model by the name that a request carries."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from batchgen.catalogue.load import REQUEST_ITSELF, read_models
+from batchgen.catalogue.model import Anything, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An operator's model in `batchgen.yaml`.
+
+    `family` is a family or a model of the catalogue whose parameters it takes; without one, a model that the
+    catalogue does not know takes any known parameter, unchecked. `price_usd` is a flat price for an image, which
+    wins over every other price.
+    """
+
+    family: str | None = None
+    price_usd: float | None = None
+
+
+class Catalogue:
+    """What is known of models: immutable, so it can be shared."""
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = MappingProxyType(dict(models))
+        self._parameters = frozenset(name for model in models.values() for name in model.parameters)
+
+    @classmethod
+    def builtin(cls) -> Catalogue:
+        """The catalogue that ships with batchgen."""
+        return cls(read_models())
+
+    def with_entries(self, entries: Mapping[str, Entry]) -> Catalogue:
+        """A catalogue with the operator's models added or priced. Raises `ValueError` for an unknown family."""
+        return Catalogue(
+            {**self._models, **{name: self._entered(name, entry) for name, entry in entries.items()}}
+        )
+
+    def find(self, model_id: str) -> Model | None:
+        """The model of this exact name, dated names included; None when it is not known."""
+        return self._models.get(model_id)
+
+    def nearest(self, model_id: str) -> str | None:
+        """The known name that was probably meant, None when nothing is close."""
+        close = difflib.get_close_matches(model_id.strip().lower(), self._models, n=1)
+        return close[0] if close else None
+
+    @property
+    def models(self) -> Mapping[str, Model]:
+        """All models by name."""
+        return self._models
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """Every parameter that some model takes."""
+        return self._parameters
+
+    def _entered(self, model_id: str, entry: Entry) -> Model:
+        known = self._models.get(model_id)
+        if entry.family is None:
+            return replace(known or self._unknown(model_id), price_usd=entry.price_usd)
+        like = self._of_family(model_id, entry.family)
+        if known is None or known.family != like.family:
+            # A name of the operator's own does not retire with the model that it is like.
+            like = replace(like, retires=None, replacement=None)
+        return replace(like, model_id=model_id, also=(), dated_name_of=None, price_usd=entry.price_usd)
+
+    def _of_family(self, model_id: str, family: str) -> Model:
+        found = self._models.get(family) or next(
+            (model for model in self._models.values() if model.family == family), None
+        )
+        if found is not None:
+            return found
+        families = sorted({model.family for model in self._models.values()})
+        close = difflib.get_close_matches(family.lower(), families, n=1)
+        advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(families)}"
+        raise ValueError(f'{model_id}: there is no model family "{family}" ({advice})')
+
+    def _unknown(self, model_id: str) -> Model:
+        return Model(
+            model_id,
+            family=model_id,
+            maker="",
+            good_for="named by the operator",
+            parameters=dict.fromkeys(sorted(self._parameters), Anything("any")),
+            reserved=self._parameters | REQUEST_ITSELF,
+        )

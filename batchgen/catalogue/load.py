@@ -1,0 +1,102 @@
+"""Reads `models.yaml`. The file ships with the package and is checked by the tests, not at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from batchgen.catalogue.model import (
+    AnySize,
+    Anything,
+    Choice,
+    FlatPricing,
+    Grid,
+    Model,
+    Parameter,
+    Rule,
+    TokenPricing,
+    Warn,
+    Whole,
+)
+from batchgen.core.types import TokenRates
+
+REQUEST_ITSELF = frozenset({"model", "prompt", "n", "stream", "partial_images"})
+"""Fields that batchgen alone sets: a request is for one image and is not streamed."""
+
+Document = Mapping[str, Any]
+
+
+def read_document() -> Document:
+    """The file as plain values."""
+    text = resources.files("batchgen.catalogue").joinpath("models.yaml").read_text(encoding="utf-8")
+    document: Document = yaml.load(text, Loader=yaml.CSafeLoader)
+    return document
+
+
+def read_models() -> dict[str, Model]:
+    """Every model by its id, dated names included, in the file's order."""
+    families: Mapping[str, Document] = read_document()["families"]
+    names = frozenset(name for family in families.values() for name in family["parameters"])
+    reserved = names | REQUEST_ITSELF
+    return {
+        model.model_id: model for name, family in families.items() for model in _models(name, family, reserved)
+    }
+
+
+def _models(family_name: str, family: Document, reserved: frozenset[str]) -> Iterator[Model]:
+    parameters = {name: _parameter(data) for name, data in family["parameters"].items()}
+    for model_id, own in family["models"].items():
+        data: Document = {**family, **own}
+        also = tuple(data.get("also", ()))
+        for name in (model_id, *also):
+            yield Model(
+                model_id=name,
+                family=family_name,
+                maker=data["maker"],
+                good_for=data["for"],
+                parameters=parameters,
+                reserved=reserved,
+                rules=tuple(_rule(rule) for rule in data.get("rules", ())),
+                warnings=tuple(Warn(w["when"], w["is"], w["message"]) for w in data.get("warnings", ())),
+                prompt_limit=data["prompt_limit"],
+                max_images=data["max_images"],
+                revises=data.get("revises", False),
+                pricing=_pricing(data["price"]),
+                retires=data.get("retires"),
+                replacement=data.get("replacement"),
+                also=also if name == model_id else (),
+                dated_name_of=None if name == model_id else model_id,
+            )
+
+
+def _parameter(data: Document) -> Parameter:
+    match data:
+        case {"grid": grid}:
+            return AnySize(Grid(**grid), tuple(data["values"]), data["default"])
+        case {"values": values}:
+            return Choice(tuple(values), data.get("default"))
+        case {"kind": kind}:
+            return Anything(kind)
+        case _:
+            return Whole(data.get("minimum"), data.get("maximum"), data.get("default"))
+
+
+def _rule(data: Document) -> Rule:
+    return Rule(data["when"], data["needs"], tuple(data["among"]), data.get("is"))
+
+
+def _pricing(data: Document) -> TokenPricing | FlatPricing:
+    estimated = data.get("estimated", False)
+    if "rates" not in data:
+        return FlatPricing(data.get("usd", {}), data.get("each_usd"), estimated)
+    return TokenPricing(
+        rates=TokenRates(*map(float, data["rates"])),
+        factors=data.get("formula", {}),
+        ranges={quality: (least, most) for quality, (least, most) in data.get("ranges", {}).items()},
+        tokens=data.get("tokens", {}),
+        slack_tokens=data.get("slack_tokens", 0),
+        estimated=estimated,
+    )

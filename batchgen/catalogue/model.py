@@ -1,0 +1,134 @@
+"""What the catalogue knows of a model, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from batchgen.core.types import TokenRates
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A parameter that is one of some words."""
+
+    values: tuple[str, ...]
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A rule for `WIDTHxHEIGHT`, all of it at once; edges and areas in pixels."""
+
+    multiple: int
+    max_edge: int
+    max_ratio: int
+    min_pixels: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnySize:
+    """A size by rule, or one of some words."""
+
+    grid: Grid
+    values: tuple[str, ...] = ()
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number; None means that no bound is documented."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    default: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Anything:
+    """A value that the catalogue does not check beyond its kind: `text`, `object` or `any`."""
+
+    kind: str
+
+
+Parameter = Choice | AnySize | Whole | Anything
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`when` (with the value `value`, if that is set) needs the parameter `needs` to be one of `among`."""
+
+    when: str
+    needs: str
+    among: tuple[str, ...]
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """A value that is accepted, but may fail; `message` says so."""
+
+    when: str
+    value: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPricing:
+    """Prices by tokens: exactly one of `tokens` and `factors` is set, `ranges` only beside `factors`.
+
+    `factors` feed the formula of `batchgen.core.money.image_tokens`; `ranges` are measured output tokens at
+    1024x1024 (least, most), which take only their shape from it; `tokens` are output tokens by quality and
+    size, and `slack_tokens` what hosts have reported above them.
+    """
+
+    rates: TokenRates
+    factors: Mapping[str, int] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    tokens: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    slack_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def qualities(self) -> tuple[str, ...]:
+        """The priced qualities, cheapest first."""
+        return tuple(self.tokens or self.factors)
+
+
+@dataclass(frozen=True, slots=True)
+class FlatPricing:
+    """USD for an image: by quality and size, or `each_usd` for any."""
+
+    usd: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    each_usd: float | None = None
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model by the name that a request carries.
+
+    `also` are its dated names, `dated_name_of` the plain name of a dated one. `prompt_limit` is in characters,
+    None when unknown. `retires` is the first day on which its maker no longer serves it. `reserved` are names
+    that `extra` may not carry. `price_usd` is the operator's own price of an image.
+    """
+
+    model_id: str
+    family: str
+    maker: str
+    good_for: str
+    parameters: Mapping[str, Parameter]
+    reserved: frozenset[str]
+    rules: tuple[Rule, ...] = ()
+    warnings: tuple[Warn, ...] = ()
+    prompt_limit: int | None = None
+    max_images: int = 1
+    revises: bool = False
+    pricing: TokenPricing | FlatPricing | None = None
+    retires: date | None = None
+    replacement: str | None = None
+    also: tuple[str, ...] = ()
+    dated_name_of: str | None = None
+    price_usd: float | None = None

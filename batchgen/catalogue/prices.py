@@ -1,0 +1,148 @@
+"""What an image will cost: quality, size and model -> a price that is quick to work out for each prompt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from batchgen.catalogue import sizes
+from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.model import AnySize, FlatPricing, Model, TokenPricing
+from batchgen.catalogue.rules import sheet_of, size_of, value_of
+from batchgen.core.money import BOUND_FACTOR, flat_price, image_tokens, text_tokens, text_tokens_bound, usd
+from batchgen.core.types import JsonObject, Price, PriceKind, TokenRates
+
+USUAL_SIZE: sizes.Size = (1024, 1024)
+"""What is expected where the model chooses the size."""
+
+SANDBOX = "sandbox"
+
+
+class Quote(Protocol):
+    """What images of one model with the same parameters cost; only the prompt is still open."""
+
+    def price(self, prompt: str) -> Price:
+        """The price of one image of this prompt; about a microsecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlatQuote:
+    """The same price for every prompt."""
+
+    fixed: Price
+
+    def price(self, prompt: str) -> Price:  # noqa: ARG002 - the prompt does not matter here, but it is the interface
+        """The fixed price."""
+        return self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class TokenQuote:
+    """A price by tokens: output tokens expected and at most, and the prompt's own on top."""
+
+    kind: PriceKind
+    rates: TokenRates
+    expected_tokens: float
+    bound_tokens: float
+
+    def price(self, prompt: str) -> Price:
+        """Expected: the formula and a token per four characters; bound: the dearest and a token per byte, x 1.2."""
+        rates = self.rates
+        expected = self.expected_tokens * rates.image_out + text_tokens(prompt) * rates.text_in
+        bound = (self.bound_tokens * rates.image_out + text_tokens_bound(prompt) * rates.text_in) * BOUND_FACTOR
+        expected_usd = usd(expected / 1_000_000)
+        return Price(self.kind, expected_usd, usd(bound / 1_000_000), expected_usd, rates)
+
+
+@dataclass(frozen=True, slots=True)
+class FreeQuote:
+    """The sandbox's: nothing is charged, and the maker's price stands beside it."""
+
+    list_price: Quote
+
+    def price(self, prompt: str) -> Price:
+        """Nothing, exactly."""
+        return Price(PriceKind.EXACT, 0.0, 0.0, self.list_price.price(prompt).expected_usd)
+
+
+UNPRICED = FlatQuote(Price(PriceKind.UNPRICED))
+
+
+def quote(
+    catalogue: Catalogue, provider: str, model_id: str, parameters: JsonObject, extra: JsonObject
+) -> Quote:
+    """How images of this request are priced at this provider.
+
+    Exact at the model's maker where formula or table are known and nothing is left to the model; an operator's
+    own price is exact anywhere. Other providers are taken to charge about what the maker does. A model that the
+    catalogue does not know is unpriced.
+    """
+    model = catalogue.find(model_id)
+    if provider == SANDBOX:
+        return FreeQuote(_list_quote(model, parameters, sure=True))
+    return _list_quote(model, parameters, sure=not extra and model is not None and provider == model.maker)
+
+
+def _list_quote(model: Model | None, parameters: JsonObject, *, sure: bool) -> Quote:
+    if model is not None and model.price_usd is not None:
+        return FlatQuote(flat_price(model.price_usd))
+    match model.pricing if model is not None else None:
+        case TokenPricing() as pricing if model is not None:
+            return _token_quote(model, pricing, parameters, sure=sure)
+        case FlatPricing() as flat if model is not None:
+            return _flat_quote(model, flat, parameters, sure=sure)
+        case _:
+            return UNPRICED
+
+
+def _flat_quote(model: Model, pricing: FlatPricing, parameters: JsonObject, *, sure: bool) -> Quote:
+    kind = PriceKind.EXACT if sure and not pricing.estimated else PriceKind.ESTIMATE
+    if pricing.each_usd is not None:
+        return FlatQuote(flat_price(pricing.each_usd, kind=kind))
+    quality, size = (str(value_of(model, parameters, name)) for name in ("quality", "size"))
+    each_usd = pricing.usd.get(quality, {}).get(size)
+    if each_usd is None:  # a value that the model does not take: it will be refused, so any bound does
+        dearest = max(price for prices in pricing.usd.values() for price in prices.values())
+        return FlatQuote(flat_price(dearest, kind=PriceKind.ESTIMATE))
+    return FlatQuote(flat_price(each_usd, kind=kind))
+
+
+def _token_quote(model: Model, pricing: TokenPricing, parameters: JsonObject, *, sure: bool) -> Quote:
+    quality = value_of(model, parameters, "quality")
+    size = size_of(model, parameters)
+    if size is not None:
+        size = sheet_of(model, parameters, size)
+    chosen = quality in pricing.qualities and size is not None
+    middling = quality if quality in pricing.qualities else pricing.qualities[len(pricing.qualities) // 2]
+    dearest = quality if quality in pricing.qualities else pricing.qualities[-1]
+    exact = chosen and sure and not pricing.estimated
+    return TokenQuote(
+        PriceKind.EXACT if exact else PriceKind.ESTIMATE,
+        pricing.rates,
+        expected_tokens=output_tokens(pricing, str(middling), size or USUAL_SIZE)[0],
+        bound_tokens=output_tokens(pricing, str(dearest), size or _dearest_size(model))[1],
+    )
+
+
+def output_tokens(pricing: TokenPricing, quality: str, size: sizes.Size) -> tuple[float, int]:
+    """Output tokens of an image, as expected and at most."""
+    if pricing.tokens:
+        by_size = pricing.tokens[quality]
+        tokens = by_size.get(sizes.written(size)) or max(by_size.values())
+        return tokens, tokens + pricing.slack_tokens
+    formula = image_tokens(pricing.factors[quality], *size)
+    if quality not in pricing.ranges:
+        return formula, formula
+    least, most = pricing.ranges[quality]
+    scale = formula / image_tokens(pricing.factors[quality], *USUAL_SIZE)
+    return (least + most) / 2 * scale, math.ceil(most * scale)
+
+
+def _dearest_size(model: Model) -> sizes.Size:
+    """The size with the most tokens that the model might choose."""
+    match model.parameters.get("size"):
+        case AnySize(grid=grid):
+            return sizes.largest(grid)
+        case _:
+            return (0, 0)  # a table's dearest entry is taken for a size it does not hold

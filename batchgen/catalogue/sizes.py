@@ -1,0 +1,96 @@
+"""Sizes such as `1536x1024`: reading them, checking them against a rule, finding the nearest good one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from batchgen.catalogue.model import Grid
+
+Size = tuple[int, int]
+
+_SIZE = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})")
+_LOOSE = re.compile(r"\s*(\d{1,6})\s*[xX×*]\s*(\d{1,6})\s*")
+
+
+def parse(text: object) -> Size | None:
+    """Width and height of `WIDTHxHEIGHT`, None for anything else."""
+    found = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def guess(text: str) -> Size | None:
+    """Width and height of what was probably meant as a size, such as `1024 X 768` or a single edge."""
+    found = _LOOSE.fullmatch(text)
+    width, height = (int(found[1]), int(found[2])) if found else (0, 0)
+    if text.strip().isdecimal() and len(text.strip()) <= 6:
+        width = height = int(text)
+    return (width, height) if width and height else None
+
+
+def written(size: Size) -> str:
+    """The size as a request has it."""
+    return f"{size[0]}x{size[1]}"
+
+
+def fault(grid: Grid, size: Size) -> str | None:
+    """What is wrong with a size, None when it keeps the whole rule."""
+    longer, shorter = max(size), min(size)
+    pixels = longer * shorter
+    if any(edge % grid.multiple for edge in size):
+        return f"both edges must be multiples of {grid.multiple}"
+    if longer > grid.max_edge:
+        return f"an edge is at most {grid.max_edge} pixels"
+    if longer > grid.max_ratio * shorter:
+        return f"the longer edge is at most {grid.max_ratio} times the shorter"
+    if pixels < grid.min_pixels:
+        return f"{pixels:,} pixels are too few, at least {grid.min_pixels:,} are needed"
+    if pixels > grid.max_pixels:
+        return f"{pixels:,} pixels are too many, at most {grid.max_pixels:,} are made"
+    return None
+
+
+def largest(grid: Grid) -> Size:
+    """The size with the most output tokens: the biggest square."""
+    edge = min(grid.max_edge, math.isqrt(grid.max_pixels)) // grid.multiple * grid.multiple
+    return edge, edge
+
+
+def nearest_on_grid(grid: Grid, size: Size) -> Size:
+    """The valid size whose edges differ least from `size`, as ratios, so that the shape is kept."""
+    width, height = _into_bounds(grid, size)
+    columns, rows = (_around(edge, grid.multiple) for edge in (width, height))
+    candidates = [(w, h) for w in columns for h in rows if fault(grid, (w, h)) is None]
+    return _closest(candidates, (width, height)) if candidates else largest(grid)
+
+
+def nearest_of(sizes: Iterable[Size], size: Size) -> Size:
+    """The one of some sizes that is most like `size` in shape, then in area."""
+    return min(sizes, key=lambda other: (abs(_shape(other) - _shape(size)), _distance(other, size)))
+
+
+def _into_bounds(grid: Grid, size: Size) -> tuple[float, float]:
+    ratio = max(1 / grid.max_ratio, min(float(grid.max_ratio), size[0] / size[1]))
+    area = float(max(grid.min_pixels, min(grid.max_pixels, size[0] * size[1])))
+    # The rule on edges is the tighter one for long pictures.
+    area = min(area, grid.max_edge**2 * min(ratio, 1 / ratio))
+    width = math.sqrt(area * ratio)
+    return width, width / ratio
+
+
+def _around(edge: float, multiple: int) -> list[int]:
+    middle = int(edge) // multiple
+    return [step * multiple for step in range(max(1, middle - 2), middle + 4)]
+
+
+def _closest(sizes: Iterable[Size], to: tuple[float, float]) -> Size:
+    return min(sizes, key=lambda size: _distance(size, to))
+
+
+def _distance(size: Size, to: tuple[float, float]) -> float:
+    return abs(math.log(size[0] / to[0])) + abs(math.log(size[1] / to[1]))
+
+
+def _shape(size: Size) -> float:
+    return math.log(size[0] / size[1])

@@ -1,0 +1,353 @@
+"""An answer or a fault -> failure class: pure decisions on statuses, headers and words."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from http import HTTPStatus
+
+from batchgen.core.types import Failure, FailureClass, Paid
+
+REASON_LIMIT = 300
+"""Characters of a reason: enough for any provider's sentence, short enough for one line of a report."""
+
+RETRY_AFTER_CAP_S = 7 * 24 * 3600.0
+"""A longer wait is taken as a week, so that no header can push a moment out of the calendar."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """The error object of an answer; what it left out is ""."""
+
+    message: str = ""
+    type: str = ""
+    code: str = ""
+    param: str = ""
+
+
+class NetworkFault(StrEnum):
+    """How a request failed without a usable answer."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    CERTIFICATE = "certificate"
+    PROXY = "proxy"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+    CUT = "cut"
+    SLOW = "slow"
+    GARBLED = "garbled"
+
+
+_FAULT_WORDS: Mapping[NetworkFault, str] = {
+    NetworkFault.DNS: "the provider's name could not be resolved",
+    NetworkFault.CONNECT: "no connection to the provider",
+    NetworkFault.TLS: "no secure connection to the provider",
+    NetworkFault.CERTIFICATE: "the provider's certificate was not accepted",
+    NetworkFault.PROXY: "the proxy did not let the request through",
+    NetworkFault.TIMEOUT: "no whole answer before the deadline",
+    NetworkFault.LOST: "the connection was lost",
+    NetworkFault.CUT: "the answer was cut short",
+    NetworkFault.SLOW: "the answer came too slowly",
+    NetworkFault.GARBLED: "the answer was not HTTP that can be read",
+}
+
+_REFUSED_CODES = frozenset(
+    {
+        "moderation_blocked",
+        "content_policy_violation",
+        "content_filter",
+        "prompt_blocked",
+        "sensitive_words_detected",
+    }
+)
+_BILLING_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "insufficient_user_quota",
+        "pre_consume_token_quota_failed",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    }
+)
+_MODEL_CODES = frozenset({"model_not_found", "unsupported_model"})
+_AUTH_CODES = frozenset({"invalid_api_key", "account_deactivated"})
+_LIMIT_CODES = frozenset({"rate_limit_exceeded", "slow_down", "token_concurrency_limit_reached"})
+_INVALID_CODES = frozenset({"invalid_request", "convert_request_failed"})
+_BUSY_CODES = frozenset({"bad_response_status_code"})
+
+_REFUSED_WORDS = re.compile(
+    r"safety system|content[ _-](?:policy|policies|filter)|sensitive words?", re.IGNORECASE
+)
+_MODEL_WORDS = re.compile(r"no available channel|无可用渠道|must be verified to use the model", re.IGNORECASE)
+_BUSY_WORDS = re.compile(r"currently busy|saturated|饱和", re.IGNORECASE)
+
+_LOST_STATUSES = frozenset({408, 499})
+_FAILED_STATUSES = frozenset({500, 501, 503, 505, 525, 526, 529, 530})
+"""5xx with which a server says that it made nothing; of the others (502, 504, 520-524 ...) nobody knows."""
+_NO_SUCH_ADDRESS = frozenset({404, 405, 410})
+_CONFLICTS = frozenset({409, 425})
+
+_PAID: Mapping[FailureClass, Paid] = {
+    FailureClass.UNKNOWN: Paid.MAYBE,
+    FailureClass.NO_IMAGE: Paid.YES,
+    FailureClass.DOWNLOAD: Paid.YES,
+}
+
+
+def classify_status(
+    status: int, headers: Mapping[str, str], error: ErrorBody | None, body_excerpt: str, now: datetime
+) -> Failure:
+    """Turn an answer that brought no image into a failure. Header names are in lower case; `now` is aware.
+
+    Codes are those documented by OpenAI (developers.openai.com, "Error codes"), CometAPI (apidoc.cometapi.com,
+    "Error codes") and the new-api gateway (github.com/QuantumNous/new-api, types/error.go). 502, 504 and 520 to
+    524 come from gateways that gave up waiting: the image may have been made.
+    """
+    body = error or ErrorBody()
+    kind = _class_of(status, headers, body)
+    waits = kind in {FailureClass.RATE_LIMITED, FailureClass.TRANSIENT}
+    return Failure(
+        kind,
+        _status_reason(status, kind, headers, body, body_excerpt),
+        paid=_PAID.get(kind, Paid.NO),
+        http_status=status,
+        request_id=request_id(headers, body.message),
+        retry_after_s=retry_after_s(headers, body.message, now) if waits else None,
+    )
+
+
+def _class_of(status: int, headers: Mapping[str, str], error: ErrorBody) -> FailureClass:
+    if 200 <= status < 300:
+        return _class_of_code(error) or FailureClass.NO_IMAGE
+    if 400 <= status < 500 and status not in _LOST_STATUSES:
+        return _class_of_code(error) or _class_of_4xx(status, error)
+    if status in _FAILED_STATUSES:
+        return _class_of_code(error) or _class_of_5xx(status, headers, error)
+    return FailureClass.UNKNOWN
+
+
+def _class_of_code(error: ErrorBody) -> FailureClass | None:
+    """What a documented code means, whatever the status around it: gateways remap statuses."""
+    codes = {error.code.lower(), error.type.lower()}
+    tables = (
+        (_BILLING_CODES, FailureClass.BILLING),
+        (_REFUSED_CODES, FailureClass.REFUSED),
+        (_MODEL_CODES, FailureClass.MODEL),
+        (_AUTH_CODES, FailureClass.AUTH),
+        (_LIMIT_CODES, FailureClass.RATE_LIMITED),
+    )
+    return next((kind for table, kind in tables if codes & table), None)
+
+
+def _class_of_4xx(status: int, error: ErrorBody) -> FailureClass:
+    if status == HTTPStatus.PAYMENT_REQUIRED:
+        return FailureClass.BILLING
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return FailureClass.RATE_LIMITED
+    if _MODEL_WORDS.search(error.message):
+        return FailureClass.MODEL
+    # A complaint about one parameter, such as `moderation`, is no refusal of the prompt.
+    if _REFUSED_WORDS.search(error.message) and error.param in {"", "prompt"}:
+        return FailureClass.REFUSED
+    if status in {401, 403}:
+        return FailureClass.AUTH
+    if status in _CONFLICTS or _busy(error):
+        return FailureClass.TRANSIENT
+    return FailureClass.MODEL if status in _NO_SUCH_ADDRESS else FailureClass.INVALID
+
+
+def _class_of_5xx(status: int, headers: Mapping[str, str], error: ErrorBody) -> FailureClass:
+    if _MODEL_WORDS.search(error.message):
+        return FailureClass.MODEL
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and error.code.lower() in _INVALID_CODES:
+        return FailureClass.INVALID
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and _asks_to_wait(headers):
+        return FailureClass.RATE_LIMITED
+    return FailureClass.TRANSIENT
+
+
+def _busy(error: ErrorBody) -> bool:
+    return error.code.lower() in _BUSY_CODES or bool(_BUSY_WORDS.search(error.message))
+
+
+def _asks_to_wait(headers: Mapping[str, str]) -> bool:
+    return "retry-after" in headers or "retry-after-ms" in headers
+
+
+def _status_reason(
+    status: int, kind: FailureClass, headers: Mapping[str, str], error: ErrorBody, body_excerpt: str
+) -> str:
+    words = error.message or error.code or _spoken(body_excerpt)
+    if 300 <= status < 400:
+        target = headers.get("location", "").partition("?")[0]
+        words = f"the base URL seems wrong: it redirects{f' to {target}' if target else ''} (not followed)"
+    elif status in _NO_SUCH_ADDRESS and not error.message:
+        words = f"no such address: check the base URL and the model. {words}".rstrip()
+    elif kind is FailureClass.UNKNOWN:
+        words = f"the answer was lost on its way, an image may have been made. {words}".rstrip()
+    words = words or "no message in the answer"
+    return one_line(f"HTTP {_named(status)}: {words}")
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{0,300})", re.IGNORECASE)
+
+
+def _spoken(excerpt: str) -> str:
+    """The words of a body that holds no error object; of a web page only its title."""
+    text = excerpt.strip()
+    if not text.startswith("<"):
+        return text
+    title = _TITLE.search(text)
+    return f"a web page came instead of JSON{f' ({title[1].strip()})' if title else ''}"
+
+
+def classify_network(
+    fault: NetworkFault, *, bytes_sent: bool, answer_begun: bool = False, detail: str = ""
+) -> Failure:
+    """Turn a fault into a failure. What never left this machine is tried again; all else is unknown.
+
+    A wrong certificate stops the job, as a wrong key does: trying again would not mend it.
+    """
+    told = f" ({detail})" if detail else ""
+    words = f"{_FAULT_WORDS[fault]}{told}"
+    if not bytes_sent:
+        kind = FailureClass.AUTH if fault is NetworkFault.CERTIFICATE else FailureClass.TRANSIENT
+        return Failure(kind, one_line(f"{words}; nothing was sent"), nothing_sent=True)
+    paid = Paid.YES if answer_begun else Paid.MAYBE
+    risk = "the image was probably charged" if answer_begun else "an image may have been made and charged"
+    # The end of the sentence matters more than the fault's own words, so those are cut first.
+    head = one_line(words, REASON_LIMIT - len(risk) - 2)
+    return Failure(FailureClass.UNKNOWN, f"{head}; {risk}", paid=paid)
+
+
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|h|m|s)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_WAIT_WORDS = re.compile(
+    r"(?:try again|retry) (?:in|after) "
+    r"([0-9]{1,12}(?:\.[0-9]{1,12})?)? ?((?:[0-9.]{0,25}(?:ms|h|m|s)){1,4}|milliseconds?|seconds?|minutes?|hours?)(?![a-z])",
+    re.IGNORECASE,
+)
+_WORD_SECONDS = {"millisecond": 0.001, "second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
+def retry_after_s(headers: Mapping[str, str], message: str, now: datetime) -> float | None:
+    """How long the provider asked to wait, in seconds; None when it said nothing usable.
+
+    In this order: `retry-after-ms`, `retry-after` in seconds, `retry-after` as an HTTP date (past: 0),
+    `x-ratelimit-reset-*` of what is used up (durations such as `6m0s`), "try again in 12s" in the message.
+    Negative numbers, `nan` and words are nothing; more than a week is a week.
+    """
+    asked = _number(headers.get("retry-after-ms"))
+    if asked is not None:
+        return min(asked / 1000, RETRY_AFTER_CAP_S)
+    after = headers.get("retry-after")
+    for told in (_number(after), _until(after, now), _longest_reset(headers), _told_in(message)):
+        if told is not None:
+            return min(told, RETRY_AFTER_CAP_S)
+    return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _until(text: str | None, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (aware - now).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _duration_s(text: str) -> float | None:
+    """A duration as Go writes it: `1s`, `120ms`, `6m0s`, `1h2m3.5s`."""
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def _longest_reset(headers: Mapping[str, str]) -> float | None:
+    """The longest reset of the budgets that are used up; one that says nothing of its rest counts as used up."""
+    prefix = "x-ratelimit-reset-"
+    waits = [
+        wait
+        for name, value in headers.items()
+        if name.startswith(prefix)
+        and not _number(headers.get(f"x-ratelimit-remaining-{name.removeprefix(prefix)}"))
+        and (wait := _duration_s(value.strip())) is not None
+    ]
+    return max(waits, default=None)
+
+
+def _told_in(message: str) -> float | None:
+    found = _WAIT_WORDS.search(message)
+    if found is None:
+        return None
+    number, unit = found[1] or "", found[2].lower()
+    word = _WORD_SECONDS.get(unit.removesuffix("s"))
+    if word is not None:
+        return float(number) * word if number else None
+    return _duration_s(number + unit)
+
+
+_ID_HEADERS = ("x-request-id", "request-id", "x-oneapi-request-id", "x-amzn-requestid", "cf-ray")
+_ID_WORDS = re.compile(r"request[ _]id:? ?([A-Za-z0-9_-]{4,80})", re.IGNORECASE)
+
+
+def request_id(headers: Mapping[str, str], message: str = "") -> str | None:
+    """The provider's own id of a request, to ask about it: from the headers, else from the message."""
+    told = next((headers[name] for name in _ID_HEADERS if headers.get(name)), "")
+    if not told and (found := _ID_WORDS.search(message)):
+        told = found[1]
+    return one_line(told, 100) or None
+
+
+# Terminal sequences: CSI, OSC up to its end, and the two-character escapes.
+_ANSI = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|\x9b[0-?]*[ -/]*[@-~]"
+)
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs"})
+
+
+def plain(text: str) -> str:
+    """Foreign text as one line without terminal escapes, control, bidi and other invisible characters."""
+    shown = text if text.isprintable() else "".join(map(_shown, _ANSI.sub("", text)))
+    return " ".join(shown.split())
+
+
+def _shown(char: str) -> str:
+    if char.isspace():
+        return " "
+    return "" if unicodedata.category(char) in _INVISIBLE else char
+
+
+def one_line(text: str, limit: int = REASON_LIMIT) -> str:
+    """Foreign text as one plain line of at most `limit` characters, the cut marked with `…`."""
+    # Far more than the limit is never looked at, so that a megabyte of error costs nothing.
+    line = plain(text[: limit * 20])
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

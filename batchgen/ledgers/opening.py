@@ -1,0 +1,70 @@
+"""Opens a ledger file: durable settings, a schema that this version understands, content that can be trusted."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from batchgen.core.errors import LedgerError
+from batchgen.ledgers.queries import schema
+
+SCHEMA_VERSION = 1
+
+_REPAIR = (
+    "Its images have sidecars that hold everything; keep the file aside and ask for help before running again."
+)
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open a job's ledger for a run, making a new one if there is none. Raises `LedgerError`."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        connection = _connect(str(path))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before a request leaves
+        connection.execute("PRAGMA secure_delete = ON")  # a signed link must not survive in a free page
+        _check(connection, path)
+    except (OSError, sqlite3.Error) as error:
+        raise LedgerError(f"{path}: the ledger cannot be opened ({error}). {_REPAIR}") from error
+    return connection
+
+
+def open_readable(path: Path) -> sqlite3.Connection:
+    """Open an existing ledger to read it beside a run that may be writing. Raises `LedgerError`."""
+    try:
+        connection = _connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        _check(connection, path)
+    except sqlite3.Error as error:
+        raise LedgerError(f"{path}: the ledger cannot be read ({error}). {_REPAIR}") from error
+    return connection
+
+
+def open_private() -> sqlite3.Connection:
+    """A ledger of this process alone, gone when it ends: a temporary file, so that memory stays flat."""
+    connection = _connect("")
+    connection.executescript(schema())
+    return connection
+
+
+def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
+    # Autocommit leaves transactions to the facade; the connection is used by one thread at a time.
+    connection = sqlite3.connect(name, uri=uri, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA busy_timeout = 10000")
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"{path}: written by a newer version of batchgen (schema {version}); upgrade batchgen."
+        )
+    if version == 0:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise LedgerError(f"{path}: is not a ledger of batchgen.")
+        connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise LedgerError(f"{path}: the ledger is damaged ({verdict}). {_REPAIR}")

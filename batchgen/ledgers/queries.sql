@@ -1,0 +1,203 @@
+-- Every statement of the ledger: `-- name: purpose`, then the statement.
+
+-- job_set: note a fact of the job
+INSERT INTO job (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- job_all: the facts of the job
+SELECT key, value FROM job;
+
+-- run_begin: note a run that starts
+INSERT INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, :manifest, :provider, :host, :started);
+
+-- run_end: note a run's end
+UPDATE runs SET ended = :ended, stopped_by = :stopped_by WHERE run_id = :run_id;
+
+-- run_last: the run that began last
+SELECT run_id, started, ended, stopped_by FROM runs ORDER BY started DESC, rowid DESC LIMIT 1;
+
+-- stage_create: the manifest's tasks of this process, on disk if they are many
+CREATE TEMP TABLE IF NOT EXISTS staged (
+  position INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE COLLATE NOCASE, prompt_id TEXT NOT NULL, sample INTEGER NOT NULL,
+  model TEXT NOT NULL, prompt TEXT NOT NULL, parameters TEXT NOT NULL, extra TEXT NOT NULL, tags TEXT NOT NULL,
+  variables TEXT NOT NULL, price TEXT NOT NULL, fingerprint TEXT NOT NULL);
+
+-- claims_create: spare images that a task of this plan takes
+CREATE TEMP TABLE IF NOT EXISTS claimed (attempt_id TEXT PRIMARY KEY);
+
+-- claims_clear: begin a plan
+DELETE FROM temp.claimed;
+
+-- stage_insert: take one task of the manifest in
+INSERT OR IGNORE INTO temp.staged VALUES (:position, :task_id, :prompt_id, :sample, :model, :prompt, :parameters,
+  :extra, :tags, :variables, :price, :fingerprint);
+
+-- stage_holder: the prompt whose task has this id already
+SELECT prompt_id FROM temp.staged WHERE task_id = :task_id;
+
+-- compare_page: staged tasks with what is known of them
+SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.not_before,
+       t.unknowns >= t.resends_allowed AS resent,
+       (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) AS attempts,
+       i.attempt_id AS i_attempt_id, i.fingerprint AS i_fingerprint
+  FROM temp.staged s
+  LEFT JOIN tasks t ON t.task_id = s.task_id
+  LEFT JOIN images i ON i.task_id = s.task_id AND i.current = 1
+ WHERE s.position > :after ORDER BY s.position LIMIT :limit;
+
+-- spare: a paid image of this fingerprint that no task of the manifest wants under its own name
+SELECT i.* FROM images i
+ WHERE i.fingerprint = :fingerprint AND NOT (i.current = 1 AND i.task_id = :task_id)
+   AND NOT EXISTS (SELECT 1 FROM temp.claimed c WHERE c.attempt_id = i.attempt_id)
+   AND NOT (i.current = 1 AND EXISTS
+            (SELECT 1 FROM temp.staged s WHERE s.task_id = i.task_id AND s.fingerprint = i.fingerprint))
+ ORDER BY i.current DESC, i.rowid LIMIT 1;
+
+-- claim: keep a spare image for the task that gets it
+INSERT INTO temp.claimed VALUES (:attempt_id);
+
+-- images_any: whether any image was ever stored
+SELECT 1 FROM images LIMIT 1;
+
+-- image: one image
+SELECT * FROM images WHERE attempt_id = :attempt_id;
+
+-- removed_count: tasks that are no longer in the manifest
+SELECT count(*) FROM tasks t WHERE t.in_manifest = 1
+   AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id);
+
+-- removed_ids: the first of them
+SELECT task_id FROM tasks t WHERE t.in_manifest = 1
+   AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id) ORDER BY position LIMIT :limit;
+
+-- put_pending: a task that is to be sent; a changed request starts with a clean record
+INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
+  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, 0, 1, NULL)
+ON CONFLICT (task_id) DO UPDATE SET
+  prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
+  prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
+  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'pending', tried = 0,
+  queued_by = excluded.queued_by, task_id = excluded.task_id,
+  class           = CASE WHEN fingerprint = excluded.fingerprint THEN class END,
+  reason          = CASE WHEN fingerprint = excluded.fingerprint THEN coalesce(reason, :reason) END,
+  not_before      = CASE WHEN fingerprint = excluded.fingerprint AND NOT :renewed THEN not_before END,
+  retry_key       = CASE WHEN fingerprint = excluded.fingerprint THEN retry_key END,
+  unknowns        = CASE WHEN fingerprint = excluded.fingerprint THEN unknowns ELSE 0 END,
+  resends_allowed = CASE WHEN fingerprint = excluded.fingerprint THEN resends_allowed + :renewed ELSE 1 END,
+  fingerprint     = excluded.fingerprint;
+
+-- put_stored: a task whose image is there
+INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
+  :variables, :price, :fingerprint, 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL)
+ON CONFLICT (task_id) DO UPDATE SET
+  prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
+  prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
+  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'stored', task_id = excluded.task_id,
+  class = NULL, reason = NULL, not_before = NULL, retry_key = NULL, fingerprint = excluded.fingerprint
+ WHERE state <> 'stored' OR reason IS NOT NULL OR fingerprint <> excluded.fingerprint;
+
+-- put_reason: say what is wrong with a task, without moving it
+UPDATE tasks SET reason = :reason WHERE task_id = :task_id;
+
+-- settle_labels: take over what the manifest says beside the requests
+UPDATE tasks SET in_manifest = 1, position = s.position, prompt_id = s.prompt_id, tags = s.tags, variables = s.variables
+  FROM temp.staged s
+ WHERE tasks.task_id = s.task_id AND (tasks.in_manifest = 0 OR tasks.position <> s.position
+    OR tasks.prompt_id <> s.prompt_id OR tasks.tags <> s.tags OR tasks.variables <> s.variables);
+
+-- settle_removed: tasks that left the manifest
+UPDATE tasks SET in_manifest = 0
+ WHERE in_manifest = 1 AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = tasks.task_id);
+
+-- unfinished: attempts that a dead run left open
+SELECT a.attempt_id, a.number, a.run_id, a.idempotency_key, a.started, a.possible_duplicate, a.url, a.url_expires,
+       a.answer, a.http_status, a.request_id, t.*
+  FROM attempts a JOIN tasks t ON t.task_id = a.task_id WHERE a.state IN ('sent', 'received') ORDER BY a.rowid;
+
+-- models: what a run has queued
+SELECT model, count(*) FROM tasks WHERE queued_by = :run_id AND state = 'pending' GROUP BY model;
+
+-- due: queued tasks that may be sent now
+SELECT t.*, (SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id) AS attempts FROM tasks t
+ WHERE t.queued_by = :run_id AND t.state = 'pending' AND (t.not_before IS NULL OR t.not_before <= :now)
+   AND t.model IN (SELECT value FROM json_each(:models)) ORDER BY t.position LIMIT :limit;
+
+-- next_due: when the next queued task may be sent
+SELECT min(coalesce(not_before, '')) FROM tasks
+ WHERE queued_by = :run_id AND state = 'pending' AND model IN (SELECT value FROM json_each(:models));
+
+-- attempt_insert: an attempt that is about to be sent
+INSERT INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, started, reserved_usd,
+  possible_duplicate)
+VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+  :possible_duplicate);
+
+-- task_sent: its task
+UPDATE tasks SET state = 'sent', tried = tried + 1, not_before = NULL WHERE task_id = :task_id;
+
+-- attempt_received: the answer is a link
+UPDATE attempts SET state = 'received', url = :url, url_expires = :expires, answer = :answer,
+  http_status = :http_status, request_id = :request_id WHERE attempt_id = :attempt_id;
+
+-- task_received: its task
+UPDATE tasks SET state = 'received' WHERE task_id = (SELECT task_id FROM attempts WHERE attempt_id = :attempt_id);
+
+-- attempt_stored: the image is durable
+UPDATE attempts SET state = 'stored', class = NULL, reason = NULL, http_status = :http_status,
+  request_id = coalesce(:request_id, request_id), url = NULL, answer = NULL,
+  ended = :ended, seconds = :seconds, cost_usd = :cost_usd, paid = 'yes' WHERE attempt_id = :attempt_id;
+
+-- task_stored: its task
+UPDATE tasks SET state = 'stored', class = NULL, reason = NULL, not_before = NULL, retry_key = NULL
+ WHERE task_id = :task_id;
+
+-- image_leave: what stood under a task's name leaves it
+UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attempt_id <> :attempt_id;
+
+-- image_moved: where it went
+UPDATE images SET file = :file, current = 0 WHERE attempt_id = :attempt_id;
+
+-- image_put: the image under a task's name
+INSERT INTO images VALUES (:attempt_id, :task_id, :fingerprint, :file, :sha256, :size_bytes, :mtime_ns, :media_type,
+  :extension, :width, :height, :cost_usd, 1)
+ON CONFLICT (attempt_id) DO UPDATE SET task_id = excluded.task_id, file = excluded.file, current = 1,
+  mtime_ns = excluded.mtime_ns;
+
+-- orphaned: a task whose image was moved to another name is pending again, should it come back
+UPDATE tasks SET state = 'pending', reason = 'its image now serves another task'
+ WHERE task_id = :task_id AND state = 'stored'
+   AND NOT EXISTS (SELECT 1 FROM images i WHERE i.task_id = tasks.task_id AND i.current = 1);
+
+-- attempt_failed: no image came of it
+UPDATE attempts SET state = :state, class = :class, reason = :reason, http_status = coalesce(:http_status, http_status),
+  request_id = coalesce(:request_id, request_id), ended = :ended, seconds = :seconds, paid = :paid,
+  cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id = :attempt_id;
+
+-- task_failed: what its task does next
+UPDATE tasks SET state = :task_state, class = :class, reason = :reason, not_before = :not_before,
+  unknowns = unknowns + :unknown, retry_key = :retry_key WHERE task_id = :task_id;
+
+-- fail_unsent: tasks of a model that is not available
+UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL
+ WHERE queued_by = :run_id AND state = 'pending' AND model = :model;
+
+-- totals: money of a run, or of the job
+SELECT count(*), coalesce(sum(coalesce(cost_usd, CASE WHEN state IN ('sent', 'received') THEN reserved_usd END)), 0.0),
+       coalesce(sum(CASE WHEN class = 'unknown' THEN cost_usd END), 0.0),
+       coalesce(sum(CASE WHEN possible_duplicate = 1 THEN cost_usd END), 0.0)
+  FROM attempts WHERE :run_id IS NULL OR run_id = :run_id;
+
+-- outcome: how the tasks of a run stand
+SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE queued_by = :run_id GROUP BY 1, 2;
+
+-- states: how the job's tasks stand
+SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE in_manifest = 1 GROUP BY 1, 2;
+
+-- task_views: tasks as they are read
+SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
+       (SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id) AS attempts,
+       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd
+  FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
+ WHERE t.in_manifest = 1 AND t.position > :after ORDER BY t.position LIMIT :limit;
+
+-- attempt_views: attempts as they are read
+SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;

@@ -1,0 +1,253 @@
+"""The ledger in SQLite: one thread takes every change that waits, commits once, and answers all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from batchgen.core.errors import LedgerError
+from batchgen.core.plan import Known, Planned
+from batchgen.core.records import AttemptView, Due, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.retry import NextStep
+from batchgen.core.types import Attempt, Failure, Link, Stored, StoredImage, Task
+from batchgen.ledgers import staging, steps
+from batchgen.ledgers.opening import open_file, open_private, open_readable
+from batchgen.ledgers.queries import queries
+from batchgen.ledgers.rows import attempt_view, image_of, task_view
+from batchgen.system.batches import BatchThread
+
+Result = TypeVar("Result")
+Change = Callable[[sqlite3.Connection], Any]
+
+
+class Runner(Protocol):
+    """Where the statements run: on a thread of their own, or right here."""
+
+    async def submit(self, job: Change) -> Any:  # noqa: ANN401 - each job has its own result
+        """Run one change in a transaction and return its result."""
+
+    async def close(self) -> None:
+        """Finish what is queued."""
+
+
+class SqliteLedger:
+    """`batchgen.core.protocols.Ledger` on a SQLite connection."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def _do(self, function: Callable[..., Result], *values: object) -> Result:
+        result: Result = await self._runner.submit(lambda connection: function(connection, *values))
+        return result
+
+    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, str]]:
+        """See the protocol, as for all methods here."""
+        return await self._do(staging.stage, tasks)
+
+    async def compare(self) -> AsyncIterator[Sequence[Known]]:
+        """Pages of what is known of the staged tasks."""
+        after = -1
+        while page := await self._do(staging.compare_page, after):
+            yield page
+            after = page[-1].task.position
+
+    async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
+        """Tasks that left the manifest."""
+        return await self._do(staging.removed, limit)
+
+    async def facts(self) -> Mapping[str, str]:
+        """What the ledger knows of the job: `manifest`, `provider`, `host`; empty before its first run."""
+        return {row["key"]: row["value"] for row in await self._rows("job_all")}
+
+    async def last_run(self) -> Mapping[str, str | None] | None:
+        """The run that began last: `run_id`, `started`, `ended`, `stopped_by`."""
+        rows = await self._rows("run_last")
+        return dict(rows[0]) if rows else None
+
+    async def begin_run(self, run: RunRecord) -> None:
+        """A run starts."""
+        await self._do(steps.begin_run, run)
+
+    async def end_run(self, run_id: str, ended: str, stopped_by: str | None) -> None:
+        """A run ends."""
+        await self._do(steps.end_run, run_id, ended, stopped_by)
+
+    async def apply(self, run_id: str | None, planned: Sequence[Planned]) -> None:
+        """Make rows of a plan."""
+        await self._do(staging.apply, run_id, planned)
+
+    async def settle_manifest(self) -> None:
+        """Take over what the manifest says beside the requests."""
+        await self._do(staging.settle_manifest)
+
+    async def image(self, attempt_id: str) -> StoredImage:
+        """An image as it is noted now."""
+        rows = await self._rows("image", attempt_id=attempt_id)
+        if not rows:
+            raise KeyError(attempt_id)
+        return image_of(rows[0])
+
+    async def moved(self, stored: Stored, task: Task) -> None:
+        """An image serves another task."""
+        await self._do(staging.moved, stored, task)
+
+    async def unfinished(self) -> Sequence[Unfinished]:
+        """What a dead run left open."""
+        return await self._do(steps.unfinished)
+
+    async def models(self, run_id: str) -> Mapping[str, int]:
+        """What a run has queued."""
+        return {row[0]: row[1] for row in await self._rows("models", run_id=run_id)}
+
+    async def due(self, run_id: str, models: Collection[str], now: str, limit: int) -> Sequence[Due]:
+        """What may be sent now."""
+        return await self._do(steps.due, run_id, models, now, limit)
+
+    async def next_due(self, run_id: str, models: Collection[str]) -> str | None:
+        """When the next may be sent."""
+        return await self._do(steps.next_due, run_id, models)
+
+    async def sent(self, attempt: Attempt) -> None:
+        """An attempt goes out."""
+        await self._do(steps.sent, attempt)
+
+    async def received(self, attempt_id: str, link: Link) -> None:
+        """An answer is a link."""
+        await self._do(steps.received, attempt_id, link)
+
+    async def stored(self, stored: Stored, *, ended: str, seconds: float) -> None:
+        """An image is durable."""
+        await self._do(steps.stored, stored, ended, seconds)
+
+    async def failed(
+        self,
+        attempt: Attempt,
+        failure: Failure,
+        step: NextStep,
+        *,
+        not_before: str | None,
+        ended: str,
+        seconds: float,
+    ) -> None:
+        """An attempt failed."""
+        await self._do(steps.failed, attempt, failure, step, not_before, ended, seconds)
+
+    async def fail_unsent(self, run_id: str, model: str, failure: Failure) -> int:
+        """A model is not available."""
+        return await self._do(steps.fail_unsent, run_id, model, failure)
+
+    async def totals(self, run_id: str | None = None) -> Totals:
+        """Money."""
+        return await self._do(steps.totals, run_id)
+
+    async def outcome(self, run_id: str) -> Mapping[tuple[str, str], int]:
+        """How a run's tasks stand."""
+        return {(row[0], row[1]): row[2] for row in await self._rows("outcome", run_id=run_id)}
+
+    async def states(self) -> Mapping[tuple[str, str], int]:
+        """How the job's tasks stand, by (state, class or "")."""
+        return {(row[0], row[1]): row[2] for row in await self._rows("states")}
+
+    async def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
+        """Tasks as they are read."""
+        after = -1
+        while rows := await self._rows("task_views", after=after, limit=staging.PAGE):
+            yield [task_view(row) for row in rows]
+            after = rows[-1]["position"]
+
+    async def attempts(self) -> AsyncIterator[Sequence[AttemptView]]:
+        """Attempts as they are read."""
+        after = 0
+        while rows := await self._rows("attempt_views", after=after, limit=staging.PAGE):
+            yield [attempt_view(row) for row in rows]
+            after = rows[-1]["rowid"]
+
+    async def _rows(self, name: str, **values: object) -> list[sqlite3.Row]:
+        return await self._do(lambda connection: connection.execute(queries()[name], values).fetchall())
+
+
+def transact(connection: sqlite3.Connection, jobs: Sequence[Change]) -> list[Any]:
+    """Run jobs in one transaction, each in its savepoint: one that fails is undone and takes no other down."""
+    results: list[Any] = []
+    connection.execute("BEGIN")
+    for job in jobs:
+        connection.execute("SAVEPOINT job")
+        try:
+            results.append(job(connection))
+        except Exception as error:  # noqa: BLE001 - handed to the job's caller
+            connection.execute("ROLLBACK TO job")
+            results.append(_translated(error))
+        connection.execute("RELEASE job")
+    connection.execute("COMMIT")
+    return results
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, sqlite3.Error):
+        failure = LedgerError(f"the ledger refused a change ({error})")
+        failure.__cause__ = error
+        return failure
+    return error
+
+
+class _Committer:
+    """Runs batches until one cannot be committed; then refuses everything, since nobody knows what is on the disk."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._broken: LedgerError | None = None
+
+    def __call__(self, jobs: Sequence[Change]) -> Sequence[Any]:
+        if self._broken is not None:
+            return [self._broken] * len(jobs)
+        try:
+            return transact(self._connection, jobs)
+        except sqlite3.Error as error:
+            self._broken = LedgerError(
+                f"the ledger could not be written ({error}); check the disk, then run again"
+            )
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            return [self._broken] * len(jobs)
+
+
+class InlineRunner:
+    """Runs each change at once, in the caller's thread: for a private ledger in tests on a simulated clock."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._commit = _Committer(connection)
+
+    async def submit(self, job: Change) -> Any:  # noqa: ANN401 - each job has its own result
+        """Run one change in a transaction."""
+        (result,) = self._commit([job])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def close(self) -> None:
+        """Nothing is queued."""
+
+
+@asynccontextmanager
+async def open_ledger(path: Path | None, *, readable: bool = False) -> AsyncIterator[SqliteLedger]:
+    """A job's ledger: to be written, or only read, or (`path` None) private to this process."""
+    connection = open_private() if path is None else open_readable(path) if readable else open_file(path)
+    thread: BatchThread[Change, Any] = BatchThread("ledger", _Committer(connection))
+    try:
+        yield SqliteLedger(thread)
+    finally:
+        await thread.close()
+        connection.close()
+
+
+@asynccontextmanager
+async def memory_ledger() -> AsyncIterator[SqliteLedger]:
+    """A ledger without a thread or a file."""
+    connection = open_private()
+    try:
+        yield SqliteLedger(InlineRunner(connection))
+    finally:
+        connection.close()

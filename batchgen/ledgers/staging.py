@@ -1,0 +1,128 @@
+"""The manifest beside the ledger: staged tasks, what is known of each, and the rows that a plan makes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from batchgen.core.plan import Known, Planned
+from batchgen.core.types import Change, FailureClass, Stored, StoredImage, Task, TaskState
+from batchgen.ledgers.queries import queries
+from batchgen.ledgers.rows import image_fields, image_of, storable, task_fields, task_of
+
+PAGE = 500
+"""Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""
+
+
+def stage(connection: sqlite3.Connection, tasks: Sequence[Task]) -> list[tuple[Task, str]]:
+    """Take tasks in; returns those whose id is taken, each with the prompt that has it."""
+    sql = queries()
+    connection.execute(sql["stage_create"])
+    clashes = []
+    for task in tasks:
+        if not connection.execute(sql["stage_insert"], task_fields(task)).rowcount:
+            (holder,) = connection.execute(sql["stage_holder"], {"task_id": task.task_id}).fetchone()
+            clashes.append((task, holder))
+    return clashes
+
+
+def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
+    """The staged tasks behind position `after` (-1 for the first page), one page of them."""
+    sql = queries()
+    connection.execute(sql["stage_create"])
+    connection.execute(sql["claims_create"])
+    if after < 0:
+        connection.execute(sql["claims_clear"])
+    rows = connection.execute(sql["compare_page"], {"after": after, "limit": PAGE}).fetchall()
+    any_image = connection.execute(sql["images_any"]).fetchone() is not None
+    return [_known(connection, row, any_image=any_image) for row in rows]
+
+
+def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool) -> Known:
+    task = task_of(row)
+    image = _image(connection, row["i_attempt_id"])
+    return Known(
+        task,
+        state=TaskState(row["state"]) if row["state"] else None,
+        fingerprint=row["known_fingerprint"],
+        failure_class=FailureClass(row["class"]) if row["class"] else None,
+        reason=row["reason"],
+        not_before=row["not_before"],
+        attempts=row["attempts"],
+        resent=bool(row["resent"]),
+        image=image,
+        spare=_spare(connection, task) if any_image and not _fits(image, task) else None,
+    )
+
+
+def _fits(image: StoredImage | None, task: Task) -> bool:
+    return image is not None and image.fingerprint == task.fingerprint
+
+
+def _image(connection: sqlite3.Connection, attempt_id: str | None) -> StoredImage | None:
+    if attempt_id is None:
+        return None
+    return image_of(connection.execute(queries()["image"], {"attempt_id": attempt_id}).fetchone())
+
+
+def _spare(connection: sqlite3.Connection, task: Task) -> StoredImage | None:
+    wanted = {"fingerprint": task.fingerprint, "task_id": task.task_id}
+    row = connection.execute(queries()["spare"], wanted).fetchone()
+    if row is None:
+        return None
+    connection.execute(queries()["claim"], {"attempt_id": row["attempt_id"]})
+    return image_of(row)
+
+
+def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]:
+    """How many tasks left the manifest, and the first of them."""
+    sql = queries()
+    connection.execute(sql["stage_create"])
+    (count,) = connection.execute(sql["removed_count"]).fetchone()
+    return count, [row[0] for row in connection.execute(sql["removed_ids"], {"limit": limit})]
+
+
+def apply(connection: sqlite3.Connection, run_id: str | None, planned: Sequence[Planned]) -> None:
+    """Make the task rows what the plan says."""
+    for name, fields in _statements(run_id, planned):
+        connection.execute(queries()[name], fields)
+
+
+def _statements(run_id: str | None, planned: Sequence[Planned]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in planned:
+        fields = task_fields(one.task)
+        if one.send:
+            renewed = {"renewed": int(one.renewed), "reason": storable(one.reason) or None}
+            yield "put_pending", fields | renewed | {"queued_by": run_id}
+        elif one.change is Change.KEPT and one.restore is None:
+            yield "put_stored", fields
+        elif one.change is Change.MISSING:
+            yield "put_reason", {"task_id": one.task.task_id, "reason": one.reason}
+
+
+def settle_manifest(connection: sqlite3.Connection) -> None:
+    """Take over places and labels, and mark what left the manifest."""
+    sql = queries()
+    connection.execute(sql["stage_create"])
+    connection.execute(sql["settle_removed"])
+    connection.execute(sql["settle_labels"])
+
+
+def put_image(connection: sqlite3.Connection, stored: Stored) -> None:
+    """Note an image under its task's name, and where what stood there went."""
+    sql = queries()
+    image = stored.image
+    connection.execute(sql["image_leave"], {"task_id": image.task_id, "attempt_id": image.attempt_id})
+    for attempt_id, file in stored.superseded.items():
+        connection.execute(sql["image_moved"], {"attempt_id": attempt_id, "file": file})
+    connection.execute(sql["image_put"], image_fields(image))
+
+
+def moved(connection: sqlite3.Connection, stored: Stored, task: Task) -> None:
+    """An image serves another task now; the one it left is pending again, should it ever come back."""
+    sql = queries()
+    owner = connection.execute(sql["image"], {"attempt_id": stored.image.attempt_id}).fetchone()["task_id"]
+    put_image(connection, stored)
+    connection.execute(sql["put_stored"], task_fields(task))
+    connection.execute(sql["orphaned"], {"task_id": owner})

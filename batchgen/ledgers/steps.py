@@ -1,0 +1,173 @@
+"""The steps of a run as changes of the ledger: each function is one caller's part of a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+from batchgen.core.records import Due, RunRecord, Totals, Unfinished
+from batchgen.core.retry import NextStep
+from batchgen.core.types import Attempt, Failure, FailureClass, Link, Paid, Stored, TaskState
+from batchgen.ledgers.queries import queries
+from batchgen.ledgers.rows import dump, link_fields, link_of, storable, task_of
+from batchgen.ledgers.staging import put_image
+
+
+def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
+    """Note a run, and what the job is now."""
+    sql = queries()
+    fields = {
+        "run_id": run.run_id,
+        "manifest": run.manifest,
+        "provider": run.provider,
+        "host": run.host,
+        "started": run.started,
+    }
+    connection.execute(sql["run_begin"], fields)
+    for key in ("manifest", "provider", "host"):
+        connection.execute(sql["job_set"], {"key": key, "value": fields[key]})
+
+
+def end_run(connection: sqlite3.Connection, run_id: str, ended: str, stopped_by: str | None) -> None:
+    """Note a run's end."""
+    connection.execute(queries()["run_end"], {"run_id": run_id, "ended": ended, "stopped_by": stopped_by})
+
+
+def unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
+    """What a dead run left open, as it was sent."""
+    return [
+        Unfinished(
+            Attempt(
+                attempt_id=row["attempt_id"],
+                task=task_of(row),
+                number=row["number"],
+                run_id=row["run_id"],
+                idempotency_key=row["idempotency_key"],
+                started=row["started"],
+                possible_duplicate=bool(row["possible_duplicate"]),
+            ),
+            link=link_of(row),
+            unknowns=row["unknowns"],
+            resends_allowed=row["resends_allowed"],
+        )
+        for row in connection.execute(queries()["unfinished"])
+    ]
+
+
+def due(
+    connection: sqlite3.Connection, run_id: str, models: Collection[str], now: str, limit: int
+) -> list[Due]:
+    """The first queued tasks that may be sent now."""
+    wanted = {"run_id": run_id, "models": dump(sorted(models)), "now": now, "limit": limit}
+    return [
+        Due(
+            task_of(row),
+            number=row["attempts"] + 1,
+            tried=row["tried"],
+            unknowns=row["unknowns"],
+            resends_allowed=row["resends_allowed"],
+            idempotency_key=row["retry_key"],
+        )
+        for row in connection.execute(queries()["due"], wanted)
+    ]
+
+
+def next_due(connection: sqlite3.Connection, run_id: str, models: Collection[str]) -> str | None:
+    """When the next queued task may be sent; "" for at once, None for never."""
+    wanted = {"run_id": run_id, "models": dump(sorted(models))}
+    moment: str | None = connection.execute(queries()["next_due"], wanted).fetchone()[0]
+    return moment
+
+
+def sent(connection: sqlite3.Connection, attempt: Attempt) -> None:
+    """Note an attempt before its request."""
+    sql = queries()
+    task = attempt.task
+    fields = {
+        "attempt_id": attempt.attempt_id,
+        "task_id": task.task_id,
+        "fingerprint": task.fingerprint,
+        "number": attempt.number,
+        "run_id": attempt.run_id,
+        "idempotency_key": attempt.idempotency_key,
+        "started": attempt.started,
+        "reserved_usd": task.price.bound_usd,
+        "possible_duplicate": attempt.possible_duplicate,
+    }
+    connection.execute(sql["attempt_insert"], fields)
+    connection.execute(sql["task_sent"], {"task_id": task.task_id})
+
+
+def received(connection: sqlite3.Connection, attempt_id: str, link: Link) -> None:
+    """Note a link before it is fetched."""
+    sql = queries()
+    connection.execute(sql["attempt_received"], link_fields(link) | {"attempt_id": attempt_id})
+    connection.execute(sql["task_received"], {"attempt_id": attempt_id})
+
+
+def stored(connection: sqlite3.Connection, stored: Stored, ended: str, seconds: float) -> None:
+    """Note an image that is durable."""
+    sql = queries()
+    image, answer = stored.image, stored.answer
+    put_image(connection, stored)
+    fields = {
+        "attempt_id": image.attempt_id,
+        "http_status": answer.http_status,
+        "request_id": storable(answer.request_id),
+        "ended": ended,
+        "seconds": seconds,
+        "cost_usd": image.cost_usd,
+    }
+    connection.execute(sql["attempt_stored"], fields)
+    connection.execute(sql["task_stored"], {"task_id": image.task_id})
+
+
+def failed(
+    connection: sqlite3.Connection,
+    attempt: Attempt,
+    failure: Failure,
+    step: NextStep,
+    not_before: str | None,
+    ended: str,
+    seconds: float,
+) -> None:
+    """Note a failure and what its task does next. A task that stays `received` keeps its attempt open."""
+    sql = queries()
+    waits = step.state is TaskState.RECEIVED
+    fields = {
+        "attempt_id": attempt.attempt_id,
+        "task_id": attempt.task.task_id,
+        "state": "received" if waits else "failed",
+        "task_state": step.state.value,
+        "class": failure.failure_class.value,
+        "reason": storable(failure.reason),
+        "http_status": failure.http_status,
+        "request_id": storable(failure.request_id),
+        "paid": (Paid.YES if waits else failure.paid).value,
+        "not_before": not_before,
+        "ended": ended,
+        "seconds": seconds,
+        "unknown": failure.failure_class is FailureClass.UNKNOWN,
+        "retry_key": attempt.idempotency_key if step.same_key else None,
+    }
+    connection.execute(sql["attempt_failed"], fields)
+    connection.execute(sql["task_failed"], fields)
+
+
+def fail_unsent(connection: sqlite3.Connection, run_id: str, model: str, failure: Failure) -> int:
+    """Fail a model's queued tasks."""
+    fields = {
+        "run_id": run_id,
+        "model": model,
+        "class": failure.failure_class.value,
+        "reason": storable(failure.reason),
+    }
+    return connection.execute(queries()["fail_unsent"], fields).rowcount
+
+
+def totals(connection: sqlite3.Connection, run_id: str | None) -> Totals:
+    """Money of a run, or of the job."""
+    count, spent_usd, unknown_usd, twice_usd = connection.execute(
+        queries()["totals"], {"run_id": run_id}
+    ).fetchone()
+    return Totals(count, round(spent_usd, 6), round(unknown_usd, 6), round(twice_usd, 6))

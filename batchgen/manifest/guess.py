@@ -1,0 +1,23 @@
+"""What was probably meant by a misspelt word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+from batchgen.core.naming import printable
+
+_FEW = 12
+"""A longer list helps nobody in one line."""
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """The advice for an unknown word: `did you mean size?`, else the words there are."""
+    close = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.65)
+    if close:
+        return f"did you mean {printable(close[0])}?"
+    if not known:
+        return "there is none; remove it"
+    names = sorted(known)
+    more = ", ..." if len(names) > _FEW else ""
+    return f"use one of {', '.join(map(printable, names[:_FEW]))}{more}"

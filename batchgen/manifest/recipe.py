@@ -1,0 +1,159 @@
+"""What a prompt's requests hold beside the prompt: model, parameters and `extra`, with their placeholders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from batchgen.catalogue.load import REQUEST_ITSELF
+from batchgen.core.errors import Problem
+from batchgen.core.types import JsonScalar, JsonValue
+from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
+from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.scalars import Kind, Unclear, describe, kind_of, native, quote_it
+from batchgen.manifest.template import Template, TemplateError, parse_template
+
+EXTRA = "extra"
+
+Pattern = JsonScalar | Template | list["Pattern"] | dict[str, "Pattern"]
+"""A JSON value in which texts may have placeholders."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """One parameter of a request: where it is written, and its value."""
+
+    key: Scalar
+    node: Node
+    pattern: Pattern
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables in its value."""
+        return tuple(dict.fromkeys(pattern_names(self.pattern)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recipe:
+    """The requests of a prompt, all but the prompt itself. `names` are the variables in them."""
+
+    model: Template
+    model_node: Node
+    fields: Mapping[str, Field] = field(default_factory=lambda: MappingProxyType({}))
+    extra: Field | None = None
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Template, model_node: Node, fields: Mapping[str, Field]) -> Recipe:
+        """A recipe of a model and the merged request."""
+        names = dict.fromkeys(model.names)
+        for parameter in fields.values():
+            names.update(dict.fromkeys(parameter.names))
+        own = {name: parameter for name, parameter in fields.items() if name != EXTRA}
+        return cls(model, model_node, own, fields.get(EXTRA), tuple(names))
+
+
+Whole = Callable[[str, str], JsonScalar]
+"""(variable, its text) -> the value of a text that is exactly this placeholder."""
+
+
+def fill(pattern: Pattern, values: Mapping[str, str], whole: Whole) -> JsonValue:
+    """A pattern with its placeholders replaced."""
+    if isinstance(pattern, Template):
+        name = pattern.whole
+        return pattern.render(values) if name is None else whole(name, values[name])
+    if isinstance(pattern, list):
+        return [fill(item, values, whole) for item in pattern]
+    if isinstance(pattern, dict):
+        return {key: fill(value, values, whole) for key, value in pattern.items()}
+    return pattern
+
+
+def pattern_names(pattern: Pattern) -> Iterator[str]:
+    """The variables in a pattern."""
+    if isinstance(pattern, Template):
+        yield from pattern.names
+    elif isinstance(pattern, list | dict):
+        for part in pattern if isinstance(pattern, list) else pattern.values():
+            yield from pattern_names(part)
+
+
+class RequestReader:
+    """Reads `request` mappings; problems go to `report`."""
+
+    def __init__(self, document: Document, known: frozenset[str], report: Callable[[Problem], None]) -> None:
+        self._document = document
+        self._known = known
+        self._report = report
+
+    def read(self, node: Node | None, defaults: Mapping[str, Field] | None = None) -> dict[str, Field]:
+        """A `request`, over the defaults that it overrides; null removes one. `defaults` is None at the top."""
+        fields = dict(defaults or {})
+        if not isinstance(node, MapNode):
+            return fields
+        for name, value in node.values.items():
+            key = node.keys[name]
+            if name in REQUEST_ITSELF:
+                self._say(key, _not_here(name))
+            elif isinstance(value, Scalar) and kind_of(value) is Kind.NULL:
+                self._remove(fields, key, at_the_top=defaults is None)
+            elif name == EXTRA:
+                self._check_extra(value)
+                fields[name] = Field(key, value, self.pattern(value))
+            else:
+                fields[name] = Field(key, value, self.pattern(value))
+        return fields
+
+    def pattern(self, node: Node) -> Pattern:
+        """A node as a JSON value with placeholders."""
+        if isinstance(node, ListNode):
+            return [self.pattern(item) for item in node.items]
+        if isinstance(node, MapNode):
+            return {name: self.pattern(value) for name, value in node.values.items()}
+        value = native(node)
+        if isinstance(value, Unclear):
+            self._say(node, f"{describe(node)} ({quote_it(node)})")
+            return node.text
+        return self._text(node) if isinstance(value, str) else value
+
+    def _text(self, node: Scalar) -> Template | str:
+        try:
+            template = parse_template(node.text)
+        except TemplateError as error:
+            self._say(node, str(error))
+            return node.text
+        return template if template.names else template.literals[0]
+
+    def _remove(self, fields: dict[str, Field], key: Scalar, *, at_the_top: bool) -> None:
+        if at_the_top:
+            self._say(key, f"`{key.text}` is empty (write a value, or leave the key out)")
+        elif fields.pop(key.text, None) is None:
+            advice = did_you_mean(key.text, fields) if fields else "leave the key out"
+            self._say(key, f"there is no default `{key.text}` to remove ({advice})")
+
+    def _check_extra(self, node: Node) -> None:
+        if not isinstance(node, MapNode):
+            self._say(node, f"`extra` must be a mapping, but {describe(node)} (write `name: value` lines under it)")
+            return
+        for name, key in node.keys.items():
+            if name in REQUEST_ITSELF:
+                self._say(key, _not_here(name))
+            elif name in self._known:
+                self._say(key, f"`extra` may not hold `{name}`, which is a parameter (move it up into `request`)")
+
+    def _say(self, node: Node, message: str) -> None:
+        self._report(self._document.problem(node, message))
+
+
+_MEANT = {
+    "model": "the model has its own key (write `model:` beside `request:`)",
+    "prompt": "the prompt has its own key (write `prompt:` beside `request:`)",
+    "n": "every request is for one image (write `images:` in the prompt instead)",
+    "stream": "streaming is not in this version (remove it)",
+    "partial_images": "streaming is not in this version (remove it)",
+}
+
+
+def _not_here(name: str) -> str:
+    return f"`{name}` cannot be set in a request: {_MEANT[name]}"

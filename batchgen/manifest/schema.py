@@ -1,0 +1,250 @@
+"""The manifest's shape, version 1: pydantic models that check it and describe it to editors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from batchgen.catalogue.catalogue import Catalogue
+from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault
+from batchgen.core.types import OnUnknown
+from batchgen.manifest.durations import EXAMPLES, parse_duration
+from batchgen.manifest.moments import is_moment
+
+LATER_KEYS = {
+    "references": "send reference images",
+    "mask": "send a mask",
+    "table": "read prompts from a table",
+    "sheet": "read prompts from a table",
+    "where": "filter a table's rows",
+}
+"""Keys of a prompt that belong to later versions of the program, with what this one cannot do yet."""
+
+MOST_TASKS = 10_000
+"""`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""
+
+
+def fault(message: str) -> PydanticCustomError:
+    """A problem in plain words, for validators to raise; braces in it are kept as they are."""
+    return PydanticCustomError("plain_words", "{text}", {"text": message})
+
+
+class Shape(BaseModel):
+    """What all parts share: exact types, no unknown keys."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _job_key(value: str) -> str:
+    if message := id_fault(value):
+        raise fault(f"`job` {message}")
+    return value
+
+
+def _duration_s(value: object) -> float:
+    seconds = parse_duration(value) if isinstance(value, str) else None
+    if seconds is None:
+        raise fault(f"this is no duration (write {EXAMPLES})")
+    return seconds
+
+
+def _moment(value: str) -> str:
+    if not is_moment(value):
+        raise fault(f'"{value}" is no time (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")')
+    return value
+
+
+def _rate(value: object) -> float | dict[str, float]:
+    """A number above 0, or one for every model."""
+    if isinstance(value, dict) and value:
+        return {str(model): _per_minute(number) for model, number in value.items()}
+    return _per_minute(value)
+
+
+def _per_minute(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise fault("images_per_minute must be a number above 0, or one for every model (write 50, or {gpt-image-2: 20})")
+    return float(value)
+
+
+def _varied_value(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise fault("a varied value must be a text or a number")
+    return value
+
+
+_POSITIVE_NUMBER = {"type": "number", "exclusiveMinimum": 0}
+_SIMPLE = {"type": ["string", "number"]}
+
+Duration = Annotated[
+    float,
+    PlainValidator(_duration_s),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2}),
+]
+Rate = Annotated[
+    float | dict[str, float],
+    PlainValidator(_rate),
+    WithJsonSchema(
+        {"anyOf": [_POSITIVE_NUMBER, {"type": "object", "minProperties": 1, "additionalProperties": _POSITIVE_NUMBER}]}
+    ),
+]
+VariedValue = Annotated[str | int | float, PlainValidator(_varied_value), WithJsonSchema(_SIMPLE)]
+RequestValues = Annotated[
+    dict[str, Any],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "extra": {
+                    "type": ["object", "null"],
+                    "description": "Passed through untouched, for fields that are newer than the catalogue.",
+                    "examples": [{"seed": 7}],
+                }
+            },
+            "additionalProperties": {"type": ["string", "number", "boolean", "object", "array", "null"]},
+        }
+    ),
+]
+
+
+class Limits(Shape):
+    """Bounds of the job; a value over an operator's ceiling is lowered with a notice."""
+
+    images_per_minute: Rate | None = Field(
+        None, description="Requests a minute of the whole job, or by model.", examples=[50, {"gpt-image-2": 20}]
+    )
+    concurrency: int | None = Field(
+        None, ge=1, le=1024, description="Requests in flight at once; 8 when left out.", examples=[16]
+    )
+    budget_usd: float | None = Field(
+        None,
+        ge=0,
+        allow_inf_nan=False,
+        description="The most that this job may ever spend, over all its runs, in US dollars.",
+        examples=[25.0],
+    )
+    finish_by: Annotated[str, AfterValidator(_moment)] | None = Field(
+        None,
+        description="Nothing is sent after this time: the next such local time, or an ISO 8601 date-time. In quotes.",
+        examples=["06:30", "2026-01-31T06:30:00+01:00"],
+    )
+    max_duration: Duration | None = Field(
+        None, description="How long a run may send; instead of `finish_by`.", examples=["5h", "90m", "1h30m"]
+    )
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Limits:
+        if self.finish_by is not None and self.max_duration is not None:
+            raise fault("finish_by and max_duration exclude each other (keep one of the two)")
+        return self
+
+
+class Retry(Shape):
+    """What follows a failed request."""
+
+    max_attempts: int = Field(5, ge=1, le=100, description="Requests for one task in one run.", examples=[5])
+    on_unknown: Annotated[OnUnknown, Field(strict=False)] = Field(
+        OnUnknown.RESEND,
+        description="After a lost answer: `resend` once, perhaps paid twice, or `hold` for a person to decide.",
+        examples=["resend", "hold"],
+    )
+
+
+class Report(Shape):
+    """What the report of a job looks like."""
+
+    thumbnails: bool | None = Field(None, description="Make small images for the report.", examples=[True])
+
+
+class PromptEntry(Shape):
+    """One entry of `prompts`: an image, or many by `images` and `vary`."""
+
+    id: str = Field(
+        description="Name of the prompt and of its images' files; unique without regard to case.",
+        examples=["paper-boat", "mug-{color}"],
+        json_schema_extra={"pattern": r"^[A-Za-z0-9{][A-Za-z0-9_{}-]*$"},
+    )
+    prompt: str = Field(
+        description="What the image shows. {name} is replaced by a varied value; {{ and }} are braces.",
+        examples=["A {color} mug on an oak table, studio light."],
+    )
+    model: str | None = Field(None, description="Model of this prompt.", examples=["gpt-image-2"])
+    images: int = Field(1, ge=1, le=1_000_000, description="Images of every combination.", examples=[4])
+    vary: dict[str, Annotated[list[VariedValue], Field(min_length=1)]] = Field(
+        default={},
+        description="Values by variable; every combination becomes an image.",
+        examples=[{"color": ["red", "blue"]}],
+    )
+    exclude: list[dict[str, VariedValue]] = Field(
+        default=[],
+        description="Combinations to leave out; one that names some variables leaves out all that match.",
+        examples=[[{"color": "red", "surface": "marble"}]],
+    )
+    request: RequestValues | None = Field(
+        None,
+        description="Overrides the manifest's `request`; null removes a default.",
+        examples=[{"quality": "high"}],
+    )
+    tags: list[str] = Field(default=[], description="Words to find the images by.", examples=[["shop"]])
+
+
+class Head(Shape):
+    """A manifest without its prompts."""
+
+    batchgen: int = Field(ge=1, le=1, description="Version of the manifest's format.", examples=[1])
+    job: Annotated[str, AfterValidator(_job_key)] | None = Field(
+        None,
+        description="Name of the job and of its output folder; the file's name without ending when left out.",
+        examples=["spring-campaign"],
+        json_schema_extra={"pattern": f"^{ID_PATTERN}$", "maxLength": ID_LIMIT},
+    )
+    description: str = Field("", description="What the job is for.", examples=["Spring landing pages"])
+    provider: str | None = Field(
+        None, description="Who makes the images: cometapi, openai, sandbox, or one that the operator configured.",
+        examples=["cometapi", "sandbox"],
+    )
+    model: str | None = Field(None, description="Model of all prompts that name none.", examples=["gpt-image-2"])
+    request: RequestValues | None = Field(
+        None,
+        description="Parameters of every request; `batchgen models MODEL` lists what a model takes.",
+        examples=[{"size": "1536x1024", "quality": "medium"}],
+    )
+    prompt_template: str | None = Field(
+        None,
+        description="Wraps every prompt; holds {prompt}.",
+        examples=["{prompt} Flat vector style, teal and orange."],
+        json_schema_extra={"pattern": r"\{prompt\}"},
+    )
+    limits: Limits = Field(default=Limits(), description="Bounds of the job.", examples=[{"budget_usd": 25.0}])
+    retry: Retry = Field(default=Retry(), description="What follows a failed request.", examples=[{"max_attempts": 5}])
+    max_tasks: int = Field(
+        MOST_TASKS, ge=1, le=100_000_000, description="More tasks than this are a mistake.", examples=[MOST_TASKS]
+    )
+    priority: int = Field(
+        0, ge=-1000, le=1000, description="Jobs with a higher number run first in a night.", examples=[10]
+    )
+    report: Report = Field(default=Report(), description="How the report looks.", examples=[{"thumbnails": True}])
+
+
+class ManifestFile(Head):
+    """A job manifest of batchgen: which images to make, with which model, within which limits."""
+
+    prompts: list[PromptEntry] = Field(
+        min_length=1,
+        description="What to make.",
+        examples=[[{"id": "paper-boat", "prompt": "A paper boat at sunrise."}]],
+    )
+
+
+def json_schema() -> dict[str, object]:
+    """The JSON Schema (draft 2020-12) of a manifest, with the parameters that the built-in catalogue knows."""
+    schema = ManifestFile.model_json_schema()
+    names = sorted(Catalogue.builtin().parameters)
+    for owner in (schema, schema["$defs"]["PromptEntry"]):
+        for branch in owner["properties"]["request"]["anyOf"]:
+            branch.get("properties", {}).update(
+                {name: {"description": f"The model's parameter {name}.", "examples": [f"{{{name}}}"]} for name in names}
+            )
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "batchgen manifest", **schema}

@@ -1,0 +1,169 @@
+"""The body of an answer -> an image, a link, or what went wrong. Tolerant in what it takes: it is paid for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from batchgen.core.classify import ErrorBody, request_id
+from batchgen.core.types import Answer, ImageBytes, JsonValue, Link, Usage
+from batchgen.providers.links import expiry
+from batchgen.providers.masking import Mask
+
+RAW_CAP_BYTES = 16 * 1024
+"""Of an answer's own words in a sidecar: every field known today takes under one."""
+
+_RAW_TEXT = 4000
+_ERROR_TEXT = 64 * 1024
+_LONGEST_PROMPT = 40_000
+_RAW_DEPTH = 5
+_IMAGE_KEYS = frozenset({"b64_json", "url"})
+_MOST_TOKENS = 10**9
+_LARGEST_NUMBER = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer as it came, its body whole and uncompressed. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | bytearray
+
+
+def decode(body: bytes | bytearray) -> JsonValue:
+    """Decode JSON; None when it is none.
+
+    The standard library takes over what only the strict decoder refuses (lone surrogates, a byte order mark,
+    UTF-16), since the image beside it is paid for.
+    """
+    for loads in (msgspec.json.decode, _lenient):
+        try:
+            document: JsonValue = loads(body)
+        except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+            continue
+        return document
+    return None
+
+
+def _lenient(body: bytes | bytearray) -> JsonValue:
+    document: JsonValue = json.loads(body, strict=False, parse_constant=lambda _: None)
+    return document
+
+
+def error_of(document: JsonValue, mask: Mask) -> ErrorBody | None:
+    """The error object of an answer: `{"error": {...}}`, `{"error": "text"}`, or its fields at the top."""
+    if not isinstance(document, dict):
+        return None
+    error = document.get("error")
+    if isinstance(error, dict):
+        fields = error
+    elif isinstance(error, str) and error:
+        fields = {**document, "message": document.get("message") or error}
+    elif "data" not in document and ("message" in document or "detail" in document):
+        fields = {**document, "message": document.get("message") or document.get("detail")}
+    else:
+        return None
+    return ErrorBody(*(_worded(fields.get(name), mask) for name in ("message", "type", "code", "param")))
+
+
+def _worded(value: JsonValue, mask: Mask) -> str:
+    """A field that should be text: gateways also send numbers, null and nested objects."""
+    if value is None:
+        return ""
+    return mask.text(value[:_ERROR_TEXT]) if isinstance(value, str) else json.dumps(_trimmed(value, mask, 2))
+
+
+def image_of(document: JsonValue, received: Received, mask: Mask) -> ImageBytes | Link | None:
+    """The image of an answer, still in base64, or the link to it; None when there is neither."""
+    if not isinstance(document, dict):
+        return None
+    data = document.get("data")
+    items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
+    encoded = [text for item in items if (text := _encoded(item))]
+    urls = [url for item in items if isinstance(url := item.get("url"), str) and url.strip()]
+    if not encoded and not urls:
+        return None
+    answer = _answer(document, items, received, mask)
+    if encoded:
+        return ImageBytes(encoded[0], answer, more=tuple(encoded[1:]))
+    url = urls[0].strip()
+    return Link(url, answer, expires=expiry(url))
+
+
+def _encoded(item: Mapping[str, JsonValue]) -> str:
+    """The base64 text of one item, "" when it has none: `b64_json`, which may be a data URL, or a data URL as `url`."""
+    told = item.get("b64_json")
+    if isinstance(told, str) and told.strip():
+        text = _after_data_prefix(told) or told
+    else:
+        url = item.get("url")
+        text = _after_data_prefix(url) if isinstance(url, str) else ""
+    # What is not ASCII is no base64, and could not be written as bytes.
+    return text if text.isascii() else ""
+
+
+def _after_data_prefix(text: str) -> str:
+    head, comma, rest = text[:200].partition(",")
+    is_data = comma and head[:5].lower() == "data:" and head.lower().endswith(";base64")
+    return rest + text[200:] if is_data else ""
+
+
+def _answer(
+    document: dict[str, JsonValue], items: list[dict[str, JsonValue]], received: Received, mask: Mask
+) -> Answer:
+    revised = next((text for item in items if isinstance(text := item.get("revised_prompt"), str)), "")
+    identity = request_id(received.headers)
+    return Answer(
+        http_status=received.status,
+        request_id=mask.text(identity) if identity else None,
+        usage=usage_of(document.get("usage")),
+        revised_prompt=mask.text(revised) or None if len(revised) <= _LONGEST_PROMPT else None,
+        raw=_raw(document, mask),
+    )
+
+
+def usage_of(told: JsonValue) -> Usage | None:
+    """Tokens from an answer's `usage`; None when it does not say what the image took."""
+    if not isinstance(told, dict):
+        return None
+    image_out = _count(told.get("output_tokens"))
+    if not image_out:
+        return None
+    details = told.get("input_tokens_details")
+    parts = details if isinstance(details, dict) else {}
+    image_in = _count(parts.get("image_tokens"))
+    text_in = _count(parts.get("text_tokens")) or max(0, _count(told.get("input_tokens")) - image_in)
+    return Usage(text_in=text_in, image_in=image_in, image_out=image_out)
+
+
+def _count(value: JsonValue) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_TOKENS:
+        return 0
+    return int(value)
+
+
+def _raw(document: dict[str, JsonValue], mask: Mask) -> dict[str, JsonValue]:
+    """What the answer said beside the image, without keys and links, small enough for a sidecar."""
+    raw = _trimmed(document, mask, _RAW_DEPTH)
+    assert isinstance(raw, dict)
+    if len(json.dumps(raw)) > RAW_CAP_BYTES:
+        return {"left_out": f"the answer's other fields, more than {RAW_CAP_BYTES} bytes"}
+    return raw
+
+
+def _trimmed(value: JsonValue, mask: Mask, depth: int) -> JsonValue:
+    if isinstance(value, str):
+        # Left out and not cut: a cut could leave half a key that no mask finds.
+        return mask.text(value) if len(value) <= _RAW_TEXT else f"({len(value)} characters left out)"
+    if isinstance(value, int | float):
+        return value if abs(value) < _LARGEST_NUMBER else None
+    if value is None or depth == 0:
+        return None
+    if isinstance(value, list):
+        return [_trimmed(item, mask, depth - 1) for item in value[:100]]
+    kept = [(mask.text(key), item) for key, item in list(value.items())[:100] if key not in _IMAGE_KEYS]
+    return {key: _trimmed(item, mask, depth - 1) for key, item in kept}

@@ -1,0 +1,108 @@
+"""`results.jsonl` and `results.csv`: one line a task, for spreadsheets and scripts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+
+from batchgen.core.records import TaskView
+from batchgen.reports.atomic import Sink, replacing
+from batchgen.reports.text import safe_text
+
+Batches = Callable[[], AsyncIterator[Sequence[TaskView]]]
+"""Opens the job's tasks from the first one, in manifest order; called once for each time they are read."""
+
+COLUMNS = (
+    "task_id", "prompt_id", "state", "class", "reason", "attempts", "file", "cost_usd", "model", "prompt", "tags",
+)  # fmt: skip
+"""The columns of `results.csv` before one column for each variable."""
+
+_BYTE_ORDER_MARK = "\ufeff"
+_FORMULA = re.compile(r"(?:^|[\r\n])(?:[\s\u200b\u2060]*[=+\-@＝＋－＠]|[ \u00a0]*[\t\r])")
+
+
+async def write_results(folder: Path, batches: Batches) -> None:
+    """Write both files into `folder`, reading the tasks twice, and put them in place together at the end.
+
+    Memory does not grow with the tasks: the first reading also finds the names of the variables, which are the
+    last columns of the table. Raises `OSError`; the old files are then still there.
+    """
+    async with replacing(folder / "results.jsonl") as lines, replacing(folder / "results.csv") as table:
+        names = await _write_lines(lines, batches())
+        await _write_table(table, batches(), names)
+
+
+async def _write_lines(sink: Sink, batches: AsyncIterator[Sequence[TaskView]]) -> list[str]:
+    names: dict[str, None] = {}
+    async for batch in batches:
+        for view in batch:
+            names.update(dict.fromkeys(view.variables))
+        await sink.write("".join(map(_line, batch)).encode("utf-8", "backslashreplace"))
+    return list(names)
+
+
+def _line(view: TaskView) -> str:
+    """One JSON object. Half surrogates leave as JSON's own escapes, which JSON reads as what they were."""
+    row = {
+        **view.as_json(),
+        "model": view.request.model,
+        "prompt": view.request.prompt,
+        "parameters": dict(view.request.parameters),
+        "tags": list(view.tags),
+        "variables": dict(view.variables),
+        "width": view.width,
+        "height": view.height,
+    }
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+async def _write_table(sink: Sink, batches: AsyncIterator[Sequence[TaskView]], names: Sequence[str]) -> None:
+    header = [*COLUMNS, *(f"{name} (variable)" if name in COLUMNS else name for name in names)]
+    await sink.write(_rows([header], first=_BYTE_ORDER_MARK))
+    async for batch in batches:
+        await sink.write(_rows(_cells(view, names) for view in batch))
+
+
+def _rows(rows: Iterable[Sequence[str]], *, first: str = "") -> bytes:
+    """RFC 4180 lines; the byte order mark before the first makes Excel read UTF-8."""
+    text = io.StringIO(newline="")
+    text.write(first)
+    csv.writer(text, lineterminator="\r\n").writerows([formula_safe(cell) for cell in row] for row in rows)
+    return text.getvalue().encode("utf-8")
+
+
+def _cells(view: TaskView, names: Sequence[str]) -> list[str]:
+    return [
+        view.task_id,
+        view.prompt_id,
+        view.state,
+        view.failure_class or "",
+        view.reason or "",
+        str(view.attempts),
+        view.file or "",
+        _amount(view.cost_usd),
+        view.request.model,
+        view.request.prompt,
+        " ".join(view.tags),
+        *(view.variables.get(name, "") for name in names),
+    ]
+
+
+def _amount(cost_usd: float | None) -> str:
+    """Micro-dollars as plain digits: never `1e-05`."""
+    return "" if cost_usd is None else f"{cost_usd:.6f}".rstrip("0").rstrip(".")
+
+
+def formula_safe(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula, with what a person cannot see taken out.
+
+    A cell that starts with `=`, `+`, `-`, `@` (their full-width forms too), a tab or a carriage return, behind
+    any white space and on any of its lines, gets a leading apostrophe (OWASP, "CSV Injection").
+    """
+    marked = _FORMULA.search(cell) is not None
+    cell = safe_text(cell, keep_lines=True)
+    return f"'{cell}" if marked or _FORMULA.search(cell) else cell

@@ -1,0 +1,131 @@
+"""The JSON beside every image: enough to know what was asked, what came, what it cost, and to rebuild a ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchgen import __version__
+from batchgen.core.types import (
+    Answer,
+    Attempt,
+    Media,
+    StoredImage,
+    Task,
+    Usage,
+)
+
+SIDECAR_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where images of a run come from."""
+
+    job: str
+    provider: str
+    host: str
+
+
+def build_sidecar(
+    origin: Origin, attempt: Attempt, image: StoredImage, answer: Answer, received: str
+) -> dict[str, Any]:
+    """A sidecar's content; `received` is when the answer was whole, in UTC. No key and no link is in it."""
+    task = attempt.task
+    request = task.request
+    return {
+        "sidecar": SIDECAR_VERSION,
+        "batchgen": __version__,
+        "job": origin.job,
+        "task_id": task.task_id,
+        "prompt_id": task.prompt_id,
+        "sample": task.sample,
+        "tags": list(task.tags),
+        "variables": dict(task.variables),
+        "fingerprint": task.fingerprint,
+        "file": Path(image.file).name,
+        "sha256": image.sha256,
+        "size_bytes": image.size_bytes,
+        "media_type": image.media.media_type,
+        "width": image.media.width,
+        "height": image.media.height,
+        "model": request.model,
+        "request": {
+            "prompt": request.prompt,
+            "parameters": dict(request.parameters),
+            "extra": dict(request.extra),
+        },
+        "provider": origin.provider,
+        "host": origin.host,
+        "attempt_id": attempt.attempt_id,
+        "attempts": attempt.number,
+        "possible_duplicate": attempt.possible_duplicate,
+        "run_id": attempt.run_id,
+        "sent": attempt.started,
+        "received": received,
+        "http_status": answer.http_status,
+        "request_id": answer.request_id,
+        "revised_prompt": answer.revised_prompt,
+        "usage": _usage(answer.usage),
+        "answer": dict(answer.raw),
+        "cost_usd": image.cost_usd,
+        "price": task.price.kind.value,
+        "list_usd": task.price.list_usd,
+    }
+
+
+def _usage(usage: Usage | None) -> dict[str, int] | None:
+    if usage is None:
+        return None
+    return {"text_in": usage.text_in, "image_in": usage.image_in, "image_out": usage.image_out}
+
+
+def rename_sidecar(sidecar: dict[str, Any], task: Task, file: str) -> dict[str, Any]:
+    """The sidecar of an image that now serves `task`."""
+    return sidecar | {
+        "task_id": task.task_id,
+        "prompt_id": task.prompt_id,
+        "sample": task.sample,
+        "tags": list(task.tags),
+        "variables": dict(task.variables),
+        "file": file,
+    }
+
+
+def dump_sidecar(sidecar: dict[str, Any]) -> bytes:
+    """As it lies on disk: indented for people, in ASCII so that any text survives."""
+    return (json.dumps(sidecar, indent=1) + "\n").encode("ascii")
+
+
+def read_sidecar(path: Path) -> dict[str, Any] | None:
+    """A sidecar, or None when there is none that can be read."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) and "attempt_id" in content else None
+
+
+def stored_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> tuple[StoredImage, Answer]:
+    """What a sidecar says of its image, which lies in `folder` (relative to the job's). Raises `KeyError`."""
+    file: str = sidecar["file"]
+    media = Media(sidecar["media_type"], file.rpartition(".")[2], sidecar["width"], sidecar["height"])
+    image = StoredImage(
+        attempt_id=sidecar["attempt_id"],
+        task_id=sidecar["task_id"],
+        fingerprint=sidecar["fingerprint"],
+        file=f"{folder}/{file}",
+        sha256=sidecar["sha256"],
+        size_bytes=sidecar["size_bytes"],
+        mtime_ns=mtime_ns,
+        media=media,
+        cost_usd=sidecar["cost_usd"],
+    )
+    used = sidecar["usage"]
+    usage = Usage(used["text_in"], used["image_in"], used["image_out"]) if used else None
+    answer = Answer(
+        sidecar["http_status"], sidecar["request_id"], usage, sidecar["revised_prompt"], sidecar["answer"]
+    )
+    return image, answer

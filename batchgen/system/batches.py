@@ -1,0 +1,72 @@
+"""A thread that takes everything queued at once: the mechanism behind grouped commits and grouped fsyncs."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+BATCH_LIMIT = 256
+"""A bound on one batch, so that the first caller of a long queue is not answered last."""
+
+
+class BatchThread(Generic[Job, Result]):
+    """Calls `work(jobs)` on its own thread with all jobs that wait; each caller gets its own result or error.
+
+    `work` returns one result or exception per job, in order. What it raises itself fails every job of the batch.
+    """
+
+    def __init__(self, name: str, work: Callable[[Sequence[Job]], Sequence[Result | Exception]]) -> None:
+        self._work = work
+        self._queue: queue.SimpleQueue[tuple[Job, asyncio.Future[Result]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+
+    async def submit(self, job: Job) -> Result:
+        """Queue a job and wait for its result. A cancelled caller's job is still done."""
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.put((job, answer))
+        return await answer
+
+    async def close(self) -> None:
+        """Finish what is queued, then end the thread."""
+        self._queue.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    def _serve(self) -> None:
+        ending = False
+        while not ending:
+            batch = [self._queue.get()]
+            while len(batch) < BATCH_LIMIT and not self._queue.empty():
+                batch.append(self._queue.get())
+            calls = [call for call in batch if call is not None]
+            ending = len(calls) < len(batch)
+            if calls:
+                self._answer(calls)
+
+    def _answer(self, calls: Sequence[tuple[Job, asyncio.Future[Result]]]) -> None:
+        results: Sequence[Result | Exception]
+        try:
+            results = self._work([job for job, _ in calls])
+        except Exception as error:  # noqa: BLE001 - handed to every caller, who must not wait for ever
+            results = [error] * len(calls)
+        answers = [answer for _, answer in calls]
+        try:
+            answers[0].get_loop().call_soon_threadsafe(_resolve, answers, results)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+
+def _resolve(answers: Sequence[asyncio.Future[Any]], results: Sequence[object]) -> None:
+    for answer, result in zip(answers, results, strict=True):
+        if answer.done():
+            continue
+        if isinstance(result, Exception):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)

@@ -1,0 +1,24 @@
+"""Wall-clock moments as text. Durations never come from here: they are taken from the loop's monotonic clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Returns the present moment in UTC; injected, so that tests move it by hand."""
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+def moment_text(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, e.g. `2026-11-23T17:50:17.123Z`; such texts sort by time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def moment_of(text: str) -> datetime:
+    """The moment that `moment_text` wrote."""
+    return datetime.fromisoformat(text)
