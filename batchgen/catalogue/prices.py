@@ -114,7 +114,7 @@ def _token_quote(model: Model, pricing: TokenPricing, parameters: JsonObject, *,
     if size is not None:
         size = sheet_of(model, parameters, size)
     chosen = quality in pricing.qualities and size is not None
-    middling = quality if quality in pricing.qualities else pricing.qualities[len(pricing.qualities) // 2]
+    middling = quality if quality in pricing.qualities else middling_quality(pricing)
     dearest = quality if quality in pricing.qualities else pricing.qualities[-1]
     exact = chosen and sure and not pricing.estimated
     return TokenQuote(
@@ -123,6 +123,11 @@ def _token_quote(model: Model, pricing: TokenPricing, parameters: JsonObject, *,
         expected_tokens=output_tokens(pricing, str(middling), size or USUAL_SIZE)[0],
         bound_tokens=output_tokens(pricing, str(dearest), size or _dearest_size(model))[1],
     )
+
+
+def middling_quality(pricing: TokenPricing) -> str:
+    """What is expected where the model chooses the quality: the middle one."""
+    return pricing.qualities[len(pricing.qualities) // 2]
 
 
 def output_tokens(pricing: TokenPricing, quality: str, size: sizes.Size) -> tuple[float, int]:

@@ -183,13 +183,13 @@ def _size_fault(
 
 def _sheet_fault(parameter: AnySize, name: str, size: sizes.Size, sheet: sizes.Size) -> str | None:
     """All frames of an animation share one sheet, which keeps the rule (measured by a reseller, November 2026)."""
-    wrong = sizes.fault(parameter.grid, sheet)
+    grid = parameter.grid
+    uneven = any(edge % grid.multiple for edge in size)
+    wrong = f"both edges must be multiples of {grid.multiple}" if uneven else sizes.fault(grid, sheet)
     if wrong is None:
         return None
     columns, rows = sheet[0] // size[0], sheet[1] // size[1]
-    width, height = sizes.nearest_on_grid(parameter.grid, sheet)
-    step = parameter.grid.multiple
-    instead = sizes.written((width // columns // step * step, height // rows // step * step))
+    instead = sizes.written(sizes.nearest_on_grid(sizes.part_of(grid, columns, rows), size))
     return (
         f"{name} {sizes.written(size)} is not taken for an animation: its frames lie on one sheet of "
         f"{sizes.written(sheet)}, and {wrong} (use {instead}, or fewer frames)"

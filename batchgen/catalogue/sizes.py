@@ -57,12 +57,29 @@ def largest(grid: Grid) -> Size:
     return edge, edge
 
 
+def part_of(grid: Grid, columns: int, rows: int) -> Grid:
+    """A rule for one of `columns` x `rows` equal parts of a sheet, so that the sheet keeps `grid`."""
+    parts, most = columns * rows, max(columns, rows)
+    return Grid(
+        multiple=grid.multiple,
+        max_edge=grid.max_edge // most,
+        max_ratio=grid.max_ratio * min(columns, rows) // most,
+        min_pixels=-(-grid.min_pixels // parts),
+        max_pixels=grid.max_pixels // parts,
+    )
+
+
 def nearest_on_grid(grid: Grid, size: Size) -> Size:
     """The valid size whose edges differ least from `size`, as ratios, so that the shape is kept."""
     width, height = _into_bounds(grid, size)
     columns, rows = (_around(edge, grid.multiple) for edge in (width, height))
     candidates = [(w, h) for w in columns for h in rows if fault(grid, (w, h)) is None]
-    return _closest(candidates, (width, height)) if candidates else largest(grid)
+    if not candidates:
+        return largest(grid)
+    # A little more or less of both edges is better than another shape.
+    return min(
+        candidates, key=lambda other: _distance(other, (width, height)) + abs(_shape(other) - _shape(size))
+    )
 
 
 def nearest_of(sizes: Iterable[Size], size: Size) -> Size:
@@ -82,10 +99,6 @@ def _into_bounds(grid: Grid, size: Size) -> tuple[float, float]:
 def _around(edge: float, multiple: int) -> list[int]:
     middle = int(edge) // multiple
     return [step * multiple for step in range(max(1, middle - 2), middle + 4)]
-
-
-def _closest(sizes: Iterable[Size], to: tuple[float, float]) -> Size:
-    return min(sizes, key=lambda size: _distance(size, to))
 
 
 def _distance(size: Size, to: tuple[float, float]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -197,6 +196,8 @@ def _status_reason(
         words = f"no such address: check the base URL and the model. {words}".rstrip()
     elif kind is FailureClass.UNKNOWN:
         words = f"the answer was lost on its way, an image may have been made. {words}".rstrip()
+    elif kind is FailureClass.NO_IMAGE:
+        words = f"the answer holds no image. {words}".rstrip()
     words = words or "no message in the answer"
     return one_line(f"HTTP {_named(status)}: {words}")
 
@@ -331,7 +332,6 @@ def request_id(headers: Mapping[str, str], message: str = "") -> str | None:
 _ANSI = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|\x9b[0-?]*[ -/]*[@-~]"
 )
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs"})
 
 
 def plain(text: str) -> str:
@@ -343,7 +343,7 @@ def plain(text: str) -> str:
 def _shown(char: str) -> str:
     if char.isspace():
         return " "
-    return "" if unicodedata.category(char) in _INVISIBLE else char
+    return char if char.isprintable() else ""
 
 
 def one_line(text: str, limit: int = REASON_LIMIT) -> str:

@@ -24,8 +24,7 @@ TASK_ID_LIMIT = FILE_NAME_LIMIT_BYTES - len(LONGEST_SUFFIX)
 _ID = re.compile(ID_PATTERN)
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _RESERVED = frozenset(
-    {"con", "prn", "aux", "nul", "conin$", "conout$"}
-    | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
+    {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 )
 
 

@@ -18,6 +18,9 @@ TRIED_AGAIN = frozenset(
 )
 """Failures that a plain run tries again; the others wait for a changed request or for `retry`."""
 
+TO_FETCH = "made and paid for; its link is still to be fetched"
+"""The reason of a task that is never sent again, also not when its request changed meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -70,6 +73,8 @@ def decide(known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUn
         return Planned(task, Change.KEPT, send=False, reason="moved back", restore=known.spare)
     if known.state is None:
         return Planned(task, Change.NEW, send=True)
+    if known.state is TaskState.RECEIVED:
+        return Planned(task, Change.RETRY, send=False, reason=TO_FETCH)
     if known.fingerprint != task.fingerprint:
         return Planned(task, Change.CHANGED, send=True, reason="the request changed")
     return _decide_unchanged(known, damage, on_unknown)
@@ -95,6 +100,9 @@ def _decide_unchanged(known: Known, damage: str | None, on_unknown: OnUnknown) -
 
 def renew(planned: Planned) -> Planned:
     """Put a task that `retry` names back to pending: what failed, is held or lost its image is sent again."""
-    if planned.change not in {Change.FAILED, Change.HELD, Change.MISSING, Change.RETRY}:
+    if (
+        planned.change not in {Change.FAILED, Change.HELD, Change.MISSING, Change.RETRY}
+        or planned.reason == TO_FETCH
+    ):
         return planned
     return replace(planned, change=Change.RETRY, send=True, renewed=True)

@@ -72,8 +72,8 @@ class Ledger(Protocol):
     A crash at any point leaves a state that the next run understands. Only the pool and the run write it.
     """
 
-    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, str]]:
-        """Take a batch of the manifest's tasks in; returns those whose id clashes, with the earlier one's prompt id."""
+    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, Task]]:
+        """Take a batch of the manifest's tasks in; returns those whose id clashes, with the earlier one."""
 
     def compare(self) -> AsyncIterator[Sequence[Known]]:
         """Every staged task with what is known of it, in manifest order, in batches."""

@@ -13,7 +13,7 @@ INSERT INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, :m
 UPDATE runs SET ended = :ended, stopped_by = :stopped_by WHERE run_id = :run_id;
 
 -- run_last: the run that began last
-SELECT run_id, started, ended, stopped_by FROM runs ORDER BY started DESC, rowid DESC LIMIT 1;
+SELECT * FROM runs ORDER BY started DESC, rowid DESC LIMIT 1;
 
 -- stage_create: the manifest's tasks of this process, on disk if they are many
 CREATE TEMP TABLE IF NOT EXISTS staged (
@@ -31,8 +31,8 @@ DELETE FROM temp.claimed;
 INSERT OR IGNORE INTO temp.staged VALUES (:position, :task_id, :prompt_id, :sample, :model, :prompt, :parameters,
   :extra, :tags, :variables, :price, :fingerprint);
 
--- stage_holder: the prompt whose task has this id already
-SELECT prompt_id FROM temp.staged WHERE task_id = :task_id;
+-- stage_holder: the task that has this id already
+SELECT * FROM temp.staged WHERE task_id = :task_id;
 
 -- compare_page: staged tasks with what is known of them
 SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.not_before,
@@ -201,3 +201,9 @@ SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS ima
 
 -- attempt_views: attempts as they are read
 SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
+
+-- last_sent: when the last request of the job went out
+SELECT started FROM attempts ORDER BY rowid DESC LIMIT 1;
+
+-- list_usd: what the makers of the models would charge for the images that are there
+SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks WHERE in_manifest = 1 AND state = 'stored';

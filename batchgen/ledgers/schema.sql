@@ -1,7 +1,7 @@
 -- Schema 1 of ledger.sqlite. docs/ledger.md explains it; PRAGMA user_version holds the number.
 
 CREATE TABLE job (             -- what the ledger knows of the job itself
-  key   TEXT PRIMARY KEY,      -- manifest, provider, host
+  key   TEXT PRIMARY KEY,      -- job, manifest, provider, host
   value TEXT NOT NULL
 ) STRICT;
 

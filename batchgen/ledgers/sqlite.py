@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from batchgen.core.errors import LedgerError
+from batchgen.core.money import usd
 from batchgen.core.plan import Known, Planned
 from batchgen.core.records import AttemptView, Due, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
@@ -43,7 +44,7 @@ class SqliteLedger:
         result: Result = await self._runner.submit(lambda connection: function(connection, *values))
         return result
 
-    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, str]]:
+    async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, Task]]:
         """See the protocol, as for all methods here."""
         return await self._do(staging.stage, tasks)
 
@@ -62,10 +63,19 @@ class SqliteLedger:
         """What the ledger knows of the job: `manifest`, `provider`, `host`; empty before its first run."""
         return {row["key"]: row["value"] for row in await self._rows("job_all")}
 
-    async def last_run(self) -> Mapping[str, str | None] | None:
-        """The run that began last: `run_id`, `started`, `ended`, `stopped_by`."""
+    async def last_run(self) -> tuple[RunRecord, str | None, str | None] | None:
+        """The run that began last, when it ended (None: it runs, or was killed) and what stopped it."""
         rows = await self._rows("run_last")
-        return dict(rows[0]) if rows else None
+        if not rows:
+            return None
+        row, job = rows[0], (await self.facts()).get("job", "")
+        run = RunRecord(row["run_id"], job, row["manifest"], row["provider"], row["host"], row["started"])
+        return run, row["ended"], row["stopped_by"]
+
+    async def last_sent(self) -> str | None:
+        """When the job's last request went out; None when none ever did."""
+        rows = await self._rows("last_sent")
+        return rows[0]["started"] if rows else None
 
     async def begin_run(self, run: RunRecord) -> None:
         """A run starts."""
@@ -142,6 +152,11 @@ class SqliteLedger:
     async def totals(self, run_id: str | None = None) -> Totals:
         """Money."""
         return await self._do(steps.totals, run_id)
+
+    async def list_usd(self) -> float:
+        """List price of the manifest's stored images, in USD."""
+        (row,) = await self._rows("list_usd")
+        return usd(row[0])
 
     async def outcome(self, run_id: str) -> Mapping[tuple[str, str], int]:
         """How a run's tasks stand."""

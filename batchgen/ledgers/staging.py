@@ -15,15 +15,15 @@ PAGE = 500
 """Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""
 
 
-def stage(connection: sqlite3.Connection, tasks: Sequence[Task]) -> list[tuple[Task, str]]:
-    """Take tasks in; returns those whose id is taken, each with the prompt that has it."""
+def stage(connection: sqlite3.Connection, tasks: Sequence[Task]) -> list[tuple[Task, Task]]:
+    """Take tasks in; returns those whose id is taken, each with the task that has it."""
     sql = queries()
     connection.execute(sql["stage_create"])
     clashes = []
     for task in tasks:
         if not connection.execute(sql["stage_insert"], task_fields(task)).rowcount:
-            (holder,) = connection.execute(sql["stage_holder"], {"task_id": task.task_id}).fetchone()
-            clashes.append((task, holder))
+            holder = connection.execute(sql["stage_holder"], {"task_id": task.task_id}).fetchone()
+            clashes.append((task, task_of(holder)))
     return clashes
 
 

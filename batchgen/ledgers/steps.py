@@ -24,8 +24,9 @@ def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
         "started": run.started,
     }
     connection.execute(sql["run_begin"], fields)
-    for key in ("manifest", "provider", "host"):
-        connection.execute(sql["job_set"], {"key": key, "value": fields[key]})
+    facts = {"job": run.job, "manifest": run.manifest, "provider": run.provider, "host": run.host}
+    for key, value in facts.items():
+        connection.execute(sql["job_set"], {"key": key, "value": value})
 
 
 def end_run(connection: sqlite3.Connection, run_id: str, ended: str, stopped_by: str | None) -> None:

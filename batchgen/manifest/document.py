@@ -94,7 +94,9 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise _refuse(str(path), 1, 1, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
-        raise _refuse(str(path), 1, 1, f"the file is larger than {MAX_BYTES // 2**20} MiB (split it into several)")
+        raise _refuse(
+            str(path), 1, 1, f"the file is larger than {MAX_BYTES // 2**20} MiB (split it into several)"
+        )
     return data
 
 
@@ -156,46 +158,46 @@ class _Composer:
         self._stack: list[ListNode | MapNode] = []
         # The key that waits for its value, one for every open container.
         self._keys: list[Scalar | None] = []
+        # Every key's text once: 100,000 prompts have the same few.
+        self._words: dict[str, str] = {}
 
     def take(self, event: yaml.Event) -> None:
         """Take the next event in."""
-        kind = type(event)
-        if kind is yaml.ScalarEvent:
-            self._place(self._scalar(event))
-        elif kind is yaml.MappingStartEvent:
-            self._open(MapNode(event.start_mark.line + 1, event.start_mark.column + 1), event, _TAG + "map")
-        elif kind is yaml.SequenceStartEvent:
-            self._open(ListNode(event.start_mark.line + 1, event.start_mark.column + 1), event, _TAG + "seq")
-        elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-            self._stack.pop()
-            self._keys.pop()
-        elif kind is yaml.AliasEvent:
-            self._refuse_event(event, f"aliases such as *{event.anchor} are not allowed (write the value out)")
-            self._place(Scalar(event.start_mark.line + 1, event.start_mark.column + 1, event.anchor, plain=False))
-        elif kind is yaml.DocumentStartEvent and self.root is not None:
-            self._refuse_event(event, "a second document begins here (one file is one document: remove the ---)")
-            raise ProblemsError(self.refusals)
+        match event:
+            case yaml.ScalarEvent():
+                self._place(self._scalar(event))
+            case yaml.MappingStartEvent():
+                self._open(MapNode(*_at(event)), event, _TAG + "map")
+            case yaml.SequenceStartEvent():
+                self._open(ListNode(*_at(event)), event, _TAG + "seq")
+            case yaml.CollectionEndEvent():
+                self._stack.pop()
+                self._keys.pop()
+            case yaml.AliasEvent():
+                self._refuse(event, f"aliases such as *{event.anchor} are not allowed (write the value out)")
+                self._place(Scalar(*_at(event), text="", plain=False))
+            case yaml.DocumentStartEvent() if self.root is not None:
+                self._refuse(event, "a second document begins here (one file is one document: remove the ---)")
+                raise ProblemsError(self.refusals)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        tag, mark, text = event.tag, event.start_mark, event.value
+        tag, text = event.tag, event.value
         plain = event.implicit[0] if tag is None else tag in _PLAIN_TAGS
-        if event.anchor is not None:
-            self._refuse_anchor(event)
+        self._check_anchor(event)
         if tag is not None and not plain and tag not in _TEXT_TAGS:
             self._refuse_tag(event)
-        node = Scalar(mark.line + 1, mark.column + 1, text, plain)
+        node = Scalar(*_at(event), text, plain)
         if not plain and (found := _CONTROL.search(text)):
             message = f"{_name(found[0])} is not allowed in a text (remove it)"
             self.problems.append(Problem(self._file, node.line, node.column, message))
         return node
 
     def _open(self, node: ListNode | MapNode, event: yaml.CollectionStartEvent, own_tag: str) -> None:
-        if event.anchor is not None:
-            self._refuse_anchor(event)
+        self._check_anchor(event)
         if event.tag not in (None, own_tag):
             self._refuse_tag(event)
         if len(self._stack) >= MAX_DEPTH:
-            self._refuse_event(event, f"nested deeper than {MAX_DEPTH} levels (make it flatter)")
+            self._refuse(event, f"nested deeper than {MAX_DEPTH} levels (make it flatter)")
             raise ProblemsError(self.refusals)
         self._place(node)
         self._stack.append(node)
@@ -218,22 +220,32 @@ class _Composer:
 
     def _key(self, parent: MapNode, node: Node) -> Scalar:
         if not isinstance(node, Scalar):
-            message = 'a key must be a plain word here (put text that begins with { or [ in quotes: "{name} ...")'
+            message = (
+                'a key must be a plain word here (put text that begins with { or [ in quotes: "{name} ...")'
+            )
             raise ProblemsError([*self.refusals, Problem(self._file, node.line, node.column, message)])
+        node.text = self._words.setdefault(node.text, node.text)
         first = parent.keys.setdefault(node.text, node)
         if first is not node:
             message = f"`{node.text}` is written twice here, first on line {first.line} (keep one of the two)"
             self.problems.append(Problem(self._file, node.line, node.column, message))
         return node
 
-    def _refuse_anchor(self, event: yaml.NodeEvent) -> None:
-        self._refuse_event(event, f"anchors such as &{event.anchor} are not allowed (write the value out)")
+    def _check_anchor(self, event: yaml.NodeEvent) -> None:
+        if event.anchor is not None:
+            self._refuse(event, f"anchors such as &{event.anchor} are not allowed (write the value out)")
 
     def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         name = str(event.tag).replace(_TAG, "!!")
-        self._refuse_event(event, f"the tag {name} is not allowed (remove it)")
+        self._refuse(event, f"the tag {name} is not allowed (remove it)")
 
-    def _refuse_event(self, event: yaml.Event, message: str) -> None:
-        self.refusals.append(Problem(self._file, event.start_mark.line + 1, event.start_mark.column + 1, message))
+    def _refuse(self, event: yaml.Event, message: str) -> None:
+        self.refusals.append(Problem(self._file, *_at(event), message))
         if len(self.refusals) >= MAX_REFUSALS:
             raise ProblemsError(self.refusals)
+
+
+def _at(event: yaml.Event) -> tuple[int, int]:
+    mark = event.start_mark
+    assert mark is not None  # the parser marks every event
+    return mark.line + 1, mark.column + 1

@@ -19,5 +19,7 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     if not known:
         return "there is none; remove it"
     names = sorted(known)
+    if len(names) == 1:
+        return f"write {printable(names[0])}"
     more = ", ..." if len(names) > _FEW else ""
     return f"use one of {', '.join(map(printable, names[:_FEW]))}{more}"

@@ -80,12 +80,13 @@ def pattern_names(pattern: Pattern) -> Iterator[str]:
 
 
 class RequestReader:
-    """Reads `request` mappings; problems go to `report`."""
+    """Reads `request` mappings; problems go to `report`, and `faults` counts them."""
 
     def __init__(self, document: Document, known: frozenset[str], report: Callable[[Problem], None]) -> None:
         self._document = document
         self._known = known
         self._report = report
+        self.faults = 0
 
     def read(self, node: Node | None, defaults: Mapping[str, Field] | None = None) -> dict[str, Field]:
         """A `request`, over the defaults that it overrides; null removes one. `defaults` is None at the top."""
@@ -98,19 +99,25 @@ class RequestReader:
                 self._say(key, _not_here(name))
             elif isinstance(value, Scalar) and kind_of(value) is Kind.NULL:
                 self._remove(fields, key, at_the_top=defaults is None)
-            elif name == EXTRA:
-                self._check_extra(value)
-                fields[name] = Field(key, value, self.pattern(value))
             else:
-                fields[name] = Field(key, value, self.pattern(value))
+                self._add(fields, key, value)
         return fields
 
-    def pattern(self, node: Node) -> Pattern:
+    def _add(self, fields: dict[str, Field], key: Scalar, node: Node) -> None:
+        """A faulty value is left out, so that the catalogue does not complain of it a second time."""
+        faults = self.faults
+        if key.text == EXTRA:
+            self._check_extra(node)
+        pattern = self._pattern(node)
+        if self.faults == faults:
+            fields[key.text] = Field(key, node, pattern)
+
+    def _pattern(self, node: Node) -> Pattern:
         """A node as a JSON value with placeholders."""
         if isinstance(node, ListNode):
-            return [self.pattern(item) for item in node.items]
+            return [self._pattern(item) for item in node.items]
         if isinstance(node, MapNode):
-            return {name: self.pattern(value) for name, value in node.values.items()}
+            return {name: self._pattern(value) for name, value in node.values.items()}
         value = native(node)
         if isinstance(value, Unclear):
             self._say(node, f"{describe(node)} ({quote_it(node)})")
@@ -134,15 +141,20 @@ class RequestReader:
 
     def _check_extra(self, node: Node) -> None:
         if not isinstance(node, MapNode):
-            self._say(node, f"`extra` must be a mapping, but {describe(node)} (write `name: value` lines under it)")
+            self._say(
+                node, f"`extra` must be a mapping, but {describe(node)} (write `name: value` lines under it)"
+            )
             return
         for name, key in node.keys.items():
             if name in REQUEST_ITSELF:
                 self._say(key, _not_here(name))
             elif name in self._known:
-                self._say(key, f"`extra` may not hold `{name}`, which is a parameter (move it up into `request`)")
+                self._say(
+                    key, f"`extra` may not hold `{name}`, which is a parameter (move it up into `request`)"
+                )
 
     def _say(self, node: Node, message: str) -> None:
+        self.faults += 1
         self._report(self._document.problem(node, message))
 
 

@@ -114,5 +114,3 @@ def quote_it(node: Node) -> str:
     if isinstance(node, MapNode) and len(node.keys) == 1:
         return f'put a text that begins with {{ in quotes: "{{{next(iter(node.keys))}}}"'
     return "write a text"
-
-

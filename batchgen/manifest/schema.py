@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from batchgen.catalogue.catalogue import Catalogue
@@ -35,6 +43,8 @@ class Shape(BaseModel):
     """What all parts share: exact types, no unknown keys."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
+    elsewhere: ClassVar[tuple[str, ...]] = ()
+    """Keys that belong here too, but are checked on their own."""
 
 
 def _job_key(value: str) -> str:
@@ -52,7 +62,9 @@ def _duration_s(value: object) -> float:
 
 def _moment(value: str) -> str:
     if not is_moment(value):
-        raise fault(f'"{value}" is no time (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")')
+        raise fault(
+            f'"{value}" is no time (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")'
+        )
     return value
 
 
@@ -65,13 +77,15 @@ def _rate(value: object) -> float | dict[str, float]:
 
 def _per_minute(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise fault("images_per_minute must be a number above 0, or one for every model (write 50, or {gpt-image-2: 20})")
+        raise fault(
+            "images_per_minute must be a number above 0, or one for every model (write 50, or {gpt-image-2: 20})"
+        )
     return float(value)
 
 
 def _varied_value(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise fault("a varied value must be a text or a number")
+        raise PydanticCustomError("varied_value", "a text or a number")
     return value
 
 
@@ -87,7 +101,12 @@ Rate = Annotated[
     float | dict[str, float],
     PlainValidator(_rate),
     WithJsonSchema(
-        {"anyOf": [_POSITIVE_NUMBER, {"type": "object", "minProperties": 1, "additionalProperties": _POSITIVE_NUMBER}]}
+        {
+            "anyOf": [
+                _POSITIVE_NUMBER,
+                {"type": "object", "minProperties": 1, "additionalProperties": _POSITIVE_NUMBER},
+            ]
+        }
     ),
 ]
 VariedValue = Annotated[str | int | float, PlainValidator(_varied_value), WithJsonSchema(_SIMPLE)]
@@ -173,12 +192,12 @@ class PromptEntry(Shape):
     model: str | None = Field(None, description="Model of this prompt.", examples=["gpt-image-2"])
     images: int = Field(1, ge=1, le=1_000_000, description="Images of every combination.", examples=[4])
     vary: dict[str, Annotated[list[VariedValue], Field(min_length=1)]] = Field(
-        default={},
+        default_factory=dict,
         description="Values by variable; every combination becomes an image.",
         examples=[{"color": ["red", "blue"]}],
     )
     exclude: list[dict[str, VariedValue]] = Field(
-        default=[],
+        default_factory=list,
         description="Combinations to leave out; one that names some variables leaves out all that match.",
         examples=[[{"color": "red", "surface": "marble"}]],
     )
@@ -187,13 +206,16 @@ class PromptEntry(Shape):
         description="Overrides the manifest's `request`; null removes a default.",
         examples=[{"quality": "high"}],
     )
-    tags: list[str] = Field(default=[], description="Words to find the images by.", examples=[["shop"]])
+    tags: list[str] = Field(
+        default_factory=list, description="Words to find the images by.", examples=[["shop"]]
+    )
 
 
 class Head(Shape):
     """A manifest without its prompts."""
 
-    batchgen: int = Field(ge=1, le=1, description="Version of the manifest's format.", examples=[1])
+    elsewhere = ("prompts",)
+    batchgen: Literal[1] = Field(description="Version of the manifest's format.", examples=[1])
     job: Annotated[str, AfterValidator(_job_key)] | None = Field(
         None,
         description="Name of the job and of its output folder; the file's name without ending when left out.",
@@ -202,10 +224,13 @@ class Head(Shape):
     )
     description: str = Field("", description="What the job is for.", examples=["Spring landing pages"])
     provider: str | None = Field(
-        None, description="Who makes the images: cometapi, openai, sandbox, or one that the operator configured.",
+        None,
+        description="Who makes the images: cometapi, openai, sandbox, or one that the operator configured.",
         examples=["cometapi", "sandbox"],
     )
-    model: str | None = Field(None, description="Model of all prompts that name none.", examples=["gpt-image-2"])
+    model: str | None = Field(
+        None, description="Model of all prompts that name none.", examples=["gpt-image-2"]
+    )
     request: RequestValues | None = Field(
         None,
         description="Parameters of every request; `batchgen models MODEL` lists what a model takes.",
@@ -218,14 +243,22 @@ class Head(Shape):
         json_schema_extra={"pattern": r"\{prompt\}"},
     )
     limits: Limits = Field(default=Limits(), description="Bounds of the job.", examples=[{"budget_usd": 25.0}])
-    retry: Retry = Field(default=Retry(), description="What follows a failed request.", examples=[{"max_attempts": 5}])
+    retry: Retry = Field(
+        default=Retry(), description="What follows a failed request.", examples=[{"max_attempts": 5}]
+    )
     max_tasks: int = Field(
-        MOST_TASKS, ge=1, le=100_000_000, description="More tasks than this are a mistake.", examples=[MOST_TASKS]
+        MOST_TASKS,
+        ge=1,
+        le=100_000_000,
+        description="More tasks than this are a mistake.",
+        examples=[MOST_TASKS],
     )
     priority: int = Field(
         0, ge=-1000, le=1000, description="Jobs with a higher number run first in a night.", examples=[10]
     )
-    report: Report = Field(default=Report(), description="How the report looks.", examples=[{"thumbnails": True}])
+    report: Report = Field(
+        default=Report(), description="How the report looks.", examples=[{"thumbnails": True}]
+    )
 
 
 class ManifestFile(Head):
@@ -245,6 +278,9 @@ def json_schema() -> dict[str, object]:
     for owner in (schema, schema["$defs"]["PromptEntry"]):
         for branch in owner["properties"]["request"]["anyOf"]:
             branch.get("properties", {}).update(
-                {name: {"description": f"The model's parameter {name}.", "examples": [f"{{{name}}}"]} for name in names}
+                {
+                    name: {"description": f"The model's parameter {name}.", "examples": [f"{{{name}}}"]}
+                    for name in names
+                }
             )
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "batchgen manifest", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "batchgen manifest"}

@@ -8,18 +8,38 @@ from batchgen.core.errors import Problem
 
 _QUOTES = 'put a text that holds ": " or begins with { [ & * ! % @ ` in "quotes"'
 _HINTS = (
-    ("mapping values are not allowed", "a second `: ` on the line, or a line that is indented wrongly", _QUOTES),
+    (
+        "mapping values are not allowed",
+        "a second `: ` on the line, or a line that is indented wrongly",
+        _QUOTES,
+    ),
     ("found character '%'", "a text cannot begin with this character", _QUOTES),
     ("cannot start any token", "a text cannot begin with this character", _QUOTES),
-    ("did not find expected key", "the line does not fit what is above it", f"check its indentation; {_QUOTES}"),
-    ("did not find expected '-'", "the line does not fit the list above it", "begin it with `- ` or indent it further"),
+    (
+        "did not find expected key",
+        "the line does not fit what is above it",
+        f"check its indentation; {_QUOTES}",
+    ),
+    (
+        "did not find expected '-'",
+        "the line does not fit the list above it",
+        "begin it with `- ` or indent it further",
+    ),
     ("could not find expected ':'", "a key without a colon", f"write `key: value`; {_QUOTES}"),
     ("did not find expected ',' or ']'", "the list that begins here does not end properly", "close it with ]"),
-    ("did not find expected ',' or '}'", "the mapping that begins here does not end properly", "close it with }"),
+    (
+        "did not find expected ',' or '}'",
+        "the mapping that begins here does not end properly",
+        "close it with }",
+    ),
     ("did not find expected node content", "a value is missing or malformed", _QUOTES),
     ("unexpected end of stream", "the quotes that open here are never closed", 'add the closing "'),
     ("unexpected document indicator", "the quotes that open here are never closed", 'add the closing "'),
-    ("unknown escape character", "an unknown escape after a backslash", "double the backslash or use 'single quotes'"),
+    (
+        "unknown escape character",
+        "an unknown escape after a backslash",
+        "double the backslash or use 'single quotes'",
+    ),
     ("invalid Unicode character escape", "an escape that is no character", "write the character itself"),
 )
 _AT_THE_BEGINNING = ("unexpected end of stream", "unexpected document indicator", "expected ',' or")

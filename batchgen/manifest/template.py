@@ -69,7 +69,9 @@ def _placeholder(piece: re.Match[str]) -> str:
     name: str | None = piece[1]
     if name is None:
         where = printable(piece.string[max(piece.start() - 10, 0) : piece.end() + 10])
-        raise TemplateError(f"a single {piece[0]} in `{where}` (write {piece[0] * 2} for a brace, {{name}} for a variable)")
+        raise TemplateError(
+            f"a single {piece[0]} in `{where}` (write {piece[0] * 2} for a brace, {{name}} for a variable)"
+        )
     if not is_name(name):
         raise TemplateError(
             f"`{{{printable(name)}}}` is no variable: names are letters, digits, _ and - "

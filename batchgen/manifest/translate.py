@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -15,74 +15,69 @@ from batchgen.core.naming import printable
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.scalars import Kind, describe, kind_of, plain_value, quote_it
+from batchgen.manifest.schema import Shape
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Shape)
 Location = Sequence[int | str]
 
 
-def check(shape: type[M], node: MapNode, document: Document) -> tuple[M | None, list[Problem]]:
-    """The node as a `shape`, or None and everything that is wrong with it."""
+def check_parts(shape: type[M], node: MapNode, document: Document, needed: M) -> tuple[M, list[Problem]]:
+    """The node as a `shape` and what is wrong with it; keys that are wrong have the values of `needed`."""
     try:
         return shape.model_validate(plain_value(node)), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    return None, [_translate(shape, node, document, detail) for detail in details]
-
-
-def check_parts(shape: type[M], node: MapNode, document: Document, needed: M) -> tuple[M, list[Problem]]:
-    """The node as a `shape`, with the values of `needed` for the keys that are wrong, and what is wrong."""
-    checked, problems = check(shape, node, document)
-    if checked is not None:
-        return checked, []
-    good = {name: value for name, value in node.values.items() if name in shape.model_fields}
-    parts: dict[str, Any] = dict(needed)
-    for name, value in good.items():
-        alone = MapNode(node.line, node.column, {name: node.keys[name]}, {name: value})
-        try:
-            part = shape.model_validate({**_required(shape, needed), **_native(alone)})
-        except ValidationError:
-            continue
-        parts[name] = getattr(part, name)
+    parts = dict(needed)
+    for name, value in node.values.items():
+        if name in shape.model_fields:
+            parts[name] = _part(shape, needed, name, value)
+    problems = [_translate(shape, node, document, detail) for detail in details]
     return shape.model_construct(**parts), problems
 
 
-def _required(shape: type[M], needed: M) -> dict[str, Any]:
-    return {name: getattr(needed, name) for name, field in shape.model_fields.items() if field.is_required()}
+def _part(shape: type[M], needed: M, name: str, value: Node) -> object:
+    required = {key: getattr(needed, key) for key, field in shape.model_fields.items() if field.is_required()}
+    try:
+        return getattr(shape.model_validate({**required, name: plain_value(value)}), name)
+    except ValidationError:
+        return getattr(needed, name)
 
 
-def _native(node: MapNode) -> dict[str, object]:
-    return {name: plain_value(value) for name, value in node.values.items()}
-
-
-def _translate(shape: type[BaseModel], node: MapNode, document: Document, error: ErrorDetails) -> Problem:
-    location = error["loc"]
-    place, value = _find(node, location)
-    kind = error["type"]
+def _translate(shape: type[Shape], node: MapNode, document: Document, error: ErrorDetails) -> Problem:
+    location, kind = error["loc"], error["type"]
+    value = _find(node, location)
     if kind == "extra_forbidden":
-        known = _shape_at(shape, location[:-1]).model_fields
-        return document.problem(place, f"unknown key `{printable(str(location[-1]))}` ({did_you_mean(str(location[-1]), known)})")
+        return _unknown_key(shape, node, document, location)
     path = ".".join(str(part) for part in location if not isinstance(part, int))
     if kind == "missing":
-        return document.problem(place, f"`{path}` is missing ({_write(shape, location)})")
+        return document.problem(value, f"`{path}` is missing ({_write(shape, location)})")
     say = _WORDS.get(kind)
     message = f"`{path}`: {error['msg']}" if say is None else say(path, value, error, _write(shape, location))
-    return document.problem(place, message)
+    return document.problem(value, message)
 
 
-def _find(node: Node, location: Location) -> tuple[Node, Node]:
-    """The place to name, and the value that is wrong: the same but for an unknown key and a missing one."""
-    place: Node = node
+def _unknown_key(shape: type[Shape], node: MapNode, document: Document, location: Location) -> Problem:
+    key = str(location[-1])
+    parent = _find(node, location[:-1])
+    place = parent.keys[key] if isinstance(parent, MapNode) else parent
+    known = _shape_at(shape, location[:-1])
+    advice = did_you_mean(key, [*known.model_fields, *known.elsewhere])
+    return document.problem(place, f"unknown key `{printable(key)}` ({advice})")
+
+
+def _find(node: Node, location: Location) -> Node:
+    """The value that a location leads to, or as far as it leads."""
     for part in location:
         if isinstance(node, MapNode) and part in node.values:
-            place, node = node.keys[str(part)], node.values[str(part)]
+            node = node.values[str(part)]
         elif isinstance(node, ListNode) and isinstance(part, int):
-            place = node = node.items[part]
+            node = node.items[part]
         else:
-            return node, node
-    return place, node
+            break
+    return node
 
 
-def _steps(shape: type[BaseModel], location: Location) -> Iterator[tuple[type[BaseModel], FieldInfo]]:
+def _steps(shape: type[Shape], location: Location) -> Iterator[tuple[type[Shape], FieldInfo]]:
     for part in location:
         field = shape.model_fields.get(str(part))
         if field is not None:
@@ -90,19 +85,19 @@ def _steps(shape: type[BaseModel], location: Location) -> Iterator[tuple[type[Ba
             shape = _inner(field.annotation) or shape
 
 
-def _shape_at(shape: type[BaseModel], location: Location) -> type[BaseModel]:
+def _shape_at(shape: type[Shape], location: Location) -> type[Shape]:
     for _, field in _steps(shape, location):
         shape = _inner(field.annotation) or shape
     return shape
 
 
-def _inner(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _inner(annotation: object) -> type[Shape] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Shape):
         return annotation
     return next((found for part in get_args(annotation) if (found := _inner(part))), None)
 
 
-def _write(shape: type[BaseModel], location: Location) -> str:
+def _write(shape: type[Shape], location: Location) -> str:
     """The advice that a field's first example gives."""
     field = next(reversed(list(_steps(shape, location))), None)
     if field is None or not field[1].examples:
@@ -125,7 +120,11 @@ def _varied(_: str, value: Node, __: ErrorDetails, ___: str) -> str:
 
 def _number(path: str, value: Node, error: ErrorDetails, advice: str) -> str:
     wanted = "a whole number" if error["type"].startswith("int") else "a number"
-    if isinstance(value, Scalar) and not value.plain and kind_of(Scalar(0, 0, value.text, plain=True)) in _NUMBERS:
+    if (
+        isinstance(value, Scalar)
+        and not value.plain
+        and kind_of(Scalar(0, 0, value.text, plain=True)) in _NUMBERS
+    ):
         advice = f"write {value.text} without quotes"
     return f"`{path}` must be {wanted}, but {describe(value)} ({advice})"
 
@@ -140,8 +139,7 @@ def _must_be(wanted: str, advice: str = "") -> Words:
 def _bound(word: str, name: str) -> Words:
     def say(path: str, value: Node, error: ErrorDetails, _: str) -> str:
         shown = printable(value.text) if isinstance(value, Scalar) else "out of range"
-        bound = f"{error['ctx'][name]:g}"
-        return f"`{path}` is {shown} (write {bound})" if bound == "1" == shown else f"`{path}` is {shown} (write {word} {bound})"
+        return f"`{path}` is {shown} (write {word} {error['ctx'][name]})"
 
     return say
 

@@ -64,7 +64,9 @@ class Variation:
         return _choices(self.values, self.exclusions)
 
 
-def _choices(values: tuple[tuple[Value, ...], ...], exclusions: tuple[Exclusion, ...]) -> Iterator[tuple[Value, ...]]:
+def _choices(
+    values: tuple[tuple[Value, ...], ...], exclusions: tuple[Exclusion, ...]
+) -> Iterator[tuple[Value, ...]]:
     if not exclusions:
         yield from itertools.product(*values)
         return

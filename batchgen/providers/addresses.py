@@ -7,13 +7,14 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-_REFUSED_V6 = tuple(
+_REFUSED_NETWORKS = tuple(
     ipaddress.IPv6Network(network)
     for network in (
         "64:ff9b::/96",  # NAT64 (RFC 6052): any IPv4 address hides in it, and Python calls it global
         "64:ff9b:1::/48",  # NAT64 of a local network (RFC 8215)
         "2002::/16",  # 6to4 (RFC 3056), likewise
         "2001::/32",  # Teredo (RFC 4380), likewise
+        "fec0::/10",  # site-local (RFC 3879): deprecated, still private, and Python calls it global
         "::/96",  # IPv4-compatible (RFC 4291), likewise
     )
 )
@@ -40,7 +41,7 @@ def address_allowed(ip: str, loopback_ok: bool) -> bool:
     # `is_global` is False for private, link-local, CGNAT, unspecified and documentation ranges.
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
-    return not any(address in network for network in _REFUSED_V6)
+    return not any(address in network for network in _REFUSED_NETWORKS)
 
 
 def guarded_socket_factory(loopback_ok: bool) -> Callable[[tuple[Any, ...]], socket.socket]:

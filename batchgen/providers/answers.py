@@ -97,7 +97,7 @@ def image_of(document: JsonValue, received: Received, mask: Mask) -> ImageBytes 
 def _encoded(item: Mapping[str, JsonValue]) -> str:
     """The base64 text of one item, "" when it has none: `b64_json`, which may be a data URL, or a data URL as `url`."""
     told = item.get("b64_json")
-    if isinstance(told, str) and told.strip():
+    if isinstance(told, str) and told[:100].strip():
         text = _after_data_prefix(told) or told
     else:
         url = item.get("url")

@@ -66,6 +66,11 @@ def resolve(settings: ProviderSettings, environ: Mapping[str, str], *, base_url:
     )
 
 
+def host_of(settings: ProviderSettings, environ: Mapping[str, str], *, base_url: str | None = None) -> str:
+    """The host that `resolve` would settle on; a plan needs no key. Raises `UsageError`."""
+    return _address(settings, environ, base_url).netloc
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine, without asking a name server."""
     if host == "localhost" or host.endswith(".localhost"):

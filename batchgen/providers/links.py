@@ -4,44 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from yarl import URL
 
 from batchgen.providers.endpoint import is_loopback
 from batchgen.system.clock import moment_of, moment_text
 
-_PORTS = {"http": 80, "https": 443}
 
-
-def split_link(url: str) -> SplitResult | None:
-    """Split a URL that has a host and a valid port; None for anything else."""
+def parse_link(text: str) -> URL | None:
+    """A URL as it was written, since quoting it anew could break its signature; None when it is none."""
+    exact = text.isascii() and text.isprintable() and " " not in text
     try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
+        return URL(text, encoded=exact)
     except ValueError:
         return None
-    return parts if usable else None
 
 
-def own(link: SplitResult, base: SplitResult) -> bool:
+def own(link: URL, base: URL) -> bool:
     """Whether a link leads to the host and port that the operator configured. Names of this machine are one."""
-    same_port = _port(link) == _port(base)
-    hosts = (link.hostname or "", base.hostname or "")
-    return same_port and (hosts[0] == hosts[1] or all(map(is_loopback, hosts)))
+    hosts = (link.host or "", base.host or "")
+    return link.port == base.port and (hosts[0] == hosts[1] or all(map(is_loopback, hosts)))
 
 
-def refusal(link: SplitResult | None, base: SplitResult) -> str | None:
+def refusal(link: URL | None, base: URL) -> str | None:
     """Why a link is not followed; None when it may be. `http` is for the configured host alone."""
-    if link is None:
-        return "the link is no web address"
-    if "@" in link.netloc:
-        return "the link holds a user name"
+    if link is None or not link.host:
+        return "it is no web address"
+    if link.user is not None or link.password is not None:
+        return "it holds a user name or password"
     if link.scheme == "https" or (link.scheme == "http" and own(link, base)):
         return None
-    return f"the link is {link.scheme or 'nothing'}, not https"
-
-
-def _port(url: SplitResult) -> int | None:
-    return url.port or _PORTS.get(url.scheme)
+    return f"it is {link.scheme}, not https"
 
 
 def expiry(url: str) -> str | None:
@@ -49,12 +42,11 @@ def expiry(url: str) -> str | None:
 
     Forms: Azure's `se`, Amazon's `X-Amz-Date` with `X-Amz-Expires`, and `Expires` in Unix seconds.
     """
-    parts = split_link(url)
+    link = parse_link(url)
     try:
-        query = dict(parse_qsl(parts.query, max_num_fields=100)) if parts else {}
-        moment = _moment(query)
+        moment = _moment(link.query) if link else None
         return moment_text(moment) if moment else None
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # OSError: seconds that the platform's calendar lacks
         return None
 
 

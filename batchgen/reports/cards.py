@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+from anyio.lowlevel import checkpoint
+
 from batchgen.core.records import TaskView
 from batchgen.core.types import TaskState
 from batchgen.reports.text import counted, safe_text, shortened, usd_text
@@ -92,6 +94,7 @@ async def _groups(batches: AsyncIterator[Sequence[TaskView]], limit: int) -> Asy
                 shown += 1
                 if shown <= limit:
                     group.cards.append(card(view))
+        await checkpoint()
     if group.cards:
         yield group
 

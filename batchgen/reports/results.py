@@ -22,7 +22,7 @@ COLUMNS = (
 """The columns of `results.csv` before one column for each variable."""
 
 _BYTE_ORDER_MARK = "\ufeff"
-_FORMULA = re.compile(r"(?:^|[\r\n])(?:[\s\u200b\u2060]*[=+\-@＝＋－＠]|[ \u00a0]*[\t\r])")
+_FORMULA = re.compile(r"(?:^|[\r\n])(?:[^\S\t\r]|[\u200b\u2060])*[=+\-@＝＋－＠\t\r]")
 
 
 async def write_results(folder: Path, batches: Batches) -> None:
@@ -103,6 +103,7 @@ def formula_safe(cell: str) -> str:
     A cell that starts with `=`, `+`, `-`, `@` (their full-width forms too), a tab or a carriage return, behind
     any white space and on any of its lines, gets a leading apostrophe (OWASP, "CSV Injection").
     """
-    marked = _FORMULA.search(cell) is not None
-    cell = safe_text(cell, keep_lines=True)
-    return f"'{cell}" if marked or _FORMULA.search(cell) else cell
+    clean = safe_text(cell, keep_lines=True)
+    # Both are looked at: what is taken out must neither hide a formula's start nor have been one.
+    marked = any(map(_FORMULA.search, {cell.replace("\r\n", "\n"), clean}))
+    return f"'{clean}" if marked else clean

@@ -132,10 +132,10 @@ def _group(name: str, count: int, say: Advice, rows: Sequence[OpenTask]) -> Iter
 
 
 def _row(row: OpenTask) -> str:
-    held = "held" if row.state == TaskState.HELD else None
     tried = counted(row.attempts, "attempt") if row.attempts else "not sent"
-    facts = (row.reason, held, tried, row.not_before and f"not before {row.not_before}")
-    return f"    {row.task_id:<30}  {', '.join(filter(None, facts))}"
+    held = "held" if row.state == TaskState.HELD else None
+    facts = ", ".join(filter(None, (tried, held, row.not_before and f"not before {row.not_before}")))
+    return f"    {row.task_id:<30}  {' '.join(filter(None, (row.reason, f'({facts})')))}"
 
 
 def _more(count: int, rows: Sequence[object]) -> list[str]:

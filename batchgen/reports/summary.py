@@ -84,7 +84,7 @@ def _failures(summary: RunSummary, retry: str) -> Iterator[str]:
         say = advice(name)
         yield indented(f"{count:,} {safe_text(name)}: {say.title}", _INDENT + "  ", first=_INDENT)
         yield indented(say.operator, _INDENT + "  ", first=_INDENT + "  ")
-    yield f"{_INDENT}order them again with: {retry}"
+    yield f"{_INDENT}order the same again with: {retry}"
 
 
 def _left(summary: RunSummary, resume: str) -> Iterator[str]:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from anyio.lowlevel import checkpoint
+
 from batchgen.core.advice import ADVICE, Advice
 from batchgen.core.records import TaskView
 from batchgen.core.types import TaskState
@@ -106,4 +108,5 @@ async def take_tally(batches: AsyncIterator[Sequence[TaskView]]) -> Tally:
     async for batch in batches:
         for view in batch:
             tally.add(view)
+        await checkpoint()
     return tally

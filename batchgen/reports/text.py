@@ -20,6 +20,9 @@ def safe_text(text: str, *, keep_lines: bool = False) -> str:
     (Unicode Technical Report 36 tells what they can hide), half surrogates become U+FFFD. Runs of white space
     become one space, unless `keep_lines`: then line ends become newlines and the other white space stays.
     """
+    if text.isprintable():
+        # Everything that is taken out is unprintable; most texts have none of it.
+        return text if keep_lines else " ".join(text.split())
     text = _LINE_ENDS.sub("\n", _SEQUENCES.sub("", text))
     text = _SURROGATES.sub("\ufffd", _UNSEEN.sub("", text))
     return text if keep_lines else " ".join(text.split())

@@ -78,15 +78,16 @@ class Barrier:
         standing = read_sidecar(self._layout.sidecar(image.task_id))
         moved = {}
         if standing is not None and standing["attempt_id"] != image.attempt_id:
-            source = self._layout.images / standing["file"]
+            source = self._layout.images / Path(standing["file"]).name
             name = self.superseded_name(
                 image.task_id, standing["fingerprint"], source.suffix, standing["attempt_id"]
             )
-            # The copy of the sidecar comes first, so that a crash in between leaves no image without one.
-            replace_file(name.with_suffix(".json"), dump_sidecar(standing | {"file": name.name}))
             if source.exists():
+                # The copy of the sidecar comes first, so that a crash in between leaves no image without one.
+                replace_file(name.with_suffix(".json"), dump_sidecar(standing | {"file": name.name}))
                 source.rename(name)
-            moved[standing["attempt_id"]] = f"{self._layout.superseded.name}/{name.name}"
+            if name.exists():
+                moved[standing["attempt_id"]] = f"{self._layout.superseded.name}/{name.name}"
         if os.path.lexists(target):
             # Not ours: put there by hand, or its sidecar is gone. Never overwritten, never deleted.
             target.rename(self.superseded_name(image.task_id, "unknown-", target.suffix, ""))

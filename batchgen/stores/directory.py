@@ -174,11 +174,12 @@ class DirectoryStore:
 
 @asynccontextmanager
 async def open_store(
-    folder: Path, origin: Origin, *, now: Callable[[], datetime] = utc_now
+    folder: Path, origin: Origin, *, now: Callable[[], datetime] = utc_now, readable: bool = False
 ) -> AsyncIterator[DirectoryStore]:
-    """The store of a job's folder, which is made if it is not there. Raises `StorageError`."""
+    """The store of a job's folder, which is made unless it is only to be read. Raises `StorageError`."""
     layout = Layout(folder)
-    await anyio.to_thread.run_sync(layout.prepare)
+    if not readable:
+        await anyio.to_thread.run_sync(layout.prepare)
     store = DirectoryStore(layout, origin, now)
     try:
         yield store

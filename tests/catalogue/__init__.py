@@ -1,0 +1,1 @@
+"""What models accept and cost."""

@@ -1,0 +1,73 @@
+"""The command with its verbs, each imported only when it is used: `--help` must not wait for a network library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+
+import click
+
+from batchgen import __version__
+from batchgen.core.errors import BatchgenError, JobLockedError, StorageError
+
+VERBS: Mapping[str, str] = MappingProxyType(
+    {
+        "run": "Make what a manifest asks for, or go on with it.",
+        "plan": "Show what a run would do and cost.",
+        "validate": "Show everything that is wrong with a manifest.",
+        "status": "Show where jobs stand.",
+        "retry": "Order failed, held and missing images again.",
+        "report": "Write a job's report again.",
+        "models": "Show which model is for what, and its price.",
+        "sandbox": "Serve the embedded image API on this machine.",
+        "schema": "Print the JSON Schema of a manifest.",
+        "init": "Write a starter manifest and configuration.",
+    }
+)
+
+
+class Verbs(click.Group):
+    """Verbs by name; the one that is asked for is imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        """In the order that people meet them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's interface
+        """Import a verb's module."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"batchgen.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's interface
+        """The table of verbs, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a verb; what a person can mend is said in words, without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except BatchgenError as error:
+            click.echo(str(error), err=True)
+            sys.exit(exit_code_of(error))
+
+
+def exit_code_of(error: BatchgenError) -> int:
+    """2 for mistakes, 3 for a disk, 4 for a lock."""
+    if isinstance(error, JobLockedError):
+        return 4
+    return 3 if isinstance(error, StorageError) else 2
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="batchgen %(version)s")
+def app() -> None:
+    """Turn a YAML manifest of prompts into images, overnight, and stay right after a crash, a bad answer or a
+    spent budget.
+
+    Start with `batchgen init`, or try `batchgen run MANIFEST --provider sandbox`, which needs no key.
+    """  # noqa: D205 - click shows the text as it is

@@ -1,0 +1,149 @@
+"""Options that several verbs share, and how they become `batchgen.job.Options`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batchgen.config import Config, load_config
+from batchgen.job import Options
+from batchgen.manifest.durations import EXAMPLES, parse_duration
+from batchgen.manifest.moments import is_moment
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MANIFEST = click.Path(path_type=Path, dir_okay=False)
+
+
+class Moment(click.ParamType[str]):
+    """A local time or a date with a time."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is no moment."""
+        if not isinstance(value, str) or not is_moment(value):
+            self.fail(f"{value!r} is no time (write 06:30, or 2026-11-24T06:30)", param, ctx)
+        return value
+
+
+def _stack(command: Command, options: list[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def common_options(command: Command) -> Command:
+    """Where things are, and how to talk."""
+    return _stack(
+        command,
+        [
+            click.option(
+                "--output",
+                type=click.Path(path_type=Path, file_okay=False),
+                metavar="DIR",
+                help="Folder of all jobs (default: output).",
+            ),
+            click.option("--config", type=MANIFEST, metavar="FILE", help="Use this batchgen.yaml."),
+            click.option("--provider", metavar="NAME", help="Use this provider instead of the manifest's."),
+            click.option("--base-url", metavar="URL", help="Send requests here, with or without /v1."),
+            click.option(
+                "--json", "as_json", is_flag=True, help="Print JSON on stdout; everything else goes to stderr."
+            ),
+            click.option("--quiet", "-q", is_flag=True, help="No progress."),
+            click.option(
+                "--verbose", "-v", is_flag=True, help="Say more: each task of a plan, each attempt of a run."
+            ),
+        ],
+    )
+
+
+def run_options(command: Command) -> Command:
+    """Bounds and choices of a run."""
+    above_0 = click.FloatRange(min=0, min_open=True)
+    return _stack(
+        command,
+        [
+            click.option("--images-per-minute", type=above_0, metavar="N", help="At most this rate."),
+            click.option(
+                "--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Requests in flight."
+            ),
+            click.option(
+                "--budget-usd",
+                type=click.FloatRange(min=0),
+                metavar="USD",
+                help="The most that this run may spend.",
+            ),
+            click.option(
+                "--allow-unpriced",
+                type=click.FloatRange(min=0),
+                metavar="USD_EACH",
+                help="Take images without a price to cost this.",
+            ),
+            click.option("--finish-by", type=Moment(), metavar="TIME", help="Send nothing after this time."),
+            click.option(
+                "--max-attempts", type=click.IntRange(1, 100), metavar="N", help="Attempts of a task."
+            ),
+            click.option(
+                "--only", multiple=True, metavar="GLOB", help="Only tasks whose id matches; repeatable."
+            ),
+            click.option(
+                "--limit", type=click.IntRange(min=0), metavar="N", help="Send at most this many tasks."
+            ),
+            click.option(
+                "--grace", metavar="SECONDS", help="Wait this long for what is in flight after a signal."
+            ),
+            click.option("--engine", metavar="NAME", help="Where requests are performed (default: local)."),
+            click.option("--adopt", is_flag=True, help="Take over a job that another manifest began."),
+        ],
+    )
+
+
+def options_of(values: dict[str, Any]) -> Options:
+    """The options of a verb; those that it has not are left out. Raises `UsageError`, `ProblemsError`."""
+    return Options(
+        config=config_of(values),
+        environ=os.environ,
+        output=values.get("output"),
+        provider=values.get("provider"),
+        base_url=values.get("base_url"),
+        images_per_minute=values.get("images_per_minute"),
+        concurrency=values.get("concurrency"),
+        budget_usd=values.get("budget_usd"),
+        unpriced_usd=values.get("allow_unpriced"),
+        finish_by=values.get("finish_by"),
+        max_attempts=values.get("max_attempts"),
+        only=tuple(values.get("only") or ()),
+        limit=values.get("limit"),
+        grace_s=_seconds(values.get("grace")),
+        engine=values.get("engine"),
+        adopt=bool(values.get("adopt")),
+    )
+
+
+def config_of(values: dict[str, Any]) -> Config:
+    """The configuration that the options name, or the nearest one."""
+    return load_config(values.get("config"), Path.cwd())
+
+
+def command_line(verb: str, manifest: Path, values: dict[str, Any]) -> str:
+    """The command that goes on with a job: the same places, no one-time choices."""
+    words = ["batchgen", verb, str(manifest)]
+    for name in ("output", "config", "provider", "base_url"):
+        if values.get(name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(values[name])]
+    return shlex.join(words)
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    seconds = float(text) if text.isdecimal() else parse_duration(text)
+    if seconds is None:
+        raise click.BadParameter(f"--grace: {text!r} is no duration (write 600, or {EXAMPLES})")
+    return seconds

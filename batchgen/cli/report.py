@@ -1,0 +1,32 @@
+"""`batchgen report`: a job's page and tables again, from its ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from batchgen.cli.options import MANIFEST, common_options, options_of
+from batchgen.closing import write_reports
+from batchgen.core.errors import UsageError
+from batchgen.job import Job, load_job
+from batchgen.rooms import hold_job, host_for, readable_ledger
+
+
+@click.command("report")
+@click.argument("manifest", type=MANIFEST)
+@common_options
+def command(manifest: Path, **values: Any) -> None:
+    """Write index.html, results.jsonl and results.csv of a job again."""
+    job = load_job(manifest, options_of(values))
+    if not job.ledger.exists():
+        raise UsageError(f"{manifest}: this job has not run yet; `batchgen run {manifest}` begins it")
+    click.echo(str(anyio.run(_write, job)))
+
+
+async def _write(job: Job) -> Path:
+    with hold_job(job):
+        async with readable_ledger(job) as ledger:
+            return await write_reports(job, ledger, host_for(job))

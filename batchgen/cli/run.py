@@ -1,0 +1,33 @@
+"""`batchgen run`: validate, plan, run, resume, report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchgen.cli.options import MANIFEST, common_options, options_of, run_options
+from batchgen.cli.plan import show_plans
+from batchgen.cli.running import run_all
+
+
+@click.command("run")
+@click.argument("manifests", type=MANIFEST, nargs=-1, required=True, metavar="MANIFEST...")
+@common_options
+@run_options
+@click.option("--dry-run", is_flag=True, help="Only show the plan.")
+@click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
+def command(manifests: tuple[Path, ...], *, dry_run: bool, confirm: bool, **values: Any) -> None:
+    """Make what manifests ask for. Run it again to go on after an interruption: what is stored is kept."""
+    options = options_of(values)
+    if dry_run:
+        sys.exit(show_plans(manifests, options, as_json=values["as_json"]))
+    if confirm:
+        if code := show_plans(manifests, options, as_json=False):
+            sys.exit(code)
+        if not click.confirm("Send these requests?", err=True):
+            click.echo("nothing was sent", err=True)
+            sys.exit(3)
+    sys.exit(run_all(manifests, options, values))

@@ -1,0 +1,110 @@
+"""Runs jobs one after another: progress on stderr, signals in two steps, one result each, the worst exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from batchgen.cli.app import exit_code_of
+from batchgen.cli.options import command_line
+from batchgen.core.errors import BatchgenError, StorageError
+from batchgen.core.records import Totals
+from batchgen.core.summary import RunSummary
+from batchgen.core.types import StopReason
+from batchgen.job import Options
+from batchgen.pool.stopping import Stop
+from batchgen.reports.progress import Progress
+from batchgen.reports.summary import render_summary
+from batchgen.run import run_job
+
+WORST_FIRST = (2, 3, 1, 4, 0)
+
+
+class Signals:
+    """The first signal ends the sending, the second the waiting."""
+
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.stop = Stop()
+
+    async def watch(self) -> None:
+        """Listen until cancelled."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async for number in received:
+                if self.first is None:
+                    self.first = number
+                    click.echo(
+                        "stopping: waiting for what is in flight, since it is paid for; once more to stop now",
+                        err=True,
+                    )
+                    self.stop.ask(StopReason.SIGNAL, signal.Signals(number).name)
+                else:
+                    self.stop.cut()
+
+
+def run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
+    """Run each manifest; returns the exit code of the worst, or of the signal."""
+    return anyio.run(_run_all, manifests, options, values)
+
+
+async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
+    signals = Signals()
+    codes = [0]
+    async with anyio.create_task_group() as group:
+        group.start_soon(signals.watch)
+        for path in manifests:
+            if signals.first is None:
+                signals.stop = Stop()
+                codes.append(await _run_one(path, options, values, signals.stop))
+        group.cancel_scope.cancel()
+    if signals.first is not None:
+        return 128 + signals.first
+    return min(codes, key=WORST_FIRST.index)
+
+
+async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: Stop) -> int:
+    try:
+        with Progress(
+            sys.stderr, terminal=sys.stderr.isatty(), clock=time.monotonic, quiet=values["quiet"]
+        ) as progress:
+            summary = await run_job(path, options, progress.notify, stop)
+    except StorageError as error:
+        click.echo(str(error), err=True)
+        _print(
+            path,
+            RunSummary(path.stem, "", stopped_by=StopReason.STORAGE, stop_detail=str(error)),
+            values,
+            quiet=True,
+        )
+        return 3
+    except BatchgenError as error:
+        click.echo(str(error), err=True)
+        return exit_code_of(error)
+    _print(path, summary, values, quiet=False)
+    return exit_code(summary)
+
+
+def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bool) -> None:
+    if not quiet:
+        totals = Totals(summary.attempts, summary.job_cost_usd, maybe_twice_usd=summary.maybe_paid_twice_usd)
+        text = render_summary(
+            summary, totals, resume=command_line("run", path, values), retry=command_line("retry", path, values)
+        )
+        click.echo(text, err=values["as_json"])
+    if values["as_json"]:
+        click.echo(json.dumps(summary.as_json()))
+
+
+def exit_code(summary: RunSummary) -> int:
+    """0 all stored, 1 some failed or held, 3 stopped with work left."""
+    if summary.stopped_by is not None:
+        return 3
+    return 1 if summary.failed or summary.held else 0

@@ -1,0 +1,86 @@
+"""`batchgen sandbox`: the embedded image API, alone, with faults on request."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import anyio
+import click
+
+from batchgen.core.errors import UsageError
+from batchgen.sandbox.faults import AnswerAs, Behaviour
+from batchgen.sandbox.server import serve
+
+_SHARE = click.FloatRange(0, 1)
+_SECONDS = click.FloatRange(min=0)
+
+
+@click.command("sandbox")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8801,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 for any.",
+)
+@click.option(
+    "--latency", "latency_s", type=_SECONDS, default=0.0, metavar="SECONDS", help="What every image takes."
+)
+@click.option(
+    "--rate-limit-share", type=_SHARE, default=0.0, metavar="SHARE", help="Answered 429 with Retry-After."
+)
+@click.option(
+    "--retry-after",
+    "retry_after_s",
+    type=_SECONDS,
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What those 429 say.",
+)
+@click.option("--error-share", type=_SHARE, default=0.0, metavar="SHARE", help="Answered 500.")
+@click.option("--slow-share", type=_SHARE, default=0.0, metavar="SHARE", help="Answered late.")
+@click.option(
+    "--slow", "slow_s", type=_SECONDS, default=30.0, show_default=True, metavar="SECONDS", help="How late."
+)
+@click.option("--cut-share", type=_SHARE, default=0.0, metavar="SHARE", help="Cut in the middle of the answer.")
+@click.option("--refuse-word", metavar="WORD", help="Refuse prompts that hold this word.")
+@click.option(
+    "--images-per-minute",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="A strict limit in any minute.",
+)
+@click.option(
+    "--answer",
+    type=click.Choice(tuple(AnswerAs)),
+    default=AnswerAs.AUTO,
+    show_default=True,
+    help="How images come.",
+)
+@click.option(
+    "--link-lifetime",
+    "link_lifetime_s",
+    type=_SECONDS,
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Until a link expires.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Which requests meet which fault.")
+def command(port: int, **values: Any) -> None:
+    """Serve the image API on this machine until it is stopped: it paints for free, takes any key, and fails on request."""
+    try:
+        behaviour = Behaviour(**(values | {"answer": AnswerAs(values["answer"])}))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    anyio.run(_serve, behaviour, port)
+
+
+async def _serve(behaviour: Behaviour, port: int) -> None:
+    async with serve(behaviour, port=port) as sandbox:
+        click.echo(f"{sandbox.base_url}  (any key works; Ctrl-C stops it)")
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async for _ in received:
+                return

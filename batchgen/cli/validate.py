@@ -1,0 +1,38 @@
+"""`batchgen validate`: all problems of manifests, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from batchgen.cli.options import MANIFEST, common_options, options_of
+from batchgen.run import validate_job
+
+
+@click.command("validate")
+@click.argument("manifests", type=MANIFEST, nargs=-1, required=True, metavar="MANIFEST...")
+@common_options
+def command(manifests: tuple[Path, ...], **values: Any) -> None:
+    """Show everything that is wrong with manifests: file, line, column, and what to write instead."""
+    options = options_of(values)
+    failed = False
+    for path in manifests:
+        problems = anyio.run(validate_job, path, options)
+        errors = [problem for problem in problems if not problem.warning]
+        failed = failed or bool(errors)
+        if values["as_json"]:
+            click.echo(
+                json.dumps({"manifest": str(path), "problems": [asdict(problem) for problem in problems]})
+            )
+            continue
+        for problem in problems:
+            click.echo(str(problem))
+        if not errors:
+            click.echo(f"{path}: no problems", err=bool(problems))
+    sys.exit(2 if failed else 0)

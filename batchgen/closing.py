@@ -1,0 +1,92 @@
+"""What a run leaves for people: its own folder, the results, the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from batchgen.core.errors import StorageError
+from batchgen.core.events import Event, Notice, RunEnded
+from batchgen.core.summary import RunSummary
+from batchgen.core.types import StopReason
+from batchgen.job import Job
+from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.providers.settings import SANDBOX
+from batchgen.reports.events import EventLog
+from batchgen.session import Session
+from batchgen.system.clock import moment_text
+from batchgen.system.files import replace_file, write_file
+
+
+class Observers:
+    """The caller's observer and the run's own event log, in `runs/<run id>/` beside a copy of the manifest."""
+
+    def __init__(self, job: Job, run_id: str, notify: Callable[[Event], None]) -> None:
+        self.folder = job.folder / "runs" / run_id
+        self._notify = notify
+        try:
+            self.folder.mkdir(parents=True)
+            write_file(self.folder / job.manifest.path.name, job.manifest.text, durable=False)
+            self._log = EventLog(self.folder / "events.jsonl", lambda: moment_text(job.options.clock()))
+        except OSError as error:
+            raise StorageError(f"{self.folder}: cannot be written ({error}); nothing was sent") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._log.close()
+
+    def notify(self, event: Event) -> None:
+        """Tell both."""
+        self._log.notify(event)
+        self._notify(event)
+
+
+async def close_run(session: Session, observers: Observers) -> RunSummary:
+    """Sum a run up and write its reports; a report that fails is said, and spoils nothing else."""
+    with anyio.CancelScope(shield=True):
+        summary = await session.finish()
+        try:
+            summary.report = str(await write_reports(session.job, session.ledger, session.host, summary))
+            replace_file(observers.folder / "summary.json", (json.dumps(summary.as_json()) + "\n").encode())
+        except OSError as error:
+            observers.notify(
+                Notice(f"the report could not be written ({error}); `batchgen report` writes it again")
+            )
+            if summary.stopped_by is None:
+                summary.stopped_by, summary.stop_detail = StopReason.STORAGE, str(error)
+        observers.notify(RunEnded(summary.as_json()))
+    return summary
+
+
+async def write_reports(job: Job, ledger: SqliteLedger, host: str, summary: RunSummary | None = None) -> Path:
+    """Write `results.jsonl`, `results.csv` and `index.html` from the ledger; returns the page. Raises `OSError`."""
+    # Imported here: templates are slow to import, and only needed at the end.
+    from batchgen.reports.gallery import ReportFacts, write_gallery
+    from batchgen.reports.results import write_results
+
+    free = job.settings.name == SANDBOX
+    list_usd = await ledger.list_usd() if free else None
+    if summary is not None:
+        summary.list_usd = list_usd
+    facts = ReportFacts(
+        job=job.name,
+        description=job.manifest.description,
+        provider=job.settings.name,
+        host=host,
+        generated=f"{job.options.clock():%Y-%m-%d %H:%M} UTC",
+        totals=await ledger.totals(),
+        summary=summary,
+        list_usd=list_usd,
+        budget_usd=job.limits.budget_usd,
+    )
+    await write_results(job.folder, ledger.tasks)
+    return await write_gallery(job.folder, facts, ledger.tasks)

@@ -1,0 +1,129 @@
+"""A manifest with everything that surrounds it: the operator's settings, the flags, the job's folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from batchgen.catalogue.catalogue import Catalogue
+from batchgen.config import Config
+from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
+from batchgen.core.types import Limits, RetryPolicy
+from batchgen.manifest.job import Manifest
+from batchgen.manifest.load import Setting, load_manifest
+from batchgen.providers.settings import SANDBOX, ProviderSettings
+from batchgen.system.clock import Clock, utc_now
+
+LEDGER = "ledger.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says above manifest and configuration; None leaves a value to them.
+
+    `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
+    back to pending (None: a plain run; empty: everything that can be). `unpriced_usd` is what an image without a
+    price is taken to cost.
+    """
+
+    config: Config
+    environ: Mapping[str, str]
+    output: Path | None = None
+    provider: str | None = None
+    base_url: str | None = None
+    images_per_minute: float | None = None
+    concurrency: int | None = None
+    budget_usd: float | None = None
+    unpriced_usd: float | None = None
+    finish_by: str | None = None
+    max_attempts: int | None = None
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    grace_s: float | None = None
+    engine: str | None = None
+    adopt: bool = False
+    retry: RetrySelection | None = None
+    clock: Clock = utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySelection:
+    """What `retry` names: failure classes and globs of task ids, both empty for all; `run` sends it at once."""
+
+    classes: frozenset[str] = frozenset()
+    tasks: tuple[str, ...] = ()
+    run: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A manifest, read, with its effective limits and the folder that it writes into."""
+
+    manifest: Manifest
+    options: Options
+    settings: ProviderSettings
+    folder: Path
+    limits: Limits
+    retry: RetryPolicy
+    notices: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """The job's name; a rehearsal on the sandbox has its own."""
+        return self.folder.name
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.folder / LEDGER
+
+    @property
+    def manifest_name(self) -> str:
+        """The manifest's path relative to the folder: it stays true when both are moved together."""
+        return os.path.relpath(self.manifest.path.absolute(), self.folder.absolute())
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the sandbox is served inside this process."""
+        return self.settings.name == SANDBOX and not self.options.base_url and not self.settings.base_url
+
+    def pool_limits(self, models: Mapping[str, int]) -> tuple[PoolLimits, list[str]]:
+        """The bounds for tasks of these models, with notices about values that were lowered."""
+        settings = self.settings
+        provider = LaneLimit((), settings.images_per_minute, settings.concurrency)
+        ceilings = [LaneLimit(c.models, c.images_per_minute, c.concurrency) for c in settings.ceilings]
+        return resolve_limits(self.limits, list(models), provider, ceilings)
+
+
+def load_job(path: Path, options: Options) -> Job:
+    """Read a manifest and settle what holds for it. Raises `UsageError`, `ProblemsError`."""
+    config = options.config
+    catalogue = Catalogue.builtin().with_entries(config.catalogue)
+    setting = Setting(
+        catalogue=catalogue,
+        providers=config.providers,
+        today=options.clock().date(),
+        provider=options.provider,
+        default_limits=config.default_limits,
+    )
+    manifest = load_manifest(path, setting)
+    rehearsal = manifest.provider == SANDBOX != manifest.declared_provider
+    folder = (options.output or config.output) / (manifest.job + (".sandbox" if rehearsal else ""))
+    retry = manifest.retry
+    if options.max_attempts is not None:
+        retry = replace(retry, max_attempts=options.max_attempts)
+    settings = config.providers.get(manifest.provider) or config.providers["cometapi"]
+    return Job(manifest, options, settings, folder, _limits(manifest.limits, options), retry)
+
+
+def _limits(limits: Limits, options: Options) -> Limits:
+    """The manifest's limits with the flags above them. The run's own budget is beside the job's, not above it."""
+    return replace(
+        limits,
+        images_per_minute=options.images_per_minute or limits.images_per_minute,
+        concurrency=options.concurrency or limits.concurrency,
+        finish_by=options.finish_by or limits.finish_by,
+        max_duration_s=None if options.finish_by else limits.max_duration_s,
+    )

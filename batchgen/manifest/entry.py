@@ -1,0 +1,292 @@
+"""One entry of `prompts` -> a `Prompt`, with everything checked that needs no expansion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from batchgen.core.errors import Problem
+from batchgen.core.naming import id_fault, printable
+from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
+from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.recipe import Field, Recipe, RequestReader
+from batchgen.manifest.scalars import Kind, describe, kind_of
+from batchgen.manifest.schema import LATER_KEYS, PromptEntry
+from batchgen.manifest.template import Template, TemplateError, is_name, parse_template
+from batchgen.manifest.translate import check_parts
+from batchgen.manifest.variations import MOST_VARIABLES, Exclusion, Value, Variation
+
+PROMPT = "prompt"
+"""The variable that stands for the prompt in `prompt_template`."""
+NO_VARIATION = Variation()
+_UNKNOWN = PromptEntry(id="unknown", prompt="unknown")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """A sound entry. `first` is the position of its first task in the whole expansion."""
+
+    line: int
+    id_node: Node
+    text_node: Node
+    id: Template
+    text: Template
+    recipe: Recipe
+    variation: Variation
+    images: int
+    tags: tuple[str, ...]
+    first: int
+
+    @property
+    def count(self) -> int:
+        """How many tasks it makes."""
+        return self.variation.count * self.images
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What the top of a manifest gives to every entry; not `complete` when a part of it is faulty."""
+
+    model: Template | None
+    model_node: Node | None
+    fields: Mapping[str, Field]
+    wrapper: Template | None
+    recipe: Recipe | None
+    complete: bool
+
+
+class EntryReader:
+    """Reads entries one by one; problems go to `report`."""
+
+    def __init__(
+        self, document: Document, defaults: Defaults, requests: RequestReader, report: Callable[[Problem], None]
+    ) -> None:
+        self._document = document
+        self._defaults = defaults
+        self._requests = requests
+        self._report = report
+        self._sound = True
+        self._model_missed = False
+        self._ids: dict[str, Node] = {}
+
+    def read(self, node: Node, first: int) -> Prompt | None:
+        """The prompt of an entry, None when something is wrong with it. `first` is the position of its first task."""
+        self._sound = True
+        if not isinstance(node, MapNode):
+            self._say(
+                node, f"a prompt is a mapping, but {describe(node)} (write `id:` and `prompt:` under a `- `)"
+            )
+            return None
+        later = [name for name in node.keys if name in LATER_KEYS]
+        for name in later:
+            self._say(
+                node.keys[name], f"this version of batchgen cannot {LATER_KEYS[name]} yet (remove `{name}`)"
+            )
+        entry, problems = check_parts(PromptEntry, _without(node, later), self._document, _UNKNOWN)
+        for problem in problems:
+            self._tell(problem)
+        recipe = self._recipe(node)
+        prompt_id, text = self._template(node, "id"), self._template(node, PROMPT)
+        variation = self._variation(node)
+        if prompt_id is not None and not prompt_id.names:
+            self._check_literal_id(prompt_id.literals[0], node.values["id"])
+        if later or recipe is None or prompt_id is None or text is None:
+            return None
+        prompt = Prompt(
+            node.line,
+            node.values["id"],
+            node.values[PROMPT],
+            prompt_id,
+            text,
+            recipe,
+            variation,
+            entry.images,
+            tuple(entry.tags),
+            first,
+        )
+        self._check_slugs(prompt)
+        self._check_names(prompt, node)
+        return prompt if self._sound else None
+
+    def _recipe(self, node: MapNode) -> Recipe | None:
+        own = node.values.get("model")
+        request = node.values.get("request")
+        if own is None and request is None and self._defaults.recipe is not None:
+            return self._defaults.recipe
+        faults = self._requests.faults
+        fields = self._requests.read(request, self._defaults.fields)
+        if self._requests.faults > faults:
+            self._sound = False
+        if own is not None:
+            model = self._template(node, "model")
+            return None if model is None else Recipe.of(model, own, fields)
+        if self._defaults.model is not None and self._defaults.model_node is not None:
+            return Recipe.of(self._defaults.model, self._defaults.model_node, fields)
+        if self._defaults.model_node is None and not self._model_missed:
+            self._model_missed = True
+            self._say(node, "`model` is missing (write `model: gpt-image-2` at the top, or in every prompt)")
+        return None
+
+    def _template(self, node: MapNode, key: str) -> Template | None:
+        """The text of a key, None when it is none, which is said already, or its braces are wrong."""
+        value = node.values.get(key)
+        if not isinstance(value, Scalar) or kind_of(value) is not Kind.TEXT:
+            return None
+        try:
+            return parse_template(value.text)
+        except TemplateError as error:
+            self._say(value, str(error))
+            return None
+
+    def _variation(self, node: MapNode) -> Variation:
+        vary = node.values.get("vary")
+        if not isinstance(vary, MapNode) or not vary.values:
+            if "exclude" in node.values:
+                self._say(node.keys["exclude"], "there is nothing to exclude from (remove it, or add `vary`)")
+            return NO_VARIATION
+        values = {name: self._values(name, listed) for name, listed in vary.values.items()}
+        for name in values:
+            self._check_name(vary.keys[name])
+        if len(values) > MOST_VARIABLES:
+            self._say(vary, f"{len(values)} variables are too many (use at most {MOST_VARIABLES})")
+            return NO_VARIATION
+        excluded = self._exclusions(node, values)
+        variation = Variation.of(tuple(values), tuple(values.values()), excluded)
+        if variation.count == 0 and excluded:
+            self._say(node.keys["exclude"], "`exclude` leaves no combination (remove one of its entries)")
+        return variation
+
+    def _values(self, name: str, listed: Node) -> list[Value]:
+        values = [Value.of(item) for item in _scalars(listed)]
+        seen: dict[str, Value] = {}
+        for value in values:
+            if seen.setdefault(value.text, value) is not value:
+                shown = printable(value.text)
+                self._say(value.node, f'`{name}` has "{shown}" twice (remove one of them)')
+        return values
+
+    def _check_name(self, key: Scalar) -> None:
+        if key.text == PROMPT:
+            self._say(
+                key, "a variable cannot be called `prompt`, which is the prompt itself (choose another name)"
+            )
+        elif not is_name(key.text):
+            shown = printable(key.text)
+            self._say(
+                key, f"`{shown}` is no name of a variable (write letters, digits, _ and -, a letter first)"
+            )
+
+    def _exclusions(self, node: MapNode, values: Mapping[str, list[Value]]) -> list[Exclusion]:
+        listed = node.values.get("exclude")
+        items = listed.items if isinstance(listed, ListNode) else []
+        found = (self._exclusion(item, values) for item in items)
+        return [exclusion for exclusion in found if exclusion]
+
+    def _exclusion(self, node: Node, values: Mapping[str, list[Value]]) -> Exclusion | None:
+        if not isinstance(node, MapNode) or not node.values:
+            self._say(node, "this excludes everything (name at least one variable: {color: red})")
+            return None
+        names = list(values)
+        parts: list[tuple[int, str]] = []
+        for name, value in node.values.items():
+            if name not in values:
+                self._say(
+                    node.keys[name], f"`{printable(name)}` is not varied here ({did_you_mean(name, names)})"
+                )
+            elif isinstance(value, Scalar):
+                known = [each.text for each in values[name]]
+                if value.text not in known:
+                    shown = printable(value.text)
+                    self._say(value, f'`{name}` never is "{shown}" ({did_you_mean(value.text, known)})')
+                parts.append((names.index(name), value.text))
+        return tuple(sorted(parts)) if self._sound else None
+
+    def _check_literal_id(self, name: str, node: Node) -> None:
+        """An id without placeholders; the others are checked when their values are known."""
+        if message := id_fault(name):
+            self._say(node, f"`id` {message}")
+        first = self._ids.setdefault(name.lower(), node)
+        if first is not node and isinstance(first, Scalar):
+            used = "is used" if first.text == name else f"is used as {printable(first.text)}"
+            self._say(node, f"the id {printable(name)} {used} on line {first.line} already (choose another)")
+
+    def _check_slugs(self, prompt: Prompt) -> None:
+        for name, values in zip(prompt.variation.names, prompt.variation.values, strict=True):
+            if name not in prompt.id.names:
+                self._check_slugs_of(name, values)
+
+    def _check_slugs_of(self, name: str, values: tuple[Value, ...]) -> None:
+        advice = "write an `id` with placeholders, or choose other values"
+        seen: dict[str, Value] = {}
+        for value in values:
+            shown = printable(value.text)
+            if not value.slug:
+                message = f'"{shown}" has no ASCII letter or digit, so it cannot name a file ({advice})'
+                self._say(value.node, message)
+            elif (other := seen.setdefault(value.slug, value)) is not value and other.text != value.text:
+                message = f'"{shown}" and "{printable(other.text)}" of `{name}` both become {value.slug} in a file\'s name ({advice})'
+                self._say(value.node, message)
+
+    def _check_names(self, prompt: Prompt, node: MapNode) -> None:
+        varied = prompt.variation.names
+        wrapper = self._defaults.wrapper
+        around = () if wrapper is None else tuple(name for name in wrapper.names if name != PROMPT)
+        for place, names in self._uses(prompt):
+            for name in dict.fromkeys(names):
+                if name not in varied:
+                    self._say(place, f"`{{{name}}}` is not varied in this prompt ({_missing(name, varied)})")
+        for name in dict.fromkeys(around):
+            if name not in varied:
+                message = (
+                    f"`prompt_template` uses `{{{name}}}`, which this prompt does not vary (add it to `vary`)"
+                )
+                self._say(prompt.text_node, message)
+        if self._sound and self._defaults.complete:
+            self._check_unused(prompt, node, around)
+
+    def _check_unused(self, prompt: Prompt, node: MapNode, around: tuple[str, ...]) -> None:
+        """Only for entries without another fault: the use may be in the part that could not be read."""
+        used = {*prompt.id.names, *prompt.text.names, *prompt.recipe.names, *around}
+        vary = node.values.get("vary")
+        for name in prompt.variation.names:
+            if name not in used and isinstance(vary, MapNode):
+                self._say(
+                    vary.keys[name],
+                    f"`{name}` is varied but never used (write {{{name}}} in the prompt, or remove it)",
+                )
+
+    def _uses(self, prompt: Prompt) -> Iterator[tuple[Node, tuple[str, ...]]]:
+        yield prompt.id_node, prompt.id.names
+        yield prompt.text_node, prompt.text.names
+        yield prompt.recipe.model_node, prompt.recipe.model.names
+        for field in prompt.recipe.fields.values():
+            yield field.node, field.names
+        if prompt.recipe.extra is not None:
+            yield prompt.recipe.extra.node, prompt.recipe.extra.names
+
+    def _say(self, node: Node, message: str) -> None:
+        self._tell(self._document.problem(node, message))
+
+    def _tell(self, problem: Problem) -> None:
+        self._sound = False
+        self._report(problem)
+
+
+def _missing(name: str, varied: tuple[str, ...]) -> str:
+    if varied:
+        return did_you_mean(name, varied)
+    return f"add `vary: {{{name}: [...]}}`, or write {{{{{name}}}}} for plain braces"
+
+
+def _scalars(node: Node) -> list[Scalar]:
+    items = node.items if isinstance(node, ListNode) else []
+    return [item for item in items if isinstance(item, Scalar)]
+
+
+def _without(node: MapNode, later: list[str]) -> MapNode:
+    """The entry without keys of later versions, which may need no id or prompt of its own."""
+    if not later:
+        return node
+    own = {name: value for name, value in node.values.items() if name not in later}
+    stand_in = Scalar(node.line, node.column, "later", plain=False)
+    return MapNode(node.line, node.column, node.keys, {"id": stand_in, PROMPT: stand_in, **own})

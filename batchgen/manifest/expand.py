@@ -1,0 +1,238 @@
+"""Prompts -> tasks: fills the placeholders, checks every request against the catalogue, prices and names it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.model import Model, Whole
+from batchgen.catalogue.prices import Quote, quote
+from batchgen.catalogue.rules import Complaint, check_prompt, check_request, check_retirement
+from batchgen.core import naming
+from batchgen.core.errors import Problem
+from batchgen.core.fingerprint import Fingerprinter
+from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue, Task
+from batchgen.manifest.document import Document, Node
+from batchgen.manifest.entry import PROMPT, Prompt
+from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.recipe import Recipe, fill
+from batchgen.manifest.template import Template
+from batchgen.manifest.variations import Value
+
+MOST_AT_A_PLACE = 5
+"""Different errors at one place, by different combinations: more would only repeat the lesson."""
+REMEMBERED = 1024
+"""Request shapes whose checks and quotes are kept: a job has few, and a hostile one may not fill the memory."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_MODEL_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the catalogue says of a model with parameters."""
+
+    model: Model | None
+    complaints: tuple[Complaint, ...]
+    quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A recipe with its placeholders filled."""
+
+    model: str
+    parameters: dict[str, JsonValue]
+    extra: dict[str, JsonValue]
+    judged: Judged
+    faulty: bool
+
+
+class Expander:
+    """Expands the prompts of one manifest; remembers what was judged and what was reported."""
+
+    def __init__(
+        self,
+        document: Document,
+        catalogue: Catalogue,
+        provider: str,
+        today: date,
+        wrapper: Template | None,
+    ) -> None:
+        self._document = document
+        self._catalogue = catalogue
+        self._provider = provider
+        self._today = today
+        self._wrapper = wrapper
+        self._fingerprints = Fingerprinter(provider)
+        self._reported: set[tuple[int, int, str]] = set()
+        self._at_place: Counter[tuple[int, int]] = Counter()
+        # Bounded, and gone with this object.
+        self._settle = lru_cache(REMEMBERED)(self._settle_afresh)
+        self._judge = lru_cache(REMEMBERED)(self._judge_afresh)
+
+    def expand(self, prompt: Prompt) -> Iterator[Task | Problem]:
+        """The tasks of a prompt, and what is wrong with those that are left out."""
+        names = prompt.variation.names
+        in_request = [number for number, name in enumerate(names) if name in prompt.recipe.names]
+        in_name = [number for number, name in enumerate(names) if name not in prompt.id.names]
+        position = prompt.first
+        for choice in prompt.variation.choices():
+            variables = {name: value.text for name, value in zip(names, choice, strict=True)}
+            settled = self._settle(
+                prompt.recipe, tuple((names[n], choice[n].text, choice[n].written) for n in in_request)
+            )
+            for complaint in settled.judged.complaints:
+                place = _place(prompt, choice, settled.judged.model, complaint.parameter)
+                yield from self._report(place, complaint.message, warning=complaint.warning)
+            yield from self._tasks(prompt, variables, [choice[n].slug for n in in_name], settled, position)
+            position += prompt.images
+
+    def _tasks(
+        self,
+        prompt: Prompt,
+        variables: Mapping[str, str],
+        slugs: list[str],
+        settled: Settled,
+        position: int,
+    ) -> Iterator[Task | Problem]:
+        text = prompt.text.render(variables)
+        rendered = text if self._wrapper is None else self._wrapper.render({**variables, PROMPT: text})
+        prompt_id = prompt.id.render(variables)
+        faults = [
+            (prompt.text_node, _prompt_fault(settled.judged.model, text, rendered)),
+            (prompt.id_node, _name_fault(prompt, prompt_id, slugs)),
+        ]
+        if settled.faulty or any(fault for _, fault in faults):
+            for place, fault in faults:
+                if fault:
+                    yield from self._report(place, fault)
+            return
+        request = ImageRequest(settled.model, rendered, settled.parameters, settled.extra)
+        price = settled.judged.quote.price(rendered)
+        fingerprint = self._fingerprints.of(request)
+        stem = naming.task_stem(prompt_id, slugs)
+        for sample in range(1, prompt.images + 1):
+            yield Task(
+                f"{stem}--{naming.sample_number(sample)}",
+                prompt_id,
+                position + sample - 1,
+                sample,
+                request,
+                fingerprint(sample),
+                price,
+                prompt.tags,
+                variables,
+            )
+
+    def _report(self, place: Node, message: str, *, warning: bool = False) -> Iterator[Problem]:
+        where = (place.line, place.column)
+        if (*where, message) not in self._reported and self._at_place[where] < MOST_AT_A_PLACE:
+            self._reported.add((*where, message))
+            self._at_place[where] += 1
+            yield self._document.problem(place, message, warning=warning)
+
+    def _settle_afresh(self, recipe: Recipe, needed: tuple[tuple[str, str, JsonScalar], ...]) -> Settled:
+        """`needed` are the recipe's variables: name, text, and value as it was written."""
+        values = {name: text for name, text, _ in needed}
+        written = {name: value for name, _, value in needed}
+        model_id = recipe.model.render(values)
+        model = self._catalogue.find(model_id)
+        parameters = {
+            name: fill(
+                field.pattern,
+                values,
+                _number_wanted if _wants_number(model, name) else lambda name, _: written[name],
+            )
+            for name, field in recipe.fields.items()
+        }
+        extra = (
+            {} if recipe.extra is None else fill(recipe.extra.pattern, values, lambda name, _: written[name])
+        )
+        assert isinstance(extra, dict)  # the reader refused anything else
+        judged = self._judge(model_id, json.dumps([parameters, extra]))
+        return Settled(model_id, parameters, extra, judged, any(not each.warning for each in judged.complaints))
+
+    def _judge_afresh(self, model_id: str, request: str) -> Judged:
+        parameters, extra = json.loads(request)
+        model = self._catalogue.find(model_id)
+        complaints = (
+            self._of_unknown(model_id, parameters)
+            if model is None
+            else self._of_known(model, parameters, extra)
+        )
+        return Judged(model, complaints, quote(self._catalogue, self._provider, model_id, parameters, extra))
+
+    def _of_known(self, model: Model, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
+        retirement = check_retirement(model, self._provider, self._today)
+        unknown = self._of_unknown_names(parameters)
+        told = {complaint.parameter for complaint in unknown}
+        checked = check_request(model, parameters, extra)
+        return (
+            *(() if retirement is None else (retirement,)),
+            *unknown,
+            *(complaint for complaint in checked if complaint.parameter not in told),
+        )
+
+    def _of_unknown(self, model_id: str, parameters: JsonObject) -> tuple[Complaint, ...]:
+        shown = naming.printable(model_id)
+        if not _MODEL_NAME.fullmatch(model_id):
+            return (Complaint(None, f'"{shown}" is no name of a model (write one such as gpt-image-2)'),)
+        nearest = self._catalogue.nearest(model_id)
+        advice = f"did you mean {nearest}? " if nearest else ""
+        message = (
+            f"the catalogue does not know the model {shown} ({advice}it is sent unchecked and has no price)"
+        )
+        return (Complaint(None, message, warning=True), *self._of_unknown_names(parameters))
+
+    def _of_unknown_names(self, parameters: JsonObject) -> list[Complaint]:
+        known = self._catalogue.parameters
+        return [
+            Complaint(name, f"no known model takes `{naming.printable(name)}` ({did_you_mean(name, known)})")
+            for name in parameters
+            if name not in known
+        ]
+
+
+def _wants_number(model: Model | None, parameter: str) -> bool:
+    return model is not None and isinstance(model.parameters.get(parameter), Whole)
+
+
+def _number_wanted(_: str, text: str) -> JsonScalar:
+    return int(text) if _INTEGER.fullmatch(text) else text
+
+
+def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, parameter: str | None) -> Node:
+    """Where a complaint belongs: the varied value when one placeholder leads to it, else the value or key."""
+    recipe = prompt.recipe
+    field = recipe.extra if parameter == "extra" else recipe.fields.get(parameter or "")
+    if field is not None and (model is None or parameter not in model.parameters):
+        return field.key
+    names = dict.fromkeys(recipe.model.names) if field is None else field.names
+    if len(names) == 1:
+        return choice[prompt.variation.names.index(next(iter(names)))].node
+    return recipe.model_node if field is None else field.node
+
+
+def _prompt_fault(model: Model | None, text: str, rendered: str) -> str | None:
+    if not text.strip():
+        return "the prompt is empty (describe the picture)"
+    return None if model is None else check_prompt(model, rendered)
+
+
+def _name_fault(prompt: Prompt, prompt_id: str, slugs: list[str]) -> str | None:
+    if prompt.id.names and (fault := naming.id_fault(prompt_id)):
+        return f"`id` {fault}"
+    longest = len(naming.task_id(prompt_id, slugs, prompt.images))
+    if longest > naming.TASK_ID_LIMIT:
+        return (
+            f"the file's name {naming.task_id(prompt_id, slugs, prompt.images)[:40]}... would have {longest} characters, "
+            f"at most {naming.TASK_ID_LIMIT} are safe (write a shorter `id`, with placeholders)"
+        )
+    return None

@@ -1,0 +1,89 @@
+"""A manifest that was read: the job's settings, what is wrong with it, and its tasks as a lazy stream."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from operator import attrgetter
+from pathlib import Path
+
+from batchgen.catalogue.catalogue import Catalogue
+from batchgen.core.errors import Problem
+from batchgen.core.types import JsonObject, Limits, RetryPolicy, Task
+from batchgen.manifest.document import Document
+from batchgen.manifest.entry import Prompt
+from batchgen.manifest.expand import Expander
+from batchgen.manifest.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What surrounds a manifest when it is read.
+
+    `providers` are the names that may be used, `provider` overrides the manifest's, `default_provider` is
+    used when it names none. `default_limits` are the configuration's `defaults`; `today` decides which models
+    are retired.
+    """
+
+    catalogue: Catalogue
+    providers: Collection[str]
+    today: date
+    provider: str | None = None
+    default_provider: str = "cometapi"
+    default_limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manifest:
+    """A manifest, read and checked as far as that goes without expanding it.
+
+    `text` are the file's bytes; `declared_provider` is what the file says, `provider` what is used. `problems`
+    were found at reading, warnings among them; `expand` finds the rest.
+    """
+
+    path: Path
+    text: bytes
+    job: str
+    description: str
+    provider: str
+    declared_provider: str
+    limits: Limits
+    retry: RetryPolicy
+    max_tasks: int
+    priority: int
+    report: JsonObject
+    problems: tuple[Problem, ...]
+    setting: Setting
+    document: Document
+    prompts: tuple[Prompt, ...]
+    wrapper: Template | None
+
+    def expand(self) -> Iterator[Task | Problem]:
+        """The tasks in the order of the file, lazily, with the problems that only expansion finds between them.
+
+        A task with an error is left out, and an error that many tasks share is reported once. Nothing comes
+        when there are more tasks than `max_tasks`, which `problems` has said already.
+        """
+        expander = Expander(
+            self.document, self.setting.catalogue, self.provider, self.setting.today, self.wrapper
+        )
+        if sum(prompt.count for prompt in self.prompts) <= self.max_tasks:
+            for prompt in self.prompts:
+                yield from expander.expand(prompt)
+
+    def clash(self, task: Task, earlier: Task) -> Problem:
+        """The problem of two tasks whose ids differ in case at most, at the place of the later one's prompt."""
+        later, former = self._prompt(task), self._prompt(earlier)
+        if later is former:
+            message = f"two combinations of this prompt both become the file {task.task_id} (write an `id` with placeholders)"
+        else:
+            message = (
+                f"the task {task.task_id} has the name of {earlier.task_id}, from the prompt on line "
+                f"{former.line} (give one of the prompts another `id`)"
+            )
+        return self.document.problem(later.id_node, message)
+
+    def _prompt(self, task: Task) -> Prompt:
+        return self.prompts[bisect.bisect_right(self.prompts, task.position, key=attrgetter("first")) - 1]

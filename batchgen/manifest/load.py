@@ -1,0 +1,186 @@
+"""Reads a manifest: the file, its head, its prompts one by one, and all that is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchgen.core.errors import ProblemsError, UsageError
+from batchgen.core.naming import id_fault, printable
+from batchgen.core.types import JsonObject, RetryPolicy
+from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
+from batchgen.manifest.entry import PROMPT, Defaults, EntryReader, Prompt
+from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.job import Manifest, Setting
+from batchgen.manifest.limits import limits_of
+from batchgen.manifest.recipe import Recipe, RequestReader
+from batchgen.manifest.scalars import describe
+from batchgen.manifest.schema import Head
+from batchgen.manifest.template import Template, TemplateError, parse_template
+from batchgen.manifest.translate import check_parts
+
+__all__ = ["Setting", "load_manifest"]
+
+
+def load_manifest(path: Path, setting: Setting) -> Manifest:
+    """Read a manifest and find everything wrong with it that needs no expansion.
+
+    Raises `UsageError` when there is no such file or the setting's provider is not known, and `ProblemsError`
+    when nothing can be expanded at all.
+    """
+    document = read_document(path)
+    return _Reading(path, document, setting).manifest()
+
+
+_READ = Scalar(0, 0, "", plain=False)
+
+
+class _Reading:
+    """One reading of one file."""
+
+    def __init__(self, path: Path, document: Document, setting: Setting) -> None:
+        self._path = path
+        self._document = document
+        self._setting = setting
+        self._problems = list(document.problems)
+        self._requests = RequestReader(document, setting.catalogue.parameters, self._problems.append)
+        self._root = self._mapping(document.root)
+        self._entries = self._prompt_nodes()
+
+    def manifest(self) -> Manifest:
+        head = self._head()
+        declared = head.provider or self._setting.default_provider
+        provider = self._provider(declared)
+        job = head.job or self._job_from_file()
+        wrapper = self._wrapper(head.prompt_template)
+        prompts = self._prompts(self._defaults(head, wrapper))
+        self._check_count(prompts, head.max_tasks)
+        return Manifest(
+            path=self._path,
+            text=self._document.data,
+            job=job,
+            description=head.description,
+            provider=provider,
+            declared_provider=declared,
+            limits=limits_of(head.limits, self._setting.default_limits),
+            retry=RetryPolicy(head.retry.max_attempts, head.retry.on_unknown),
+            max_tasks=head.max_tasks,
+            priority=head.priority,
+            report=_as_json(head.report.model_dump(exclude_none=True)),
+            problems=tuple(self._problems),
+            setting=self._setting,
+            document=self._document,
+            prompts=tuple(prompts),
+            wrapper=wrapper,
+        )
+
+    def _mapping(self, root: Node | None) -> MapNode:
+        if isinstance(root, MapNode):
+            return root
+        what = "the file is empty" if root is None else f"a manifest is a mapping, but {describe(root)}"
+        raise ProblemsError([*self._problems, self._document.problem(root, f"{what} (begin with batchgen: 1)")])
+
+    def _prompt_nodes(self) -> list[Node]:
+        listed = self._root.values.get("prompts")
+        if isinstance(listed, ListNode) and listed.items:
+            return listed.items
+        self._head()
+        if listed is None:
+            message = "`prompts` is missing (write `prompts:` and under it `- id: ...` with a `prompt: ...`)"
+            place: Node = self._root
+        else:
+            what = (
+                "`prompts` is empty"
+                if isinstance(listed, ListNode)
+                else f"`prompts` must be a list, but {describe(listed)}"
+            )
+            message = f"{what} (write `- id: ...` with a `prompt: ...` under it)"
+            place = listed
+        raise ProblemsError([*self._problems, self._document.problem(place, message)])
+
+    def _head(self) -> Head:
+        root = self._root
+        values = {name: value for name, value in root.values.items() if name != "prompts"}
+        node = MapNode(root.line, root.column, root.keys, values)
+        head, problems = check_parts(Head, node, self._document, Head(batchgen=1))
+        self._problems += problems
+        return head
+
+    def _provider(self, declared: str) -> str:
+        known = self._setting.providers
+        wanted = self._setting.provider
+        if wanted is not None:
+            if wanted not in known:
+                raise UsageError(f'there is no provider "{printable(wanted)}" ({did_you_mean(wanted, known)})')
+            return wanted
+        if declared not in known:
+            message = f'there is no provider "{printable(declared)}" ({did_you_mean(declared, known)})'
+            self._say(self._root.values.get("provider"), message)
+        return declared
+
+    def _job_from_file(self) -> str:
+        stem = self._path.stem
+        if "job" not in self._root.values and (message := id_fault(stem)):
+            self._say(
+                self._root,
+                f"the file's name is no name for a job: it {message}; add `job: my-job` to the manifest",
+            )
+        return stem
+
+    def _wrapper(self, text: str | None) -> Template | None:
+        node = self._root.values.get("prompt_template")
+        if text is None or node is None:
+            return None
+        try:
+            template = parse_template(text)
+        except TemplateError as error:
+            self._say(node, str(error))
+            return None
+        if PROMPT not in template.names:
+            self._say(node, "`prompt_template` must hold the prompt (write {prompt} where it belongs)")
+            return None
+        return template
+
+    def _defaults(self, head: Head, wrapper: Template | None) -> Defaults:
+        node = self._root.values.get("model")
+        model = None
+        if head.model is not None and isinstance(node, Scalar):
+            try:
+                model = parse_template(head.model)
+            except TemplateError as error:
+                self._say(node, str(error))
+        faults = self._requests.faults
+        fields = self._requests.read(self._root.values.get("request"))
+        has_wrapper = "prompt_template" in self._root.values
+        complete = self._requests.faults == faults and has_wrapper == (wrapper is not None)
+        recipe = None if model is None or node is None else Recipe.of(model, node, fields)
+        return Defaults(model, node, fields, wrapper, recipe, complete)
+
+    def _prompts(self, defaults: Defaults) -> list[Prompt]:
+        reader = EntryReader(self._document, defaults, self._requests, self._problems.append)
+        prompts: list[Prompt] = []
+        first = 0
+        for number, node in enumerate(self._entries):
+            # Read entries are let go, but for what a prompt keeps: a long list is not held twice.
+            self._entries[number] = _READ
+            prompt = reader.read(node, first)
+            if prompt is not None:
+                prompts.append(prompt)
+                first += prompt.count
+        return prompts
+
+    def _check_count(self, prompts: list[Prompt], most: int) -> None:
+        count = sum(prompt.count for prompt in prompts)
+        if count <= most:
+            return
+        place = self._root.values.get("max_tasks") or self._root.keys["prompts"]
+        message = (
+            f"this makes {count:,} tasks, more than max_tasks allows (write max_tasks: {count}, or make fewer)"
+        )
+        self._say(place, message)
+
+    def _say(self, node: Node | None, message: str) -> None:
+        self._problems.append(self._document.problem(node, message))
+
+
+def _as_json(values: dict[str, bool]) -> JsonObject:
+    return {**values}

@@ -1,0 +1,21 @@
+"""Name -> factory, for what an operator chooses by name: a built-in table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from batchgen.core.errors import UsageError
+from batchgen.core.protocols import Engine, ImageStore, Provider
+from batchgen.engines.local import LocalEngine
+
+EngineFactory = Callable[[Provider, ImageStore], Engine]
+
+ENGINES: Mapping[str, EngineFactory] = MappingProxyType({"local": LocalEngine})
+
+
+def engine_factory(name: str) -> EngineFactory:
+    """The engine of a name. Raises `UsageError`."""
+    if name not in ENGINES:
+        raise UsageError(f'there is no engine "{name}" (use one of: {", ".join(sorted(ENGINES))})')
+    return ENGINES[name]

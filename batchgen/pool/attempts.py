@@ -1,0 +1,164 @@
+"""One attempt from its reservation to its outcome on the ledger."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import anyio
+
+from batchgen.core.errors import StorageError
+from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
+from batchgen.core.protocols import Engine, Ledger
+from batchgen.core.records import Due
+from batchgen.core.retry import NextStep, next_step
+from batchgen.core.types import (
+    Attempt,
+    Failure,
+    FailureClass,
+    Link,
+    Paid,
+    RetryPolicy,
+    Stored,
+    TaskState,
+)
+from batchgen.system.clock import Clock, moment_text
+
+INTERNAL = "an internal error of batchgen"
+
+FINAL_WRITE_S = 60.0
+"""A deadline of the shielded writes: a disk that takes longer is broken, and a stop must end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended: what was spent, and what follows (None when the image is stored)."""
+
+    cost_usd: float
+    seconds: float
+    failure: Failure | None = None
+    step: NextStep | None = None
+
+    @property
+    def internal(self) -> bool:
+        """Whether batchgen itself was at fault."""
+        return self.failure is not None and self.failure.reason.startswith(INTERNAL)
+
+
+class Attempts:
+    """Performs attempts: on the ledger before the request, and after it whatever comes."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        engine: Engine,
+        notify: Callable[[Event], None],
+        run_id: str,
+        retry: RetryPolicy,
+        clock: Clock,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self._engine = engine
+        self._notify = notify
+        self._run_id = run_id
+        self._retry = retry
+        self._clock = clock
+        self._jitter = jitter
+
+    async def perform(self, due: Due) -> Ended:
+        """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger."""
+        attempt = self._attempt(due)
+        await self._engine.reserve(attempt)
+        await self._ledger.sent(attempt)
+        # Nothing is awaited between the commit above and the request.
+        self._notify(AttemptSent(due.task, attempt.attempt_id, attempt.number))
+        started = anyio.current_time()
+        try:
+            outcome = await self._answer(attempt)
+        except anyio.get_cancelled_exc_class():
+            lost = Failure(FailureClass.UNKNOWN, "the run was stopped before the answer came", paid=Paid.MAYBE)
+            with _final_write():
+                await self.record_failure(attempt, lost, self._step(due, lost), started)
+            raise
+        if isinstance(outcome, Link):
+            with _final_write():
+                await self._ledger.received(attempt.attempt_id, outcome)
+            return await self.finish_link(attempt, outcome, started)
+        with _final_write():
+            if isinstance(outcome, Failure):
+                return await self.record_failure(attempt, outcome, self._step(due, outcome), started)
+            return await self.record_stored(attempt, outcome, started)
+
+    async def finish_link(self, attempt: Attempt, link: Link, started: float) -> Ended:
+        """Fetch a paid link that is on the ledger. What can be tried again for free stays `received`."""
+        outcome = await self._engine.fetch(attempt, link)
+        with _final_write():
+            if isinstance(outcome, Stored):
+                return await self.record_stored(attempt, outcome, started)
+            final = outcome.failure_class is not FailureClass.TRANSIENT
+            step = NextStep(TaskState.FAILED if final else TaskState.RECEIVED)
+            return await self.record_failure(attempt, outcome, step, started)
+
+    async def record_stored(self, attempt: Attempt, stored: Stored, started: float) -> Ended:
+        """Note an image that is durable. `started` is when the request went out, on the loop's clock."""
+        seconds = _since(started)
+        await self._ledger.stored(stored, ended=moment_text(self._clock()), seconds=seconds)
+        self._notify(TaskStored(attempt.task, attempt.attempt_id, stored, seconds))
+        return Ended(stored.image.cost_usd or 0.0, seconds)
+
+    async def record_failure(self, attempt: Attempt, failure: Failure, step: NextStep, started: float) -> Ended:
+        """Note a failure and what its task does next."""
+        now, seconds = self._clock(), _since(started)
+        not_before = moment_text(now + timedelta(seconds=step.delay_s)) if step.delay_s else None
+        await self._ledger.failed(
+            attempt, failure, step, not_before=not_before, ended=moment_text(now), seconds=seconds
+        )
+        self._notify(AttemptFailed(attempt.task, attempt.attempt_id, failure, step.state, not_before))
+        spent = step.state is TaskState.RECEIVED or failure.paid is not Paid.NO
+        return Ended((attempt.task.price.bound_usd or 0.0) if spent else 0.0, seconds, failure, step)
+
+    def _attempt(self, due: Due) -> Attempt:
+        return Attempt(
+            attempt_id=str(uuid.uuid4()),
+            task=due.task,
+            number=due.number,
+            run_id=self._run_id,
+            # A gateway that honours keys would replay a definite failure, so only a lost answer keeps its key.
+            idempotency_key=due.idempotency_key or str(uuid.uuid4()),
+            started=moment_text(self._clock()),
+            possible_duplicate=due.unknowns > 0,
+        )
+
+    async def _answer(self, attempt: Attempt) -> Stored | Link | Failure:
+        try:
+            return await self._engine.perform(attempt)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one task must not take the night down
+            reason = f"{INTERNAL} ({type(error).__name__}: {error})"
+            return Failure(FailureClass.UNKNOWN, reason, paid=Paid.MAYBE)
+
+    def _step(self, due: Due, failure: Failure) -> NextStep:
+        return next_step(
+            failure,
+            attempts=due.tried + 1,
+            unknowns=due.unknowns + (failure.failure_class is FailureClass.UNKNOWN),
+            resends_allowed=due.resends_allowed,
+            policy=self._retry,
+            jitter=self._jitter(),
+        )
+
+
+@contextmanager
+def _final_write() -> Iterator[None]:
+    """Shield what is paid for from a stop, but not for ever."""
+    with anyio.CancelScope(shield=True), anyio.fail_after(FINAL_WRITE_S):
+        yield
+
+
+def _since(started: float) -> float:
+    return round(anyio.current_time() - started, 3)

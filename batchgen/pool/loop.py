@@ -1,0 +1,185 @@
+"""The pool: one task group, a bounded stream, as many workers as requests may be in flight."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from batchgen.core.errors import StorageError
+from batchgen.core.events import Event, Notice, Paused
+from batchgen.core.limits import PoolLimits
+from batchgen.core.protocols import Ledger
+from batchgen.core.records import Due
+from batchgen.core.types import Failure, StopReason
+from batchgen.pool.attempts import Attempts, Ended
+from batchgen.pool.lanes import Lane, Later
+from batchgen.pool.pacing import Pacer
+from batchgen.pool.purse import Purses
+from batchgen.pool.stopping import Stop
+from batchgen.system.clock import Clock
+
+INTERNAL_ERRORS_IN_A_ROW = 5
+"""So many faults of batchgen itself in a row stop the job: each may have cost an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """What a run asks of its pool.
+
+    `ends_at` is the moment on the loop's clock after which nothing more is sent, `starts_at` that before which
+    nothing is (the provider saw a request of an earlier run too recently). `grace_s` is how long a signal waits
+    for what is in flight.
+    """
+
+    run_id: str
+    limits: PoolLimits
+    grace_s: float
+    ends_at: float | None = None
+    starts_at: float = 0.0
+
+
+Work = tuple[Lane, Due]
+
+
+class Pool:
+    """Sends what a run has queued on the ledger, until it is done or told to stop."""
+
+    def __init__(
+        self,
+        settings: PoolSettings,
+        ledger: Ledger,
+        attempts: Attempts,
+        purses: Purses,
+        stop: Stop,
+        notify: Callable[[Event], None],
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._attempts = attempts
+        self._purses = purses
+        self._stop = stop
+        self._notify = notify
+        limits = settings.limits
+        self._lanes = [Lane(limit, ledger, settings.run_id, clock) for limit in limits.lanes]
+        self._shared = [Pacer(limits.images_per_minute)] if limits.images_per_minute else []
+        self._slots = anyio.Semaphore(limits.concurrency)
+        self._workers = limits.concurrency
+        self._watching = anyio.CancelScope()
+        self._settled = anyio.Event()
+        self._reserved = 0
+        self._longest_s = 0.0
+        self._internal_errors = 0
+        self._dead_models: set[str] = set()
+        self.later: str | None = None
+
+    async def run(self) -> None:
+        """Work until the queue is empty or `stop` is asked; what is in flight is waited for."""
+        send, receive = anyio.create_memory_object_stream[Work](self._workers)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch)
+            with send, receive:
+                for _ in range(self._workers):
+                    group.start_soon(self._work, receive.clone())
+                for lane in self._lanes:
+                    group.start_soon(self._feed, lane, send.clone())
+
+    async def _watch(self) -> None:
+        """End the sending at the deadline, and the waiting when a signal's grace is over."""
+        with self._watching:
+            with anyio.move_on_at(self._settings.ends_at or math.inf):
+                await self._stop.asked()
+            self._stop.ask(StopReason.DEADLINE)
+            if self._stop.reason is StopReason.SIGNAL:
+                await anyio.sleep(self._settings.grace_s)
+                self._stop.cut()
+
+    async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Work]) -> None:
+        with send, self._stop.ends_sending():
+            await anyio.sleep(max(0.0, self._settings.starts_at - anyio.current_time()))
+            while isinstance(found := await lane.next(), Due):
+                await self._afford(found)
+                await lane.permit(self._shared, self._slots)
+                if self._too_late():
+                    self._stop.ask(StopReason.DEADLINE)
+                    return
+                # Never full: there are as many places as slots, and a slot is held.
+                send.send_nowait((lane, found))
+            if isinstance(found, Later):
+                self.later = min(self.later or found.moment, found.moment)
+
+    async def _afford(self, due: Due) -> None:
+        """Reserve the most that a request can cost; what is in flight may yet leave something over."""
+        bound_usd = due.task.price.bound_usd or 0.0
+        while (short := self._purses.reserve(bound_usd)) is not None:
+            if not self._reserved:
+                left = f"${short.limit_usd - short.spent_usd:.4f} of ${short.limit_usd:.2f} is left"
+                self._stop.ask(
+                    StopReason.BUDGET, f"{short.name}: {left}, and {due.task.task_id} may cost ${bound_usd:.4f}"
+                )
+            if self._settled.is_set():
+                self._settled = anyio.Event()
+            await self._settled.wait()
+        self._reserved += 1
+
+    def _too_late(self) -> bool:
+        ends_at = self._settings.ends_at
+        return ends_at is not None and anyio.current_time() + self._longest_s > ends_at
+
+    async def _work(self, receive: MemoryObjectReceiveStream[Work]) -> None:
+        with receive, self._stop.ends_waiting():
+            async for lane, due in receive:
+                await self._attempt(lane, due)
+        self._workers -= 1
+        if not self._workers:
+            self._watching.cancel()
+
+    async def _attempt(self, lane: Lane, due: Due) -> None:
+        reserved_usd = due.task.price.bound_usd or 0.0
+        cost_usd = 0.0
+        try:
+            if self._stop.reason is None and due.task.request.model not in self._dead_models:
+                ended = await self._attempts.perform(due)
+                cost_usd = ended.cost_usd
+                await self._learn(lane, due, ended)
+        except (StorageError, TimeoutError) as error:
+            cost_usd = reserved_usd  # nobody knows yet what became of it
+            self._stop.ask(StopReason.STORAGE, str(error) or "the disk did not finish a write in time")
+        finally:
+            self._purses.settle(reserved_usd, cost_usd)
+            self._reserved -= 1
+            self._settled.set()
+            self._slots.release()
+            lane.done(due)
+
+    async def _learn(self, lane: Lane, due: Due, ended: Ended) -> None:
+        """What one outcome means for the others."""
+        self._longest_s = max(self._longest_s, ended.seconds)
+        failure, step = ended.failure, ended.step
+        if failure is None or step is None:
+            self._internal_errors = 0
+            return
+        self._internal_errors = self._internal_errors + 1 if ended.internal else 0
+        if self._internal_errors >= INTERNAL_ERRORS_IN_A_ROW:
+            self._stop.ask(
+                StopReason.BREAKER, f"{INTERNAL_ERRORS_IN_A_ROW} internal errors in a row: {failure.reason}"
+            )
+        if step.stop is not None:
+            self._stop.ask(step.stop, failure.reason)
+        if step.pause_s and lane.pause(step.pause_s):
+            self._notify(Paused(lane.models, step.pause_s, failure.reason))
+        if step.fail_model:
+            await self._fail_model(lane, due.task.request.model, failure)
+
+    async def _fail_model(self, lane: Lane, model: str, failure: Failure) -> None:
+        if model in self._dead_models:
+            return
+        self._dead_models.add(model)
+        lane.drop(model)
+        count = await self._ledger.fail_unsent(self._settings.run_id, model, failure)
+        if count:
+            self._notify(Notice(f"{model} is not available, so {count} more tasks fail without a request"))

@@ -1,0 +1,180 @@
+"""Fetching an image's link: again as often as it helps, without the key, and nowhere but the public internet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import aiohttp
+import anyio
+from anyio import to_thread
+from yarl import URL
+
+from batchgen.core.classify import one_line
+from batchgen.core.errors import AttemptError
+from batchgen.core.retry import backoff_s
+from batchgen.core.types import Failure, FailureClass, ImageBytes, Link, Paid
+from batchgen.providers.addresses import AddressRefusedError, guarded_socket_factory
+from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect, inflate
+from batchgen.providers.endpoint import Endpoint, is_loopback
+from batchgen.providers.faults import FOREIGN, detail_of, retold
+from batchgen.providers.links import expired_words, own, parse_link, refusal
+from batchgen.providers.masking import Mask
+from batchgen.system.clock import Clock, utc_now
+
+MOST_REDIRECTS = 3
+CONNECT_S = 30.0
+_AGAIN = frozenset({408, 425, 429})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadPolicy:
+    """How hard a download is tried. Five tries over 15 s outlast a hiccup; the next run tries again for free.
+
+    `delay_s` maps the tries so far to the seconds before the next. `try_deadline_s` bounds one try: 64 MiB in
+    two minutes is 4.5 Mbit/s.
+    """
+
+    tries: int = 5
+    try_deadline_s: float = 120.0
+    delay_s: Callable[[int], float] = field(default=partial(backoff_s, jitter=1.0))
+
+
+PATIENT = DownloadPolicy()
+
+
+class _TryAgainError(Exception):
+    """Trouble that may pass; the text says which."""
+
+
+class _DeadLinkError(Exception):
+    """The link will not work again, or must not be followed; the text says why."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One hop's answer: a body, or where to go next."""
+
+    body: bytes = b""
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """Fetches links. `guarded` connects to public addresses only, `trusted` to the host that was configured."""
+
+    endpoint: Endpoint
+    guarded: aiohttp.ClientSession
+    trusted: aiohttp.ClientSession
+    policy: DownloadPolicy
+    now: Clock = utc_now
+
+    async def fetch(self, link: Link) -> ImageBytes:
+        """Download a link. Raises `AttemptError`: `download` for a dead link, `transient` when trying was in vain."""
+        trouble = ""
+        for tried in range(self.policy.tries):
+            if tried:
+                await anyio.sleep(self.policy.delay_s(tried))
+            try:
+                return ImageBytes(await self._try(link.url), link.answer)
+            except _DeadLinkError as error:
+                raise self._dead(link, error) from error
+            except _TryAgainError as error:
+                trouble = str(error)
+        raise AttemptError(
+            self._failure(link, FailureClass.TRANSIENT, f"in {self.policy.tries} tries ({trouble})")
+        )
+
+    async def _try(self, text: str) -> bytes:
+        """Follow a link once, each hop checked like the first."""
+        url = parse_link(text)
+        try:
+            with anyio.fail_after(self.policy.try_deadline_s):
+                for _ in range(MOST_REDIRECTS + 1):
+                    page = await self._get(self._checked(url))
+                    if page.location is None:
+                        return page.body
+                    target = parse_link(page.location)
+                    url = url.join(target) if url and target else None
+        except BodyTooLargeError as error:
+            raise _DeadLinkError(f"it brings more than {BODY_CAP_BYTES} bytes") from error
+        except FOREIGN as error:
+            raise _translated(error) from retold(error, Mask(self.endpoint.key))
+        raise _DeadLinkError(f"it redirects more than {MOST_REDIRECTS} times")
+
+    def _checked(self, url: URL | None) -> URL:
+        why_not = refusal(url, URL(self.endpoint.base_url))
+        if url is None or why_not:
+            raise _DeadLinkError(why_not or "it is no web address")
+        return url
+
+    async def _get(self, url: URL) -> _Page:
+        session = self.trusted if own(url, URL(self.endpoint.base_url)) else self.guarded
+        async with session.get(url, allow_redirects=False) as response:
+            if response.status in _REDIRECTS and "Location" in response.headers:
+                return _Page(location=response.headers["Location"])
+            _check_status(response.status)
+            body = bytearray()
+            await collect(response.content.iter_chunked(CHUNK_BYTES), body, cap_bytes=BODY_CAP_BYTES)
+        if not body:
+            raise _TryAgainError("an empty answer")
+        if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
+            return _Page(await to_thread.run_sync(inflate, body))
+        return _Page(bytes(body))
+
+    def _dead(self, link: Link, error: _DeadLinkError) -> AttemptError:
+        reason = f"because of its link: {error}{expired_words(link.expires, self.now())}"
+        return AttemptError(self._failure(link, FailureClass.DOWNLOAD, reason, error.status))
+
+    def _failure(self, link: Link, kind: FailureClass, reason: str, status: int | None = None) -> Failure:
+        words = Mask(self.endpoint.key).text(f"the image, which is paid for, could not be downloaded {reason}")
+        return Failure(kind, one_line(words), Paid.YES, status, link.answer.request_id)
+
+
+def _check_status(status: int) -> None:
+    if 200 <= status < 300:
+        return
+    if status >= 500 or status in _AGAIN:
+        raise _TryAgainError(f"HTTP {status}")
+    raise _DeadLinkError(f"it answers HTTP {status}", status)
+
+
+def _translated(error: Exception) -> Exception:
+    """A refused address or URL is final; every other fault of a download may pass."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, AddressRefusedError):
+        return _DeadLinkError("it leads into a private network")
+    if isinstance(error, aiohttp.InvalidURL):
+        return _DeadLinkError("it is no web address")
+    return _TryAgainError(detail_of(error) or "no whole answer")
+
+
+@asynccontextmanager
+async def open_downloads(
+    endpoint: Endpoint, *, concurrency: int, agent: str, policy: DownloadPolicy = PATIENT
+) -> AsyncIterator[Downloads]:
+    """Open the sessions for downloads: no key, no cookies, no proxy, no configuration of the environment."""
+    loopback_ok = is_loopback(URL(endpoint.base_url).host or "")
+    guarded = aiohttp.TCPConnector(limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok))
+    trusted = aiohttp.TCPConnector(limit=concurrency)
+    async with _session(guarded, agent) as first, _session(trusted, agent) as second:
+        yield Downloads(endpoint, first, second, policy)
+
+
+def _session(connector: aiohttp.TCPConnector, agent: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers={"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        read_bufsize=CHUNK_BYTES,
+    )

@@ -1,0 +1,104 @@
+"""Opens the rooms of a run, outermost first: lock, ledger, store, provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+from batchgen.core.errors import JobLockedError, LedgerError, StorageError, UsageError
+from batchgen.core.protocols import Provider
+from batchgen.job import Job
+from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
+from batchgen.providers.endpoint import Endpoint, host_of, resolve
+from batchgen.stores.directory import DirectoryStore, open_store
+from batchgen.stores.sidecars import Origin
+from batchgen.system.clock import moment_text
+from batchgen.system.lock import LockHeldError, hold_lock
+
+EMBEDDED_HOST = "embedded sandbox"
+"""The host of sidecars whose provider was this process itself: its port changes with every run."""
+
+
+def host_for(job: Job) -> str:
+    """The host as it is noted in sidecars and on the ledger; no key is needed to know it. Raises `UsageError`."""
+    if job.embedded:
+        return EMBEDDED_HOST
+    return host_of(job.settings, job.options.environ, base_url=job.options.base_url)
+
+
+def endpoint_of(job: Job) -> Endpoint | None:
+    """Address and key, None for the embedded sandbox, which has none yet. Raises `UsageError`."""
+    if job.embedded:
+        return None
+    return resolve(job.settings, job.options.environ, base_url=job.options.base_url)
+
+
+@asynccontextmanager
+async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Provider]:
+    """The provider; the embedded sandbox is served for the length of the block and asked like any other."""
+    # Imported here, since the network is slow to import and most verbs need none.
+    from batchgen.providers.http import open_provider
+
+    async with AsyncExitStack() as rooms:
+        if endpoint is None:
+            from batchgen.sandbox.faults import Behaviour
+            from batchgen.sandbox.server import serve
+
+            sandbox = await rooms.enter_async_context(serve(Behaviour()))
+            endpoint = resolve(job.settings, {}, base_url=sandbox.base_url)
+        yield await rooms.enter_async_context(open_provider(endpoint, concurrency=job.limits.concurrency))
+
+
+@contextmanager
+def hold_job(job: Job) -> Iterator[None]:
+    """Hold the job's lock, making its folder if needed. Raises `JobLockedError`, `StorageError`."""
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{job.folder}: the job's folder cannot be made ({error})") from error
+    try:
+        with hold_lock(job.folder / ".lock", moment_text(job.options.clock())):
+            yield
+    except LockHeldError as error:
+        raise JobLockedError(
+            f"{job.folder}: another run works on this job ({error}); nothing was sent"
+        ) from error
+
+
+@asynccontextmanager
+async def ledger_of(job: Job) -> AsyncIterator[SqliteLedger]:
+    """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
+    images = job.folder / "images"
+    if not job.ledger.exists() and images.is_dir() and any(images.iterdir()):
+        raise LedgerError(
+            f"{job.ledger} is gone, but {images} holds images: running now would buy them all again. "
+            "Put the ledger back, or move the folder away to start over."
+        )
+    async with open_ledger(job.ledger) as ledger:
+        yield ledger
+
+
+@asynccontextmanager
+async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
+    """The job's ledger beside whoever writes it; an empty private one before its first run."""
+    exists = job.ledger.exists()
+    async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
+        yield ledger
+
+
+@asynccontextmanager
+async def store_of(job: Job, host: str, *, readable: bool = False) -> AsyncIterator[DirectoryStore]:
+    """The job's images."""
+    origin = Origin(job.name, job.settings.name, host)
+    async with open_store(job.folder, origin, now=job.options.clock, readable=readable) as store:
+        yield store
+
+
+async def check_owner(job: Job, ledger: SqliteLedger) -> None:
+    """Another manifest of the same job name may not take its folder by accident. Raises `UsageError`."""
+    owner = (await ledger.facts()).get("manifest")
+    if owner is not None and owner != job.manifest_name and not job.options.adopt:
+        raise UsageError(
+            f"the job {job.name} belongs to {(job.folder / owner).resolve()}, but this is "
+            f"{job.manifest.path.resolve()}: give one of them another `job:` name, or pass --adopt to take it over"
+        )

@@ -1,0 +1,76 @@
+"""The verbs as they flow: manifest -> tasks -> plan -> permits -> sent -> provider -> store -> stored -> report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from batchgen.closing import Observers, close_run
+from batchgen.core.errors import Problem, ProblemsError
+from batchgen.core.events import Event
+from batchgen.core.summary import PlanSummary, RunSummary
+from batchgen.job import Options, load_job
+from batchgen.ledgers.sqlite import open_ledger
+from batchgen.plugins import engine_factory
+from batchgen.pool.stopping import Stop
+from batchgen.rooms import (
+    check_owner,
+    endpoint_of,
+    hold_job,
+    host_for,
+    ledger_of,
+    provider_of,
+    readable_ledger,
+    store_of,
+)
+from batchgen.session import Session, new_run_id, new_summary
+from batchgen.survey import Survey, stage
+
+
+async def validate_job(path: Path, options: Options) -> list[Problem]:
+    """All problems of a manifest, warnings among them; nothing else happens."""
+    try:
+        job = load_job(path, options)
+        async with open_ledger(None) as ledger:
+            return await stage(job, ledger)
+    except ProblemsError as error:
+        return list(error.problems)
+
+
+async def plan_job(path: Path, options: Options) -> PlanSummary:
+    """What a run would do and cost; nothing is written. Raises `UsageError`, `ProblemsError`, `LedgerError`."""
+    job = load_job(path, options)
+    host = host_for(job)
+    async with readable_ledger(job) as ledger, store_of(job, host, readable=True) as store:
+        await check_owner(job, ledger)
+        warnings = await stage(job, ledger)
+        survey = Survey(job, ledger, store, new_summary(job, host, warnings))
+        async for _ in survey.pages():
+            pass
+        return await survey.finish()
+
+
+async def run_job(path: Path, options: Options, notify: Callable[[Event], None], stop: Stop) -> RunSummary:
+    """Run a job from where it stands. `stop` may be asked from outside; `notify` is told what happens.
+
+    Raises `UsageError` and `ProblemsError` (nothing was sent), `JobLockedError`, `StorageError`.
+    """
+    job = load_job(path, options)
+    endpoint, host = endpoint_of(job), host_for(job)
+    engine = engine_factory(options.engine or options.config.engine)
+    if not job.ledger.exists():
+        async with open_ledger(None) as nothing_yet:
+            await stage(job, nothing_yet)  # a broken manifest leaves no folder behind
+    with hold_job(job):
+        async with ledger_of(job) as ledger:
+            await check_owner(job, ledger)
+            warnings = await stage(job, ledger)
+            async with store_of(job, host) as store, provider_of(job, endpoint) as provider:
+                run_id = new_run_id(options.clock())
+                with Observers(job, run_id, notify) as observers:
+                    session = Session(
+                        job, ledger, store, engine(provider, store), host, stop, observers.notify, run_id
+                    )
+                    await session.begin()
+                    await session.send(await session.plan(warnings))
+                    return await close_run(session, observers)

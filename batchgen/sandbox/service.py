@@ -1,0 +1,210 @@
+"""What the sandbox does with a request: the real API's routes, and a count of all that it has seen."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+
+import anyio
+import anyio.to_thread
+import pybase64
+from aiohttp import web
+
+from batchgen.catalogue.catalogue import Catalogue
+from batchgen.core.types import JsonObject
+from batchgen.sandbox.answers import (
+    API_VERSION,
+    answer_body,
+    limit_headers,
+    model_body,
+    models_body,
+    pictures_of,
+)
+from batchgen.sandbox.faults import Behaviour, Fault, Window
+from batchgen.sandbox.links import EXPIRED, Links
+from batchgen.sandbox.orders import ApiError, Order, parse_order
+from batchgen.sandbox.painter import Picture, paint
+
+HOST = "127.0.0.1"
+
+
+class Sandbox:
+    """A running sandbox, and what it has seen; tests and the demo read it.
+
+    `requests` counts requests for images, `billed` the images that a provider would charge for, `models`
+    those by model, `attempts` the requests by their `X-Client-Request-Id`, `downloads` the links that were fetched.
+    """
+
+    def __init__(
+        self, behaviour: Behaviour, catalogue: Catalogue, port: int, clock: Callable[[], float]
+    ) -> None:
+        self.behaviour = behaviour
+        self.base_url = f"http://{HOST}:{port}/v1"
+        self.requests = 0
+        self.billed = 0
+        self.downloads = 0
+        self.models: Counter[str] = Counter()
+        self.attempts: Counter[str] = Counter()
+        self._painted: Counter[int] = Counter()
+        self._answers = 0
+        self._catalogue, self._clock = catalogue, clock
+        self._links = Links(self.base_url, behaviour.link_lifetime_s)
+        limit = behaviour.images_per_minute
+        self._window = Window(limit, behaviour.window_s) if limit is not None else None
+        # Painting is work for cores; more threads than these would only take memory.
+        self._painters = anyio.CapacityLimiter(max(2, os.cpu_count() or 2))
+
+    def billed_for(self, prompt: str) -> int:
+        """Images of this prompt that a provider would charge for."""
+        return self._painted[hash(prompt)]
+
+    async def generate(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/images/generations`."""
+        self.requests += 1
+        number = self.requests
+        self.attempts[request.headers.get("X-Client-Request-Id", "")] += 1
+        _check_key(request)
+        order = parse_order(await _read(request), self._catalogue, self.behaviour.answer)
+        if self.behaviour.refuses(order.prompt):
+            raise _refused()
+        fault = self.behaviour.fault_of(number)
+        self._stop_here(order, fault)
+        pictures = self._bill(order)
+        slow_s = self.behaviour.slow_s if fault is Fault.SLOW else 0.0
+        await anyio.sleep(self.behaviour.latency_s + slow_s)
+        body = await self._body(order, pictures)
+        if fault is Fault.CUT:
+            return await _cut(request, body)
+        return web.Response(body=body, content_type="application/json")
+
+    async def list_models(self, request: web.Request) -> web.Response:
+        """`GET /v1/models`."""
+        _check_key(request)
+        return _json(models_body(self._catalogue.models.values()))
+
+    async def show_model(self, request: web.Request) -> web.Response:
+        """`GET /v1/models/{id}`."""
+        _check_key(request)
+        model = self._catalogue.find(request.match_info["model"])
+        if model is None:
+            raise ApiError(
+                HTTPStatus.NOT_FOUND, "There is no such model.", code="model_not_found", param="model"
+            )
+        return _json(model_body(model))
+
+    async def download(self, request: web.Request) -> web.Response:
+        """`GET /v1/files/{name}`: a linked picture, without a key."""
+        self.downloads += 1
+        name, signature = request.match_info["name"], request.query.get("sig", "")
+        picture = self._links.find(name, signature, self._clock())
+        if picture is None:
+            return web.Response(status=HTTPStatus.FORBIDDEN, text=EXPIRED, content_type="application/xml")
+        data = await anyio.to_thread.run_sync(paint, picture, limiter=self._painters)
+        return web.Response(body=data, content_type=f"image/{picture.output_format}")
+
+    def headers(self, seconds: float) -> dict[str, str]:
+        """What every answer carries; `seconds` is how long it took."""
+        self._answers += 1
+        found = {
+            "x-request-id": f"req_sandbox{self._answers:08d}",
+            "openai-processing-ms": str(round(seconds * 1000)),
+            "openai-version": API_VERSION,
+        }
+        if self._window is None:
+            return found
+        now = self._clock()
+        return found | limit_headers(
+            self._window.images, self._window.remaining(now), self._window.reset_s(now)
+        )
+
+    def _stop_here(self, order: Order, fault: Fault | None) -> None:
+        """Raise where a fault or the limit keeps the order from being painted."""
+        if fault is Fault.RATE_LIMIT:
+            raise _too_many("Too many requests; slow down.", self.behaviour.retry_after_s)
+        if fault is Fault.ERROR:
+            message = "The server had an error while processing your request. You can retry it."
+            raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, message, kind="server_error")
+        wait_s = self._window.take(order.images, self._clock()) if self._window else None
+        if wait_s is not None:
+            limit = self.behaviour.images_per_minute
+            message = f"Rate limit reached for {order.model.model_id} on images per min: Limit {limit:g}. "
+            raise _too_many(f"{message}Please try again in {wait_s:.3f}s.", wait_s)
+
+    def _bill(self, order: Order) -> list[Picture]:
+        """From here on a provider charges, whatever becomes of the answer."""
+        key = hash(order.prompt)
+        pictures = pictures_of(order, self._painted[key])
+        self._painted[key] += order.images
+        self.models[order.model.model_id] += order.images
+        self.billed += order.images
+        return pictures
+
+    async def _body(self, order: Order, pictures: list[Picture]) -> bytes:
+        now = self._clock()
+        if order.as_url:
+            links = [self._links.add(picture, now) for picture in pictures]
+            return _dumped(answer_body(order, links, int(now)))
+        return await anyio.to_thread.run_sync(_painted_body, order, pictures, int(now), limiter=self._painters)
+
+
+def _check_key(request: web.Request) -> None:
+    """Any key opens the sandbox, but it must be there."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        message = "You didn't provide an API key. Send it in an Authorization header with Bearer auth."
+        raise ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
+
+
+async def _read(request: web.Request) -> bytes:
+    if request.content_type != "application/json":
+        message = f"Unsupported content type: '{request.content_type[:60]}'; send application/json."
+        raise ApiError(HTTPStatus.BAD_REQUEST, message, code="unsupported_content_type")
+    return await request.read()
+
+
+def _refused() -> ApiError:
+    return ApiError(
+        HTTPStatus.BAD_REQUEST,
+        "Your request was rejected by the safety system.",
+        kind="image_generation_user_error",
+        code="moderation_blocked",
+    )
+
+
+def _too_many(message: str, retry_after_s: float) -> ApiError:
+    return ApiError(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        message,
+        kind="requests",
+        code="rate_limit_exceeded",
+        retry_after_s=retry_after_s,
+    )
+
+
+def _painted_body(order: Order, pictures: list[Picture], created: int) -> bytes:
+    """The whole answer with its images; runs in a thread."""
+    images = [pybase64.b64encode(paint(picture)).decode("ascii") for picture in pictures]
+    return _dumped(answer_body(order, images, created))
+
+
+def _dumped(body: JsonObject) -> bytes:
+    return json.dumps(body).encode()
+
+
+def _json(body: JsonObject) -> web.Response:
+    return web.Response(body=_dumped(body), content_type="application/json")
+
+
+async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Promise the whole body, send half of it, and hang up."""
+    response = web.StreamResponse(
+        headers={"Content-Length": str(len(body)), "Content-Type": "application/json"}
+    )
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response

@@ -1,0 +1,217 @@
+"""One run over open rooms: resume what is open, plan, send, report."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import anyio
+
+from batchgen.core.deadlines import ends_at
+from batchgen.core.errors import Problem, StorageError
+from batchgen.core.events import Event, Notice, RunStarted
+from batchgen.core.protocols import Engine
+from batchgen.core.records import RunRecord
+from batchgen.core.summary import PlanSummary, RunSummary
+from batchgen.core.types import Change, StopReason, TaskState
+from batchgen.job import Job
+from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.pool.attempts import Attempts
+from batchgen.pool.loop import Pool, PoolSettings
+from batchgen.pool.pacing import MARGIN
+from batchgen.pool.purse import Purse, Purses
+from batchgen.pool.recovery import recover
+from batchgen.pool.stopping import Stop
+from batchgen.stores.directory import DirectoryStore
+from batchgen.survey import Survey
+from batchgen.system.clock import moment_of, moment_text
+
+
+def new_run_id(now: datetime) -> str:
+    """Sorts by time, is a legal folder name, and does not clash: e.g. `20261123T175017Z-3f9a`."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+@dataclass(slots=True)
+class Session:
+    """The steps of one run, in their order."""
+
+    job: Job
+    ledger: SqliteLedger
+    store: DirectoryStore
+    engine: Engine
+    host: str
+    stop: Stop
+    notify: Callable[[Event], None]
+    run_id: str
+    started: float = field(default_factory=anyio.current_time)
+    finished_earlier: set[str] = field(default_factory=set)
+    planned: PlanSummary | None = None
+
+    async def begin(self) -> None:
+        """Note the run, then settle what a dead one left open: adopted, fetched, or unknown."""
+        job = self.job
+        started = moment_text(job.options.clock())
+        record = RunRecord(self.run_id, job.name, job.manifest_name, job.settings.name, self.host, started)
+        await self.ledger.begin_run(record)
+        try:
+            self.finished_earlier = await recover(self.ledger, self.engine, self._attempts(), job.retry)
+        except StorageError as error:
+            self.stop.ask(StopReason.STORAGE, str(error))
+
+    async def plan(self, warnings: list[Problem]) -> PlanSummary:
+        """Decide every task, move paid images to their new names, and queue what is to be sent.
+
+        Raises `UsageError` when a budget cannot be kept, with nothing queued yet.
+        """
+        survey = Survey(self.job, self.ledger, self.store, new_summary(self.job, self.host, warnings))
+        sending = self.job.options.retry is None or self.job.options.retry.run
+        async for page in survey.pages():
+            for one in page:
+                if one.restore is not None:
+                    image = await self.ledger.image(one.restore.attempt_id)
+                    await self.ledger.moved(await self.store.restore(image, one.task), one.task)
+            await self.ledger.apply(self.run_id if sending else None, page)
+        if survey.whole:
+            await self.ledger.settle_manifest()
+        self.planned = await survey.finish()
+        survey.check_prices()
+        return self.planned
+
+    async def send(self, plan: PlanSummary) -> None:
+        """Work the queue within all limits, until it is empty or the run is stopped."""
+        job = self.job
+        models = await self.ledger.models(self.run_id)
+        limits, _ = job.pool_limits(models)
+        self._announce(plan)
+        if not models:
+            return
+        settings = PoolSettings(
+            run_id=self.run_id,
+            limits=limits,
+            grace_s=job.settings.deadline_s if job.options.grace_s is None else job.options.grace_s,
+            ends_at=self._ends_at(),
+            starts_at=await self._starts_at(limits.images_per_minute),
+        )
+        purses = await self._purses()
+        pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, job.options.clock)
+        await pool.run()
+        if pool.later is not None:
+            self.stop.ask(StopReason.LATER, f"the next task may be sent at {pool.later}")
+
+    async def finish(self) -> RunSummary:
+        """Sum up, from the ledger."""
+        await self._note_open_links()
+        summary = await self._summary()
+        reason = summary.stopped_by.value if summary.stopped_by else None
+        await self.ledger.end_run(self.run_id, moment_text(self.job.options.clock()), reason)
+        return summary
+
+    def _attempts(self) -> Attempts:
+        job = self.job
+        return Attempts(
+            self.ledger, self.engine, self.notify, self.run_id, job.retry, job.options.clock, random.random
+        )
+
+    def _announce(self, plan: PlanSummary) -> None:
+        for notice in plan.notices:
+            self.notify(Notice(notice))
+        self.notify(
+            RunStarted(
+                job=self.job.name,
+                run_id=self.run_id,
+                provider=self.job.settings.name,
+                tasks=plan.tasks,
+                to_send=plan.to_send,
+                kept=plan.changes[Change.KEPT],
+                concurrency=plan.concurrency,
+                images_per_minute=plan.images_per_minute,
+                budget_usd=self._left_usd(plan),
+                expected_usd=None if plan.cost.unpriced else plan.cost.expected_usd,
+            )
+        )
+
+    def _left_usd(self, plan: PlanSummary) -> float | None:
+        left = [] if plan.budget_usd is None else [max(0.0, plan.budget_usd - plan.spent_usd)]
+        if self.job.options.budget_usd is not None:
+            left.append(self.job.options.budget_usd)
+        return min(left, default=None)
+
+    def _ends_at(self) -> float | None:
+        now = self.job.options.clock().astimezone()
+        moment = ends_at(self.job.limits, now)
+        return None if moment is None else anyio.current_time() + (moment - now).total_seconds()
+
+    async def _starts_at(self, images_per_minute: float | None) -> float:
+        """The last run's last request and this one's first are spaced as well."""
+        last = await self.ledger.last_sent()
+        if last is None or images_per_minute is None:
+            return anyio.current_time()
+        period_s = MARGIN * 60.0 / images_per_minute
+        since_s = (self.job.options.clock() - moment_of(last)).total_seconds()
+        return anyio.current_time() + min(period_s, max(0.0, period_s - since_s))
+
+    async def _purses(self) -> Purses:
+        purses = []
+        if self.job.limits.budget_usd is not None:
+            spent_usd = (await self.ledger.totals()).spent_usd
+            purses.append(Purse("the job's budget", self.job.limits.budget_usd, spent_usd))
+        if self.job.options.budget_usd is not None:
+            purses.append(Purse("this run's budget", self.job.options.budget_usd))
+        return Purses(*purses)
+
+    async def _note_open_links(self) -> None:
+        links = [found for found in await self.ledger.unfinished() if found.link is not None]
+        if links:
+            detail = f"{len(links)} images are made and paid for but could not be fetched; run again to fetch them for free"
+            self.stop.ask(StopReason.LATER, detail)
+
+    async def _summary(self) -> RunSummary:
+        plan = self.planned or new_summary(self.job, self.host, [])
+        outcome = await self.ledger.outcome(self.run_id)
+        run, everything = await self.ledger.totals(self.run_id), await self.ledger.totals()
+        seconds = round(anyio.current_time() - self.started, 3)
+        summary = RunSummary(self.job.name, self.run_id, attempts=run.attempts, seconds=seconds)
+        summary.stopped_by, summary.stop_detail = self.stop.reason, self.stop.detail
+        for (state, failure_class), count in outcome.items():
+            _count(summary, state, failure_class, count)
+        earlier = len(self.finished_earlier)
+        summary.stored += earlier
+        summary.kept = plan.changes[Change.KEPT] - earlier
+        summary.failed += plan.changes[Change.FAILED] + plan.changes[Change.MISSING]
+        summary.held += plan.changes[Change.HELD]
+        summary.tasks = plan.tasks
+        summary.pending = summary.tasks - summary.stored - summary.kept - summary.failed - summary.held
+        summary.cost_usd, summary.maybe_paid_twice_usd = run.spent_usd, run.maybe_twice_usd
+        summary.job_cost_usd = everything.spent_usd
+        if summary.stored and seconds:
+            summary.images_per_minute = round(60.0 * summary.stored / seconds, 2)
+        return summary
+
+
+def new_summary(job: Job, host: str, warnings: list[Problem]) -> PlanSummary:
+    """An empty plan of a job, with the manifest's warnings as its first notices."""
+    summary = PlanSummary(
+        job=job.name,
+        manifest=str(job.manifest.path),
+        provider=job.settings.name,
+        host=host,
+        folder=str(job.folder),
+    )
+    summary.notices += [str(warning) for warning in warnings]
+    return summary
+
+
+def _count(summary: RunSummary, state: str, failure_class: str, count: int) -> None:
+    match state:
+        case TaskState.STORED:
+            summary.stored += count
+        case TaskState.FAILED:
+            summary.failed += count
+            summary.failures[failure_class] += count
+        case TaskState.HELD:
+            summary.held += count
+            summary.failures[failure_class] += count

@@ -1,0 +1,153 @@
+"""Manifest -> staged tasks -> plan: what is known of every task, and what a run would do with it."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from anyio.lowlevel import checkpoint
+
+from batchgen.core.errors import Problem, ProblemsError, UsageError
+from batchgen.core.plan import Known, Planned, decide, renew
+from batchgen.core.summary import PlanSummary
+from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
+from batchgen.job import Job, Options
+from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.stores.directory import DirectoryStore
+
+BATCH = 250
+"""Tasks expanded at a stretch: at 20,000 a second they hold the event loop for some 12 ms."""
+
+PROBLEMS_SHOWN = 1000
+"""More problems than this are one mistake made many times."""
+
+
+async def stage(job: Job, ledger: SqliteLedger) -> list[Problem]:
+    """Expand the manifest into the ledger's staging table; returns the warnings.
+
+    Raises `ProblemsError` with all problems, those of the document and those of the expansion.
+    """
+    problems = list(job.manifest.problems)
+    stream = job.manifest.expand()
+    while items := list(islice(stream, BATCH)):
+        tasks = [_priced(item, job.options) for item in items if isinstance(item, Task)]
+        problems += [item for item in items if isinstance(item, Problem)]
+        problems += [job.manifest.clash(task, earlier) for task, earlier in await ledger.stage(tasks)]
+        if len(problems) > PROBLEMS_SHOWN:
+            break
+        await checkpoint()
+    if any(not problem.warning for problem in problems):
+        raise ProblemsError(problems[:PROBLEMS_SHOWN])
+    return problems
+
+
+def _priced(task: Task, options: Options) -> Task:
+    if task.price.kind is not PriceKind.UNPRICED or options.unpriced_usd is None:
+        return task
+    each = options.unpriced_usd
+    return replace(task, price=Price(PriceKind.ESTIMATE, each, each, each))
+
+
+@dataclass(slots=True)
+class Survey:
+    """Decides task by task, and sums up. `selected` counts tasks that `--only` and `--limit` leave in."""
+
+    job: Job
+    ledger: SqliteLedger
+    store: DirectoryStore
+    summary: PlanSummary
+    models: dict[str, int] = field(default_factory=dict)
+
+    async def pages(self) -> AsyncIterator[Sequence[Planned]]:
+        """The plan in manifest order, page by page; summed up in `summary` as it goes."""
+        async for page in self.ledger.compare():
+            damage = await self.store.damaged([known.image for known in page if known.image is not None])
+            planned = [await self._decide(known, damage) for known in page]
+            chosen = list(self._chosen(planned))
+            for one in chosen:
+                self._count(one)
+            yield chosen
+
+    async def _decide(self, known: Known, damage: Mapping[str, str]) -> Planned:
+        if known.spare is not None and not await self.store.restorable(known.spare, known.task):
+            known = replace(known, spare=None)
+        on_unknown = self.job.retry.on_unknown
+        planned = decide(known, damage.get(_id(known.image)), on_unknown)
+        selection = self.job.options.retry
+        if selection is None or not _matches(known.task.task_id, selection.tasks):
+            return planned
+        if selection.classes and _class(planned) not in selection.classes:
+            return planned
+        return renew(planned)
+
+    def _chosen(self, planned: Sequence[Planned]) -> Iterator[Planned]:
+        options = self.job.options
+        for one in planned:
+            if not _matches(one.task.task_id, options.only):
+                continue
+            if one.send and options.limit is not None and self.summary.to_send >= options.limit:
+                continue
+            yield one
+
+    def _count(self, one: Planned) -> None:
+        self.summary.add(one)
+        if one.send:
+            model = one.task.request.model
+            self.models[model] = self.models.get(model, 0) + 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether every task of the manifest counts: only then can one be called removed."""
+        return not self.job.options.only and self.job.options.limit is None
+
+    async def finish(self) -> PlanSummary:
+        """Add what is known once every page was read: what left the manifest, limits, time, notices."""
+        summary, job = self.summary, self.job
+        if self.whole:
+            count, ids = await self.ledger.removed(limit=100)
+            summary.changes[Change.REMOVED] = count
+            for task_id in ids:
+                summary.line(Change.REMOVED, task_id)
+        limits, notices = job.pool_limits(self.models)
+        summary.images_per_minute, summary.concurrency = limits.images_per_minute, limits.concurrency
+        summary.seconds = limits.least_seconds(self.models)
+        summary.budget_usd = job.limits.budget_usd
+        summary.spent_usd = (await self.ledger.totals()).spent_usd
+        summary.notices += [*notices, *await self._warnings()]
+        return summary
+
+    async def _warnings(self) -> list[str]:
+        summary = self.summary
+        warnings = []
+        facts = await self.ledger.facts()
+        if facts and facts["host"] != summary.host and not self.job.embedded:
+            warnings.append(f"earlier images came from {facts['host']}, this run asks {summary.host}")
+        run_usd = self.job.options.budget_usd
+        if run_usd is not None and summary.cost.expected_usd > run_usd:
+            cost = f"${summary.cost.expected_usd:.2f}"
+            warnings.append(f"the plan costs {cost}, more than --budget-usd {run_usd:g}; the run stops in time")
+        return warnings
+
+    def check_prices(self) -> None:
+        """With a budget every task needs a price. Raises `UsageError` before anything is sent."""
+        budgets = {self.job.limits.budget_usd, self.job.options.budget_usd} - {None}
+        if budgets and self.summary.cost.unpriced:
+            raise UsageError(
+                f"{self.summary.cost.unpriced} tasks have no known price, so no budget can hold: "
+                "pass --allow-unpriced USD_EACH, or set price_usd for the model in batchgen.yaml"
+            )
+
+
+def _id(image: StoredImage | None) -> str:
+    return "" if image is None else image.attempt_id
+
+
+def _class(planned: Planned) -> str:
+    """The class that `retry --class` compares: a lost or altered image has its change's name."""
+    return planned.failure_class.value if planned.failure_class else planned.change.value
+
+
+def _matches(task_id: str, globs: Sequence[str]) -> bool:
+    return not globs or any(fnmatch.fnmatchcase(task_id, glob) for glob in globs)

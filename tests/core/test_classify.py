@@ -1,0 +1,273 @@
+"""Answers and faults as a table, and what holds for all of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.core.classify import (
+    REASON_LIMIT,
+    RETRY_AFTER_CAP_S,
+    ErrorBody,
+    NetworkFault,
+    classify_network,
+    classify_status,
+    one_line,
+    request_id,
+    retry_after_s,
+)
+from batchgen.core.types import Failure, FailureClass, Paid
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+C = FailureClass
+
+VERIFY = "Your organization must be verified to use the model `gpt-image-2`."
+SAFETY = "Your request was rejected by the safety system."
+
+TABLE = [
+    (400, ErrorBody(code="moderation_blocked"), {}, C.REFUSED),
+    (400, ErrorBody(code="content_policy_violation"), {}, C.REFUSED),
+    (400, ErrorBody(code="prompt_blocked"), {}, C.REFUSED),
+    (400, ErrorBody(code="sensitive_words_detected"), {}, C.REFUSED),
+    (400, ErrorBody(SAFETY, "image_generation_user_error"), {}, C.REFUSED),
+    (403, ErrorBody(SAFETY), {}, C.REFUSED),
+    (500, ErrorBody(code="sensitive_words_detected"), {}, C.REFUSED),
+    (400, ErrorBody("Invalid value", "image_generation_user_error", "invalid_value", "size"), {}, C.INVALID),
+    (400, ErrorBody("Invalid content filter 'x'", "", "invalid_value", "moderation"), {}, C.INVALID),
+    (400, None, {}, C.INVALID),
+    (413, None, {}, C.INVALID),
+    (422, None, {}, C.INVALID),
+    (
+        400,
+        ErrorBody("Billing hard limit", "invalid_request_error", "billing_hard_limit_reached"),
+        {},
+        C.BILLING,
+    ),
+    (402, None, {}, C.BILLING),
+    (403, ErrorBody(code="insufficient_user_quota"), {}, C.BILLING),
+    (429, ErrorBody(type="insufficient_quota"), {}, C.BILLING),
+    (429, ErrorBody(code="credit_balance_exhausted"), {"retry-after": "5"}, C.BILLING),
+    (401, ErrorBody(code="invalid_api_key"), {}, C.AUTH),
+    (401, None, {}, C.AUTH),
+    (403, ErrorBody("Country, region, or territory not supported"), {}, C.AUTH),
+    (403, None, {}, C.AUTH),
+    (403, ErrorBody(VERIFY), {}, C.MODEL),
+    (400, ErrorBody(VERIFY), {}, C.MODEL),
+    (404, ErrorBody(code="model_not_found"), {}, C.MODEL),
+    (404, None, {}, C.MODEL),
+    (405, None, {}, C.MODEL),
+    (410, None, {}, C.MODEL),
+    (503, ErrorBody(code="model_not_found"), {"retry-after": "5"}, C.MODEL),
+    (503, ErrorBody("No available channel for group default and model x"), {}, C.MODEL),
+    (429, ErrorBody(code="rate_limit_exceeded"), {}, C.RATE_LIMITED),
+    (429, ErrorBody(code="token_concurrency_limit_reached"), {}, C.RATE_LIMITED),
+    (429, None, {}, C.RATE_LIMITED),
+    (503, ErrorBody(code="slow_down"), {}, C.RATE_LIMITED),
+    (503, None, {"retry-after": "5"}, C.RATE_LIMITED),
+    (409, None, {}, C.TRANSIENT),
+    (425, None, {}, C.TRANSIENT),
+    (500, None, {}, C.TRANSIENT),
+    (500, None, {"retry-after": "5"}, C.TRANSIENT),
+    (503, None, {}, C.TRANSIENT),
+    (529, None, {}, C.TRANSIENT),
+    (400, ErrorBody(code="bad_response_status_code"), {}, C.TRANSIENT),
+    (400, ErrorBody("The model is currently busy"), {}, C.TRANSIENT),
+    (500, ErrorBody(code="invalid_request"), {}, C.INVALID),
+    (500, ErrorBody(code="convert_request_failed"), {}, C.INVALID),
+    (408, None, {}, C.UNKNOWN),
+    (502, None, {}, C.UNKNOWN),
+    (502, ErrorBody(code="insufficient_quota"), {}, C.UNKNOWN),
+    (504, None, {}, C.UNKNOWN),
+    (520, None, {}, C.UNKNOWN),
+    (524, None, {}, C.UNKNOWN),
+    (301, None, {"location": "https://www.example.com/?token=1"}, C.UNKNOWN),
+    (200, None, {}, C.NO_IMAGE),
+    (202, None, {}, C.NO_IMAGE),
+    (200, ErrorBody("something", "upstream_error"), {}, C.NO_IMAGE),
+    (200, ErrorBody(code="moderation_blocked"), {}, C.REFUSED),
+    (200, ErrorBody(code="insufficient_quota"), {}, C.BILLING),
+]
+
+
+def classified(status: int, error: ErrorBody | None = None, excerpt: str = "", **headers: str) -> Failure:
+    """A failure at a fixed time; header names with `_` for `-`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return classify_status(status, named, error, excerpt, NOW)
+
+
+@pytest.mark.parametrize(("status", "error", "headers", "wanted"), TABLE)
+def test_every_documented_signal_has_its_class(
+    status: int, error: ErrorBody | None, headers: dict[str, str], wanted: FailureClass
+) -> None:
+    """The table of statuses, codes and words that providers document."""
+    assert wanted is classify_status(status, headers, error, "", NOW).failure_class
+
+
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            "retry-after",
+            "retry-after-ms",
+            "x-ratelimit-reset-images",
+            "x-ratelimit-remaining-images",
+            "location",
+        ]
+    ),
+    st.text() | st.floats().map(str) | st.integers().map(str),
+)
+BODIES = st.none() | st.builds(ErrorBody, *[st.text() | st.sampled_from(["rate_limit_exceeded", SAFETY])] * 4)
+MAYBE_MADE = {408, 502, 504, 520, 521, 522, 523, 524}
+
+
+@given(st.integers(100, 999), HEADERS, BODIES, st.text())
+def test_any_answer_is_one_failure_with_one_plain_line(
+    status: int, headers: dict[str, str], error: ErrorBody | None, excerpt: str
+) -> None:
+    """Nothing raises; classes fit their statuses; a reason is printable and short; money is never called safe."""
+    failure = classify_status(status, headers, error, excerpt, NOW)
+    kind = failure.failure_class
+
+    assert failure.reason.isprintable()
+    assert 0 < len(failure.reason) <= REASON_LIMIT
+    assert failure.retry_after_s is None or 0 <= failure.retry_after_s <= RETRY_AFTER_CAP_S
+    assert (kind is C.UNKNOWN) >= (failure.paid is Paid.MAYBE)
+    assert not failure.nothing_sent
+    assert kind not in {C.DOWNLOAD, C.STORAGE}
+    if status in MAYBE_MADE or not 200 <= status < 600 or 300 <= status < 400:
+        assert (C.UNKNOWN, Paid.MAYBE) == (kind, failure.paid)
+    if kind is C.NO_IMAGE:
+        assert 200 <= status < 300
+        assert failure.paid is Paid.YES
+    if 200 <= status < 300:
+        assert kind not in {C.UNKNOWN, C.TRANSIENT, C.INVALID}
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "wanted"),
+    [
+        ({"retry-after": "7"}, "", 7.0),
+        ({"retry-after": " 0.5 "}, "", 0.5),
+        ({"retry-after-ms": "534", "retry-after": "1"}, "", 0.534),
+        ({"retry-after-ms": "junk", "retry-after": "1"}, "", 1.0),
+        ({"retry-after": format_datetime(NOW + timedelta(seconds=90), usegmt=True)}, "", 90.0),
+        ({"retry-after": format_datetime(NOW - timedelta(days=9), usegmt=True)}, "", 0.0),
+        ({"retry-after": "-5"}, "", None),
+        ({"retry-after": "nan"}, "", None),
+        ({"retry-after": "inf"}, "", None),
+        ({"retry-after": "soon"}, "", None),
+        ({"retry-after": "-5"}, "try again in 3s", 3.0),
+        ({"retry-after": "1e300"}, "", RETRY_AFTER_CAP_S),
+        ({"x-ratelimit-reset-requests": "120ms", "x-ratelimit-reset-tokens": "58.891s"}, "", 58.891),
+        ({"x-ratelimit-reset-images": "6m0s", "x-ratelimit-remaining-images": "0"}, "", 360.0),
+        ({"x-ratelimit-reset-images": "1h2m3.5s"}, "", 3723.5),
+        ({"x-ratelimit-reset-tokens": "9m", "x-ratelimit-remaining-tokens": "49999"}, "", None),
+        ({"x-ratelimit-reset-images": "6 minutes"}, "", None),
+        ({"x-ratelimit-reset-images": ""}, "", None),
+        ({}, "Limit 5, Used 5. Please try again in 12s. Visit", 12.0),
+        ({}, "Please try again in 467ms.", 0.467),
+        ({}, "Please try again in 6m0s.", 360.0),
+        ({}, "Please retry after 20 seconds", 20.0),
+        ({}, "Try again in 2 minutes", 120.0),
+        ({}, "Try again in 1 hour", 3600.0),
+        ({}, "Try again in seconds", None),
+        ({}, "Try again in some time", None),
+        ({}, "", None),
+    ],
+)
+def test_what_a_provider_asks_for_is_understood(
+    headers: dict[str, str], message: str, wanted: float | None
+) -> None:
+    """Milliseconds before seconds before dates before resets before words; junk is nothing, the past is now."""
+    told = retry_after_s(headers, message, NOW)
+
+    assert wanted == (told if told is None else pytest.approx(told))
+
+
+@given(HEADERS, st.text() | st.from_regex(r"try again in [0-9.hms ]{0,30}", fullmatch=True))
+def test_no_wait_is_negative_or_beyond_the_calendar(headers: dict[str, str], message: str) -> None:
+    """Whatever is sent, a wait can be added to a date."""
+    told = retry_after_s(headers, message, NOW)
+
+    assert told is None or NOW <= NOW + timedelta(seconds=told)
+
+
+@given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 59_999))
+def test_every_go_duration_is_read_back(hours: int, minutes: int, milliseconds: int) -> None:
+    """Durations as Go prints them are understood to the millisecond."""
+    text = f"{hours}h{minutes}m{milliseconds / 1000:g}s"
+
+    wanted = hours * 3600 + minutes * 60 + float(f"{milliseconds / 1000:g}")
+    assert wanted == pytest.approx(retry_after_s({"x-ratelimit-reset-images": text}, "", NOW))
+
+
+@pytest.mark.parametrize("fault", list(NetworkFault))
+def test_what_never_left_is_tried_again_and_what_left_is_unknown(fault: NetworkFault) -> None:
+    """Nothing sent is free; everything sent may cost; an answer that began was probably paid for."""
+    unsent = classify_network(fault, bytes_sent=False)
+    sent = classify_network(fault, bytes_sent=True)
+    begun = classify_network(fault, bytes_sent=True, answer_begun=True)
+
+    stops = fault is NetworkFault.CERTIFICATE
+    assert (C.AUTH if stops else C.TRANSIENT, Paid.NO, True) == (
+        unsent.failure_class,
+        unsent.paid,
+        unsent.nothing_sent,
+    )
+    assert (C.UNKNOWN, Paid.MAYBE, False) == (sent.failure_class, sent.paid, sent.nothing_sent)
+    assert (C.UNKNOWN, Paid.YES) == (begun.failure_class, begun.paid)
+
+
+@given(st.sampled_from(NetworkFault), st.text(), st.booleans())
+def test_a_faults_reason_is_short_and_ends_with_what_it_cost(
+    fault: NetworkFault, detail: str, sent: bool
+) -> None:
+    """Foreign words never push out the part that says whether money is at stake."""
+    reason = classify_network(fault, bytes_sent=sent, detail=detail * 50).reason
+
+    assert len(reason) <= REASON_LIMIT
+    assert sent == ("charged" in reason)
+
+
+def test_reasons_speak_for_people() -> None:
+    """The provider's message, a web page's title, the redirect's target without its query, or that there was none."""
+    page = "<!DOCTYPE html><html><head><title>502 Bad\n Gateway</title>"
+
+    assert (
+        "HTTP 429 Too Many Requests: slow down" == classified(429, ErrorBody("slow\x1b[31m\ndown\u202e")).reason
+    )
+    assert "a web page came instead of JSON (502 Bad Gateway)" in classified(502, excerpt=page).reason
+    assert (
+        "https://www.example.com/x (not followed)"
+        in classified(301, location="https://www.example.com/x?t=1").reason
+    )
+    assert "HTTP 500 Internal Server Error: no message in the answer" == classified(500).reason
+    assert classified(599).reason.startswith("HTTP 599: ")
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "wanted"),
+    [
+        ({"x-request-id": "req-1", "cf-ray": "ray"}, "", "req-1"),
+        ({"cf-ray": "8c1f-AMS"}, "", "8c1f-AMS"),
+        ({}, "upstream failed (request id: 20261123120000123abc)", "20261123120000123abc"),
+        ({"x-request-id": "\x1b[31m\x00"}, "", None),
+        ({}, "no id at all", None),
+    ],
+)
+def test_the_providers_id_is_found(headers: dict[str, str], message: str, wanted: str | None) -> None:
+    """The id to ask about is in a header, else in the message."""
+    assert wanted == request_id(headers, message)
+
+
+@given(st.text(), st.integers(2, 60))
+def test_one_line_is_plain_and_stays_as_it_is(text: str, limit: int) -> None:
+    """Cleaning twice changes nothing, and nothing invisible or too long survives."""
+    line = one_line(text, limit)
+
+    assert line.isprintable()
+    assert len(line) <= limit
+    assert line == one_line(line, limit)

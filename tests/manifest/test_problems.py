@@ -1,0 +1,197 @@
+"""Everything that can be wrong with a manifest: one line each, at its place, with what to write instead.
+
+The sign § stands before the place that the problem must name, and is no part of the manifest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from batchgen.core.errors import ProblemsError, UsageError
+from tests.manifest.reading import HEAD, problems_of, read
+
+FINE = "prompts:\n  - {id: a, prompt: A boat}\n"
+
+
+def only_problem(folder: Path, marked: str) -> str:
+    """The only problem of a manifest, which must be at the mark."""
+    before, _, after = marked.partition("§")
+    (problem,) = problems_of(folder, before + after)
+    place, _, message = problem.partition(": ")
+    assert place == f"{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}"
+    return message
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        ("`batchgen` is missing (write batchgen: 1)", "§model: gpt-image-2\n" + FINE),
+        ('`batchgen` is "2" (write 1)', "batchgen: §2\nmodel: gpt-image-2\n" + FINE),
+        ("unknown key `prompst` (did you mean prompts?)", HEAD + "§prompst: []\n" + FINE),
+        ("unknown key `finish` (", HEAD + "limits: {§finish: 5h}\n" + FINE),
+        ('`job` is "a b"', HEAD + "job: §a b\n" + FINE),
+        ("`job` is con, a name that Windows", HEAD + "job: §con\n" + FINE),
+        ("`job` must be text, but an unquoted 012", HEAD + "job: §012\n" + FINE),
+        ('there is no provider "comet" (did you mean cometapi?)', HEAD + "provider: §comet\n" + FINE),
+        ("`limits.finish_by` must be text, but an unquoted 06:30", HEAD + "limits: {finish_by: §06:30}\n" + FINE),
+        ('"6am" is no time (write "06:30"', HEAD + "limits: {finish_by: §6am}\n" + FINE),
+        ("this is no duration (write 600s", HEAD + "limits: {max_duration: §600}\n" + FINE),
+        ("finish_by and max_duration exclude", HEAD + 'limits: §{finish_by: "06:30", max_duration: 5h}\n' + FINE),
+        ("images_per_minute must be a number above 0", HEAD + "limits: {images_per_minute: §0}\n" + FINE),
+        ("`limits.concurrency` is 1025 (write at most 1024)", HEAD + "limits: {concurrency: §1025}\n" + FINE),
+        ('`limits.budget_usd` must be a number, but "5" is text (write 5 without quotes)', HEAD + 'limits: {budget_usd: §"5"}\n' + FINE),
+        ('`retry.on_unknown` is "resnd" (did you mean resend?)', HEAD + "retry: {on_unknown: §resnd}\n" + FINE),
+        ("`max_tasks` must be a whole number", HEAD + "max_tasks: §1e3\n" + FINE),
+        ("`report.thumbnails` must be true or false", HEAD + "report: {thumbnails: §yes}\n" + FINE),
+        ("`limits` must be a mapping", HEAD + "limits: §[]\n" + FINE),
+        ("`prompt_template` must hold the prompt", HEAD + "prompt_template: §flat\n" + FINE),
+        ("a single } in", HEAD + 'prompt_template: §"{prompt} }"\n' + FINE),
+        ("`n` cannot be set in a request: every request is for one image", HEAD + "request: {§n: 2}\n" + FINE),
+        ("`stream` cannot be set in a request: streaming is not in this version", HEAD + "request: {§stream: true}\n" + FINE),
+        ("`model` cannot be set in a request", HEAD + "request: {extra: {§model: x}}\n" + FINE),
+        ("`extra` may not hold `size`", HEAD + "request: {extra: {§size: x}}\n" + FINE),
+        ("`extra` must be a mapping", HEAD + "request: {extra: §x}\n" + FINE),
+        ("an unquoted no is", HEAD + "request: {extra: {a: [[{b: §no}]]}}\n" + FINE),
+        ("`size` is empty (write a value, or leave the key out)", HEAD + "request: {§size: null}\n" + FINE),
+        ("no known model takes `sieze` (did you mean size?)", HEAD + "request: {§sieze: 1}\n" + FINE),
+        ("gpt-image-2 does not take style", HEAD + "request: {§style: vivid}\n" + FINE),
+        ("size 1920x1080 is not taken by gpt-image-2", HEAD + "request: {size: §1920x1080}\n" + FINE),
+        ("`prompts` is missing", "§" + HEAD),
+        ("`prompts` is empty", HEAD + "prompts: §[]\n"),
+        ("`prompts` must be a list", HEAD + "prompts: §{id: a}\n"),
+        ("the file is empty", "§# nothing\n"),
+        ("a manifest is a mapping, but this is a list", "§- a\n"),
+        ("warning: the catalogue does not know the model gpt-imag-2 (did you mean gpt-image-2?", "batchgen: 1\nmodel: §gpt-imag-2\n" + FINE),
+        ('"" is no name of a model', 'batchgen: 1\nmodel: §""\n' + FINE),
+        ("warning: dall-e-3 was retired by its maker on 2026-05-12", "batchgen: 1\nmodel: §dall-e-3\n" + FINE),
+        ("dall-e-3 was retired by its maker on 2026-05-12", "batchgen: 1\nmodel: §dall-e-3\nprovider: openai\n" + FINE),
+        ("`model` is missing", "batchgen: 1\nprompts:\n  - §{id: a, prompt: A boat}\n  - {id: b, prompt: A boat}\n"),
+        ("this makes 60 tasks, more than max_tasks allows (write max_tasks: 60", HEAD + "max_tasks: §59\nprompts:\n  - {id: a, prompt: A, images: 60}\n"),
+        ("this makes 1,000,000 tasks", HEAD + "§prompts:\n  - {id: a, prompt: A, images: 1000000}\n"),
+        ("unknown key `base_url`", HEAD + "§base_url: https://x.example\n" + FINE),
+    ],
+)  # fmt: skip
+def test_top(tmp_path: Path, expected: str, text: str) -> None:
+    """One mistake at the top of a manifest is one line, at the wrong value or key."""
+    assert only_problem(tmp_path, text).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("expected", "entry"),
+    [
+        ("`id` must be text, but an unquoted no is", "{id: §no, prompt: A}"),
+        ("`id` must be text, but an unquoted 012 is", "{id: §012, prompt: A}"),
+        ("`id` must be text, but an unquoted 12:30 is", "{id: §12:30, prompt: A}"),
+        ("`id` must be text, but an unquoted 1e3 is", "{id: §1e3, prompt: A}"),
+        ("`id` must be text, but an unquoted 2024-01-01 is a date", "{id: §2024-01-01, prompt: A}"),
+        ("`id` must be text, but an unquoted ~ is", "{id: §~, prompt: A}"),
+        ('`id` must be text, but this is a mapping (put a text that begins with { in quotes: "{sku}")', "{id: §{sku}, prompt: A}"),
+        ('`id` is "a/b"', "{id: §a/b, prompt: A}"),
+        ("`id` is nul, a name that Windows", "{id: §nul, prompt: A}"),
+        ("`id` is missing", "§{prompt: A}"),
+        ("`prompt` is missing", "§{id: a}"),
+        ("a prompt is a mapping", "§just text"),
+        ("the prompt is empty", '{id: a, prompt: §" "}'),
+        ("the control character U+0007 is not allowed", '{id: a, prompt: §"a\\a"}'),
+        ("the prompt has 32,001 characters, gpt-image-2 takes at most 32,000", "{id: a, prompt: §" + "x" * 32_001 + "}"),
+        ("a single { in", '{id: a, prompt: §"a { b"}'),
+        ("`{a.b}` is no variable", '{id: a, prompt: §"{a.b}"}'),
+        ("`{color}` is not varied in this prompt", '{id: a, prompt: §"{color}"}'),
+        ("`{color}` is not varied in this prompt", '{id: a, prompt: A, request: {user: §"{color}"}}'),
+        ("`images` is 0 (write at least 1)", "{id: a, prompt: A, images: §0}"),
+        ("`tags` must be a list", "{id: a, prompt: A, tags: §shop}"),
+        ("unknown key `imags` (did you mean images?)", "{id: a, prompt: A, §imags: 2}"),
+        ("this version of batchgen cannot send reference images yet", "{id: a, prompt: A, §references: [a.png]}"),
+        ("this version of batchgen cannot read prompts from a table yet", '{§table: a.csv, id: "{sku}"}'),
+        ("there is no default `size` to remove", "{id: a, prompt: A, request: {§size: null}}"),
+        ("`q` is varied but never used", "{id: a, prompt: A, vary: {§q: [a]}}"),
+        ("a varied value must be a text or a number, but an unquoted no", '{id: a, prompt: "{c}", vary: {c: [§no]}}'),
+        ("a varied value must be a text or a number, but an unquoted 12:30", '{id: a, prompt: "{c}", vary: {c: [§12:30]}}'),
+        ('`c` has "a" twice', '{id: a, prompt: "{c}", vary: {c: [a, §a]}}'),
+        ('"日本" has no ASCII letter or digit', '{id: a, prompt: "{c}", vary: {c: [§日本]}}'),
+        ('"A!" and "a" of `c` both become a', '{id: a, prompt: "{c}", vary: {c: [a, §A!]}}'),
+        ("a variable cannot be called `prompt`", '{id: a, prompt: "{prompt}", vary: {§prompt: [a]}}'),
+        ("`a b` is no name of a variable", '{id: a, prompt: A, vary: {§a b: [a]}}'),
+        ("`vary.c` is empty", '{id: a, prompt: "{c}", vary: {c: §[]}}'),
+        ("there is nothing to exclude from", "{id: a, prompt: A, §exclude: [{a: b}]}"),
+        ('`c` never is "red" (write blue)', '{id: a, prompt: "{c}", vary: {c: [blue]}, exclude: [{c: §red}]}'),
+        ("`d` is not varied here", '{id: a, prompt: "{c}", vary: {c: [blue]}, exclude: [{§d: red}]}'),
+        ("this excludes everything", '{id: a, prompt: "{c}", vary: {c: [blue]}, exclude: [§{}]}'),
+        ("`exclude` leaves no combination", '{id: a, prompt: "{c}", vary: {c: [blue]}, §exclude: [{c: blue}]}'),
+        ('`id` is "a-x y"', '{id: §"a-{c}", prompt: A, vary: {c: [x y]}}'),
+        ("size 512x512 is not taken by gpt-image-2", '{id: a, prompt: A, vary: {s: [1024x1024, §512x512]}, request: {size: "{s}"}}'),
+        ("size 512x512 is not taken by gpt-image-2", '{id: a, prompt: A, vary: {w: [1024, 512], h: ["512"]}, exclude: [{w: 1024}], request: {size: §"{w}x{h}"}}'),
+        ("warning: the catalogue does not know the model gpt-imagine", '{id: a, prompt: A, vary: {m: [gpt-image-2, §gpt-imagine]}, model: "{m}"}'),
+        ("gpt-image-2 does not take style", "{id: a, prompt: A, request: {§style: vivid}}"),
+        ("the file's name ", "{id: §" + "x" * 100 + ', prompt: "{a}{b}", vary: {a: [' + "y" * 40 + "], b: [" + "z" * 40 + "]}}"),
+    ],
+)  # fmt: skip
+def test_entry(tmp_path: Path, expected: str, entry: str) -> None:
+    """One mistake in a prompt is one line, at the wrong value or key."""
+    assert only_problem(tmp_path, f"{HEAD}prompts:\n  - {entry}\n").startswith(expected)
+
+
+def test_all_in_one_go(tmp_path: Path) -> None:
+    """Mistakes of every kind and in every part are found together, in the order of the file."""
+    text = """\
+batchgen: 1
+model: gpt-image-2
+limits: {concurrency: 0}
+request: {size: 1920x1080, n: 3}
+prompts:
+  - {id: a, prompt: "{x}", images: 0}
+  - {id: b, prompt: A, id: c}
+  - {id: B, prompt: A, colour: red}
+  - {id: d, prompt: A, request: {quality: best}}
+"""
+    places = [problem.split(": ")[0] for problem in problems_of(tmp_path, text)]
+    assert ["3:23", "4:17", "4:28", "6:21", "6:35", "7:22", "8:10", "8:24", "9:43"] == places
+
+
+def test_one_line_for_many_tasks(tmp_path: Path) -> None:
+    """What is wrong with a default is said once, not once for every task that it spoils."""
+    entries = "".join(f"  - {{id: p{n}, prompt: A, images: 3}}\n" for n in range(20))
+    (problem,) = problems_of(tmp_path, f"{HEAD}request: {{quality: best}}\nprompts:\n{entries}")
+    assert problem.startswith('3:20: quality "best"')
+
+
+def test_duplicate_ids(tmp_path: Path) -> None:
+    """Ids that differ only in case would share a file; the later one is named with the line of the earlier."""
+    text = HEAD + "prompts:\n  - {id: mug, prompt: A}\n  - {id: Mug, prompt: A}\n  - {id: mug, prompt: A}\n"
+    assert [
+        "5:10: the id Mug is used as mug on line 4 already (choose another)",
+        "6:10: the id mug is used on line 4 already (choose another)",
+    ] == problems_of(tmp_path, text)
+
+
+def test_file_name_that_is_no_job(tmp_path: Path) -> None:
+    """A job is named after its file, and a file whose name will not do needs a `job`."""
+    (problem,) = read(tmp_path, HEAD + FINE, name="my job.yaml").problems
+    assert "add `job: my-job`" in problem.message
+    assert read(tmp_path, HEAD + FINE, name="Spring_1.yaml").job == "Spring_1"
+    assert read(tmp_path, HEAD + "job: x\n" + FINE, name="my job.yaml").problems == ()
+
+
+def test_places_name_the_file_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is named as the user named it, so that an editor's terminal can jump there."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProblemsError) as caught:
+        read(Path(), "a: *x")
+    assert str(caught.value).startswith("job.yaml:1:4: ")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A manifest that is not there is a mistake of the command."""
+    from batchgen.manifest.load import load_manifest
+    from tests.manifest.reading import SETTING
+
+    with pytest.raises(UsageError, match="no such file"):
+        load_manifest(tmp_path / "none.yaml", SETTING)
+
+
+def test_unknown_provider_of_the_command(tmp_path: Path) -> None:
+    """A provider that the command names and nobody configured is a mistake of the command."""
+    with pytest.raises(UsageError, match="did you mean sandbox"):
+        read(tmp_path, HEAD + FINE, provider="sandbx")

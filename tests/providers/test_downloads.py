@@ -1,0 +1,173 @@
+"""Fetching links: patient with trouble, strict about where they lead, and never with the key."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from aiohttp import web
+
+from batchgen.core.errors import AttemptError
+from batchgen.core.types import FailureClass, Paid
+from batchgen.providers.downloads import DownloadPolicy
+from batchgen.providers.http import open_provider
+from tests.providers.servers import KEY, answering, endpoint_of, link_to, raw_serving, serving, told
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = DownloadPolicy(delay_s=lambda _tried: 0.0)
+ELSEWHERE = "https://api.example.com/v1"
+BYTES = b"\x89PNG and more" * 50_000
+
+
+async def refused(base_url: str, url: str, *, expires: str | None = None) -> AttemptError:
+    """The error of one download, which must not show the key nor the link's signature."""
+    async with open_provider(endpoint_of(base_url), concurrency=2, downloads=AT_ONCE) as provider:
+        with pytest.raises(AttemptError) as caught:
+            await provider.fetch(link_to(url, expires=expires))
+    assert KEY not in told(caught.value)
+    assert "secret-signature" not in caught.value.failure.reason
+    assert (Paid.YES, "req-7") == (caught.value.failure.paid, caught.value.failure.request_id)
+    return caught.value
+
+
+async def test_an_image_arrives_as_it_is_without_the_key_being_shown() -> None:
+    """Bytes come unchanged; no Authorization, no cookie goes to the host of the link."""
+    handler = answering(BYTES, headers={"Set-Cookie": "a=b"})
+    async with serving(handler) as files, open_provider(endpoint_of(files.base_url), concurrency=2) as provider:
+        first = await provider.fetch(link_to(f"{files.base_url}/a%2Fb.png?sig=x%2By"))
+        again = await provider.fetch(link_to(f"{files.base_url}/a%2Fb.png?sig=x%2By"))
+
+    assert (BYTES, BYTES, "req-7") == (first.encoded, again.encoded, first.answer.request_id)
+    assert ["/v1/a%2Fb.png?sig=x%2By"] * 2 == [request.raw_path for request in files.requests]
+    assert not any({"Authorization", "Cookie"} & set(request.headers) for request in files.requests)
+
+
+async def test_a_compressed_download_is_uncompressed() -> None:
+    """A host that compresses what should come as it is still delivers the image."""
+    handler = answering(gzip.compress(BYTES), headers={"Content-Encoding": "gzip"})
+    async with serving(handler) as files, open_provider(endpoint_of(files.base_url), concurrency=1) as provider:
+        image = await provider.fetch(link_to(f"{files.base_url}/a.png"))
+
+    assert BYTES == image.encoded
+
+
+async def test_passing_trouble_is_tried_again() -> None:
+    """Errors of the host, a rate limit and an empty answer are followed by another try, up to five."""
+    script = iter([(500, b""), (429, b""), (200, b""), (503, b""), (200, BYTES)])
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        status, body = next(script)
+        return web.Response(status=status, body=body)
+
+    async with (
+        serving(answer) as files,
+        open_provider(endpoint_of(files.base_url), concurrency=1, downloads=AT_ONCE) as provider,
+    ):
+        image = await provider.fetch(link_to(f"{files.base_url}/a.png"))
+
+    assert (BYTES, 5) == (image.encoded, len(files.requests))
+
+
+async def test_trouble_that_stays_leaves_the_link_to_the_next_run() -> None:
+    """After five tries the failure is `transient`: the link is paid for and may still work."""
+    async with serving(answering(b"", status=503)) as files:
+        error = await refused(files.base_url, f"{files.base_url}/a.png")
+
+    assert (FailureClass.TRANSIENT, 5) == (error.failure.failure_class, len(files.requests))
+
+
+async def test_a_short_body_is_tried_again() -> None:
+    """A body shorter than its length is not taken for an image."""
+    async with raw_serving(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhalf") as files:
+        error = await refused(files.base_url, f"{files.base_url}/a.png")
+
+    assert (FailureClass.TRANSIENT, 5) == (error.failure.failure_class, len(files.requests))
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 410])
+async def test_a_dead_link_is_asked_once(status: int) -> None:
+    """A link that the host no longer serves is `download`, with the time since it expired."""
+    async with serving(answering(b"<Error/>", status=status)) as files:
+        url = f"{files.base_url}/a.png?X-Amz-Signature=secret-signature"
+        error = await refused(files.base_url, url, expires="2020-01-01T00:00:00.000Z")
+
+    assert (FailureClass.DOWNLOAD, status) == (error.failure.failure_class, error.failure.http_status)
+    assert "expired" in error.failure.reason
+    assert 1 == len(files.requests)
+
+
+async def test_redirects_are_followed_three_times() -> None:
+    """Three hops reach the image, a fourth is refused."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        left = int(request.query["left"])
+        if left == 0:
+            return web.Response(body=BYTES)
+        return web.Response(status=302, headers={"Location": f"?left={left - 1}"})
+
+    async with serving(answer) as files:
+        async with open_provider(endpoint_of(files.base_url), concurrency=1) as provider:
+            image = await provider.fetch(link_to(f"{files.base_url}/a.png?left=3"))
+        error = await refused(files.base_url, f"{files.base_url}/a.png?left=4")
+
+    assert BYTES == image.encoded
+    assert FailureClass.DOWNLOAD == error.failure.failure_class
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://169.254.169.254/latest/meta-data",
+        "https://10.0.0.1/a.png",
+        "https://[::1]/a.png",
+        "https://[::ffff:127.0.0.1]/a.png",
+        "https://[64:ff9b::7f00:1]/a.png",
+        "https://0.0.0.0/a.png",
+        "https://2130706433/a.png",
+        "https://127.1/a.png",
+        "http://img.example.com/a.png",
+        "http://169.254.169.254/a.png",
+        "https://user:pass@img.example.com/a.png",
+        "file:///etc/passwd",
+        "ftp://img.example.com/a.png",
+        "//img.example.com/a.png",
+        "https://",
+        "nonsense",
+    ],
+)
+async def test_a_link_that_may_not_be_followed_is_refused(url: str) -> None:
+    """Links into private networks, in the clear, or in other schemes are `download` at the first try."""
+    error = await refused(ELSEWHERE, url)
+
+    assert FailureClass.DOWNLOAD == error.failure.failure_class
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1"])
+async def test_a_public_provider_cannot_lead_us_to_ourselves(host: str) -> None:
+    """The connected address decides: a name that resolves to this machine is refused like its address."""
+    async with raw_serving(b"", greets=True) as trap:
+        error = await refused(ELSEWHERE, f"https://{host}:{trap.port}/a.png")
+
+    assert (FailureClass.DOWNLOAD, 0) == (error.failure.failure_class, trap.connections)
+
+
+async def test_a_redirect_is_checked_like_the_first_link() -> None:
+    """The provider's own host cannot send a download elsewhere in the clear or into the private network."""
+    async with raw_serving(b"", greets=True) as trap:
+        for target in (f"http://127.0.0.1:{trap.port}/x", "https://10.0.0.1/x", "file:///etc/passwd"):
+            async with serving(answering(b"", status=302, headers={"Location": target})) as files:
+                error = await refused(files.base_url, f"{files.base_url}/a.png")
+            assert FailureClass.DOWNLOAD == error.failure.failure_class
+
+    assert 0 == trap.connections
+
+
+async def test_a_local_provider_may_link_to_itself_by_another_name() -> None:
+    """A server on this machine often calls itself `localhost` in its links."""
+    async with serving(answering(BYTES)) as files:
+        url = files.base_url.replace("127.0.0.1", "localhost") + "/a.png"
+        async with open_provider(endpoint_of(files.base_url), concurrency=1) as provider:
+            image = await provider.fetch(link_to(url))
+
+    assert BYTES == image.encoded

@@ -1,0 +1,102 @@
+"""`status` for people."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchgen.core.records import AttemptView, RunRecord, Totals
+from batchgen.core.types import AttemptState
+from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
+from batchgen.reports.tally import ROWS_KEPT, Tally, take_tally
+from tests.reports.samples import in_batches, view
+
+pytestmark = pytest.mark.anyio
+
+VIEWS = [
+    view("boat--01"),
+    view("boat--02", state="failed", failure_class="refused", reason="No\x1b[0m,\nthanks."),
+    view("boat--03", state="held", failure_class="unknown", reason="Lost."),
+    view("boat--04", state="pending"),
+]
+
+
+async def test_a_job_at_a_glance() -> None:
+    """Counts by state and class, money, the last run, the folder."""
+    run = RunRecord("r1", "spring", "m", "cometapi", "h", "2026-01-02T03:04:05.000Z")
+    status = JobStatus(
+        "spring",
+        "spring.yaml",
+        "output/spring",
+        await take_tally(in_batches(VIEWS)()),
+        Totals(spent_usd=1.5),
+        25,
+        run,
+    )
+
+    expected = """\
+spring (spring.yaml)
+  tasks    1 of 4 stored
+           1 pending
+           1 failed
+           1 held
+           1 refused: Refused by the provider's content rules
+           1 unknown: The answer was lost
+  spent    $1.50 of $25.00
+  last run 2026-01-02T03:04:05.000Z with cometapi, not ended: it is running, or
+           was killed
+  folder   output/spring"""
+    assert expected == render_status(status)
+
+
+def test_a_line_a_task() -> None:
+    """Columns stand under each other, and a task without an image says why."""
+    expected = """\
+stored     1    $0.041  boat--01                        images/boat--01.png
+failed     1            boat--02                        refused: No, thanks.
+held       1            boat--03                        unknown: Lost.
+pending    1            boat--04"""
+    assert expected == render_tasks(VIEWS)
+
+
+def test_a_line_an_attempt() -> None:
+    """An attempt's line has the ids that a provider's support asks for."""
+    attempt = AttemptView(
+        "a1", "boat--01", 2, AttemptState.FAILED, "transient", "Bad gateway", 502, "req_9", "T", 3.2, None, True
+    )
+
+    expected = (
+        "T  failed         3.2 s            boat--01 #2                        "
+        "HTTP 502, transient: Bad gateway, maybe paid twice, attempt a1, request req_9"
+    )
+    assert expected == render_attempts([attempt])
+
+
+async def test_the_retry_ledger() -> None:
+    """Failures by class with a sentence for each reader, then what the next run goes on with."""
+    expected = """\
+Refused by the provider's content rules (refused): 1 task
+  writer    Reword the prompt, then run again; nothing was charged for the
+            refusal.
+  operator  The refusal is final for this prompt; the reason and the request id
+            are on the ledger.
+    boat--02                        No, thanks. (1 attempt)
+
+The answer was lost (unknown): 1 task
+  writer    Ask the operator whether to order it again.
+  operator  It may have been charged; ask the provider with the attempt's id,
+            then use `batchgen retry`.
+    boat--03                        Lost. (1 attempt, held)
+
+1 task left for the next run
+    boat--04                        (1 attempt)"""
+    assert expected == render_failed(await take_tally(in_batches(VIEWS)()))
+
+
+def test_memory_does_not_grow_with_failures() -> None:
+    """All failures are counted, the first 2,000 are kept, and the rest is named as a number."""
+    tally = Tally()
+    for _ in range(ROWS_KEPT + 7):
+        tally.add(VIEWS[1])
+
+    assert (tally.troubles, len(tally.troubled)) == (ROWS_KEPT + 7, ROWS_KEPT)
+    assert render_failed(tally).endswith("    and 7 more")
