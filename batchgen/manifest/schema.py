@@ -16,7 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault
+from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault, printable
 from batchgen.core.types import OnUnknown
 from batchgen.manifest.durations import EXAMPLES, parse_duration
 from batchgen.manifest.moments import is_moment
@@ -63,7 +63,7 @@ def _duration_s(value: object) -> float:
 def _moment(value: str) -> str:
     if not is_moment(value):
         raise fault(
-            f'"{value}" is no time (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")'
+            f'"{printable(value)}" is no time (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")'
         )
     return value
 
@@ -161,7 +161,7 @@ class Limits(Shape):
 
 
 class Retry(Shape):
-    """What follows a failed request."""
+    """How failed requests are tried again."""
 
     max_attempts: int = Field(5, ge=1, le=100, description="Requests for one task in one run.", examples=[5])
     on_unknown: Annotated[OnUnknown, Field(strict=False)] = Field(

@@ -147,7 +147,7 @@ prompts:
   - {id: d, prompt: A, request: {quality: best}}
 """
     places = [problem.split(": ")[0] for problem in problems_of(tmp_path, text)]
-    assert ["3:23", "4:17", "4:28", "6:21", "6:35", "7:22", "8:10", "8:24", "9:43"] == places
+    assert ["3:23", "4:17", "4:28", "6:21", "6:36", "7:24", "8:10", "8:24", "9:43"] == places
 
 
 def test_one_line_for_many_tasks(tmp_path: Path) -> None:

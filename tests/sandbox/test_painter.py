@@ -1,0 +1,108 @@
+"""Pictures: whole, of the asked size and format, and the same every time."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from batchgen.core.media import media_of
+from batchgen.sandbox.caption import readable
+from batchgen.sandbox.painter import Picture, paint
+
+BOAT = Picture("A paper boat floating on calm water at sunrise.", "gpt-image-2", 256, 256)
+
+
+def opened(data: bytes) -> Image.Image:
+    """The picture, decoded to its last pixel."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize(
+    ("output_format", "media_type"),
+    [("png", "image/png"), ("jpeg", "image/jpeg"), ("webp", "image/webp"), ("gif", "image/gif")],
+)
+def test_a_real_file_of_the_asked_format_and_size(output_format: str, media_type: str) -> None:
+    """The bytes are what was asked for, and whole by batchgen's own check."""
+    data = paint(replace(BOAT, width=320, height=208, output_format=output_format))
+    media = media_of(data)
+    assert (media_type, 320, 208) == (media.media_type, media.width, media.height)
+    assert opened(data).size == (320, 208)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (1024, 1024), (1536, 1024), (512, 1536), (2048, 688)])
+def test_any_size(size: tuple[int, int]) -> None:
+    """Small, large, wide and tall pictures have the pixels that were asked for."""
+    assert size == opened(paint(replace(BOAT, width=size[0], height=size[1]))).size
+
+
+PROMPTS = [
+    "A paper boat on the sea",
+    "A red mug on an oak table",
+    "A cabin at night under the moon",
+    "Misty mountains in a valley",
+    "Hot air balloons in the sky",
+    "An abstract geometric poster in teal and orange",
+    "Quarterly results",
+]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_the_same_order_gives_the_same_bytes(prompt: str) -> None:
+    """Every kind of scene is repeatable, and the samples of a prompt differ."""
+    picture = replace(BOAT, prompt=prompt)
+    assert paint(picture) == paint(picture)
+    assert paint(picture) != paint(replace(picture, sample=1))
+
+
+def test_prompts_look_different() -> None:
+    """A glance tells pictures of different prompts apart."""
+    assert len(PROMPTS) == len({paint(replace(BOAT, prompt=prompt)) for prompt in PROMPTS})
+
+
+@pytest.mark.parametrize("output_format", ["png", "webp"])
+def test_a_transparent_picture_has_nothing_around_it(output_format: str) -> None:
+    """Alpha is real: the corner is clear and the middle is not."""
+    image = opened(paint(replace(BOAT, transparent=True, output_format=output_format)))
+    alpha = image.getchannel("A")
+    assert alpha.getpixel((1, 1)) == 0
+    assert alpha.getpixel((128, 100)) == 255
+
+
+def test_an_animation_moves() -> None:
+    """A GIF has as many frames as asked, and they differ."""
+    image = opened(paint(replace(BOAT, output_format="gif", frames=3)))
+    frames = []
+    for number in range(3):
+        image.seek(number)
+        frames.append(image.convert("RGB").tobytes())
+    assert getattr(image, "n_frames", 1) == 3
+    assert len(set(frames)) == 3
+
+
+def test_the_prompt_is_on_the_picture() -> None:
+    """The panel at the foot is light, with dark letters on it; another prompt has other letters."""
+    image = opened(paint(replace(BOAT, width=512, height=512))).convert("L")
+    panel = image.crop((30, 400, 300, 490))
+    darkest, lightest = panel.getextrema()
+    assert isinstance(darkest, int)
+    assert isinstance(lightest, int)
+    assert darkest < 90
+    assert lightest > 200
+
+
+@pytest.mark.parametrize(
+    "prompt", ["x" * 32_000, "word " * 6_400, "\ud800 \x00 \n\t", "海の上の紙の船", "🙂" * 50, "é" * 200]
+)
+def test_any_prompt_can_be_painted(prompt: str) -> None:
+    """The longest prompt, breaks, letters of other scripts and broken Unicode all give a picture."""
+    assert opened(paint(replace(BOAT, prompt=prompt))).size == (256, 256)
+
+
+def test_what_cannot_be_shown_is_left_out() -> None:
+    """Breaks become spaces; control characters and lone surrogates vanish."""
+    assert readable(" a\n\tb\x00\ud800\u202ec ") == "a bc"

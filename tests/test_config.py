@@ -1,0 +1,157 @@
+"""The operator's configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from batchgen.catalogue.catalogue import Entry
+from batchgen.config import Config, load_config
+from batchgen.core.errors import ProblemsError, UsageError
+from batchgen.core.types import Limits
+from batchgen.providers.settings import BUILT_IN, Ceiling, ProviderSettings
+
+CONTRACT = """\
+providers:
+  cometapi: {images_per_minute: 120, concurrency: 32, deadline: 300s}
+  gateway:
+    base_url: https://images.example.com/v1/
+    key_env: GATEWAY_KEY
+    dialect: openai
+    idempotent: true
+    trust_env: true
+    models: {gpt-image-2: {images_per_minute: 20}, "a, b": {concurrency: 2}}
+catalogue: {my-model: {family: gpt-image-2, price_usd: 0.04}, other: {price_usd: 1}}
+defaults: {concurrency: 4, images_per_minute: 30}
+output: pictures
+engine: local
+verify: decode
+report: {thumbnails: false}
+notify: []
+metrics: {textfile: null}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    """A configuration that only its owner may write."""
+    path = folder / "batchgen.yaml"
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
+
+
+def test_contract(tmp_path: Path) -> None:
+    """Every key of the documented configuration arrives where it belongs."""
+    path = write(tmp_path, CONTRACT)
+    config = load_config(path, Path("/"))
+    comet = config.providers["cometapi"]
+    assert (120, 32, 300) == (comet.images_per_minute, comet.concurrency, comet.deadline_s)
+    assert BUILT_IN["cometapi"].base_url == comet.base_url
+    assert BUILT_IN["cometapi"].key_env == comet.key_env
+    assert (
+        ProviderSettings(
+            "gateway",
+            base_url="https://images.example.com/v1",
+            key_env=("GATEWAY_KEY",),
+            idempotent=True,
+            trust_env=True,
+            ceilings=(Ceiling(("gpt-image-2",), images_per_minute=20), Ceiling(("a", "b"), concurrency=2)),
+        )
+        == config.providers["gateway"]
+    )
+    assert {"cometapi", "openai", "sandbox", "gateway"} == set(config.providers)
+    assert {"my-model": Entry("gpt-image-2", 0.04), "other": Entry(None, 1)} == config.catalogue
+    assert Limits(concurrency=4, images_per_minute=30) == config.default_limits
+    assert tmp_path / "pictures" == config.output
+    assert ("local", "decode", {"thumbnails": False}) == (config.engine, config.verify, config.report)
+
+
+def test_found_upwards(tmp_path: Path) -> None:
+    """The nearest file from the working directory upwards is used, and its output is beside it."""
+    write(tmp_path, "verify: decode")
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert "decode" == load_config(None, below).verify
+    write(tmp_path / "a", "output: x")
+    nearer = load_config(None, below)
+    assert ("structure", tmp_path / "a" / "x") == (nearer.verify, nearer.output)
+
+
+def test_none(tmp_path: Path) -> None:
+    """Without a file the defaults hold, and so they do for an empty one."""
+    assert Config() == load_config(None, tmp_path)
+    assert BUILT_IN == Config().providers
+    assert BUILT_IN == load_config(write(tmp_path, "# nothing yet\n"), tmp_path).providers
+
+
+def test_named_and_missing(tmp_path: Path) -> None:
+    """A file that is named must be there."""
+    with pytest.raises(UsageError, match="no such file"):
+        load_config(tmp_path / "other.yaml", tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+def test_writable_by_others(tmp_path: Path, mode: int) -> None:
+    """A file that others may write is refused: it decides where keys are sent."""
+    path = write(tmp_path, "verify: decode")
+    path.chmod(mode)
+    with pytest.raises(UsageError, match=f"chmod go-w {path}"):
+        load_config(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("expected", "marked"),
+    [
+        ("unknown key `provider` (did you mean providers?)", "§provider: {}"),
+        ("unknown key `images_per_minut`", "providers: {cometapi: {§images_per_minut: 1}}"),
+        ("`providers` must be a mapping", "providers: §[cometapi]"),
+        ("`providers.cometapi` must be a mapping", "providers: {cometapi: §120}"),
+        ("this is no duration (write 600s", "providers: {cometapi: {deadline: §600}}"),
+        ("`images_per_minute` is 0 (write more than 0", "providers: {cometapi: {images_per_minute: §0}}"),
+        ("`dialect` is \"opnai\" (did you mean openai?)", "providers: {cometapi: {dialect: §opnai}}"),
+        ("the provider cometap needs `base_url` and `key_env`", "providers: {§cometap: {}}"),
+        ("the provider g needs `key_env`", "providers: {§g: {base_url: http://localhost:8080/v1}}"),
+        ("a provider's name is \"a b\"", "providers: {§a b: {base_url: http://h, key_env: K}}"),
+        ("the sandbox has no `base_url`", "providers: {sandbox: {§base_url: http://localhost}}"),
+        ("`base_url` must not hold a user", "providers: {openai: {base_url: §https://me:hush@h.example}}"),
+        ("`base_url` must not have a query", "providers: {openai: {base_url: §https://h.example/v1?key=hush}}"),
+        ("`base_url` is no web address", "providers: {openai: {base_url: §ftp://h.example}}"),
+        ("`base_url` is no web address", "providers: {openai: {base_url: §h.example/v1}}"),
+        ("`base_url` is no web address", "providers: {openai: {base_url: §https://h.example:x/v1}}"),
+        ("`key_env` must be the name of an environment variable", "providers: {openai: {key_env: §sk-hush}}"),
+        ("`models.m.concurrency` must be a whole number", "providers: {openai: {models: {m: {concurrency: §1.5}}}}"),
+        ("b has a ceiling already in `a, b`", 'providers: {openai: {models: {"a, b": {concurrency: 1}, §b: {concurrency: 1}}}}'),
+        ("a model's name is missing", 'providers: {openai: {models: {§"a,": {concurrency: 1}}}}'),
+        ('m: there is no model family "gpt-imag-2"', "catalogue: {m: {family: §gpt-imag-2}}"),
+        ("`price_usd` is -1 (write at least 0", "catalogue: {m: {price_usd: §-1}}"),
+        ("`defaults.finish_by` must be text", "defaults: {finish_by: §06:30}"),
+        ('`engine` is "ray" (write local)', "engine: §ray"),
+        ('`verify` is "structur" (did you mean structure?)', "verify: §structur"),
+        ("this version of batchgen cannot send notifications yet", "notify: §[mail]"),
+        ("this version of batchgen cannot write metrics yet", "metrics: §{textfile: a.prom}"),
+        ("`verify` is written twice", "verify: decode\n§verify: decode"),
+        ("a configuration is a mapping", "§[a]"),
+    ],
+)  # fmt: skip
+def test_problems(tmp_path: Path, expected: str, marked: str) -> None:
+    """A mistake is one line at its place (here marked with §), and never repeats what may be a secret."""
+    before, _, after = marked.partition("§")
+    path = write(tmp_path, before + after)
+    with pytest.raises(ProblemsError) as caught:
+        load_config(path, tmp_path)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(
+        f"{path}:{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}: {expected}"
+    )
+    assert "hush" not in str(problem)
+
+
+def test_all_in_one_go(tmp_path: Path) -> None:
+    """Mistakes in every part are found together."""
+    text = "providers: {g: {base_url: x, deadline: 1}}\ncatalogue: {m: {price_usd: -1, family: nope}}\nverify: x\nwat: 1\n"
+    with pytest.raises(ProblemsError) as caught:
+        load_config(write(tmp_path, text), tmp_path)
+    assert [(1, 13), (1, 27), (1, 40), (2, 28), (2, 40), (3, 9), (4, 1)] == [
+        (problem.line, problem.column) for problem in caught.value.problems
+    ]
