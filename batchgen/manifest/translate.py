@@ -27,12 +27,13 @@ def check_parts(shape: type[M], node: MapNode, document: Document, needed: M) ->
         return shape.model_validate(plain_value(node)), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    parts = dict(needed)
-    for name, value in node.values.items():
-        if name in shape.model_fields:
-            parts[name] = _part(shape, needed, name, value)
+    parts = {
+        name: _part(shape, needed, name, value)
+        for name, value in node.values.items()
+        if name in shape.model_fields
+    }
     problems = [_translate(shape, node, document, detail) for detail in details]
-    return shape.model_construct(**parts), problems
+    return needed.model_copy(update=parts), problems
 
 
 def _part(shape: type[M], needed: M, name: str, value: Node) -> object:

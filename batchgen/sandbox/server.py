@@ -82,6 +82,9 @@ def _like_the_api(sandbox: Sandbox) -> Middleware:
             response = _error(
                 ApiError(HTTPStatus(error.status), f"{error.reason}: {request.method} {request.path}")
             )
+        except (ConnectionError, web.RequestPayloadError):
+            # The client hung up: nobody reads this, and it is no fault of ours to be logged.
+            response = _error(ApiError(HTTPStatus.BAD_REQUEST, "The connection ended before the request did."))
         if not response.prepared:
             response.headers.update(sandbox.headers(time.monotonic() - started))
         return response

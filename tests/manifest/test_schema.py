@@ -9,7 +9,7 @@ from typing import Any
 from batchgen.manifest.schema import LATER_KEYS, json_schema
 
 
-def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def properties(schema: object) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every property anywhere in a schema."""
     if isinstance(schema, dict):
         for name, value in schema.get("properties", {}).items():
