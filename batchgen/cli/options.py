@@ -56,9 +56,7 @@ def common_options(command: Command) -> Command:
                 "--json", "as_json", is_flag=True, help="Print JSON on stdout; everything else goes to stderr."
             ),
             click.option("--quiet", "-q", is_flag=True, help="No progress."),
-            click.option(
-                "--verbose", "-v", is_flag=True, help="Say more: each task of a plan, each attempt of a run."
-            ),
+            click.option("--verbose", "-v", is_flag=True, help="A line for each request and image of a run."),
         ],
     )
 
@@ -128,7 +126,7 @@ def options_of(values: dict[str, Any]) -> Options:
 
 def config_of(values: dict[str, Any]) -> Config:
     """The configuration that the options name, or the nearest one."""
-    return load_config(values.get("config"), Path.cwd())
+    return load_config(values.get("config"), Path())
 
 
 def command_line(verb: str, manifest: Path, values: dict[str, Any]) -> str:

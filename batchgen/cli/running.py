@@ -16,6 +16,7 @@ import click
 from batchgen.cli.app import exit_code_of
 from batchgen.cli.options import command_line
 from batchgen.core.errors import BatchgenError, StorageError
+from batchgen.core.events import AttemptSent, Event, TaskStored
 from batchgen.core.records import Totals
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason
@@ -72,10 +73,16 @@ async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str
 
 async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: Stop) -> int:
     try:
-        with Progress(
-            sys.stderr, terminal=sys.stderr.isatty(), clock=time.monotonic, quiet=values["quiet"]
-        ) as progress:
-            summary = await run_job(path, options, progress.notify, stop)
+        verbose: bool = values["verbose"]
+        terminal = sys.stderr.isatty() and not verbose  # lines and a live line would fight for the same place
+        with Progress(sys.stderr, terminal=terminal, clock=time.monotonic, quiet=values["quiet"]) as progress:
+
+            def notify(event: Event) -> None:
+                progress.notify(event)
+                if verbose:
+                    _say(event)
+
+            summary = await run_job(path, options, notify, stop)
     except StorageError as error:
         click.echo(str(error), err=True)
         _print(
@@ -92,8 +99,18 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
     return exit_code(summary)
 
 
+def _say(event: Event) -> None:
+    """What `--verbose` adds."""
+    match event:
+        case AttemptSent():
+            click.echo(f"sent     {event.task.task_id}, attempt {event.number} ({event.attempt_id})", err=True)
+        case TaskStored():
+            cost = "no price" if event.stored.image.cost_usd is None else f"${event.stored.image.cost_usd:.4f}"
+            click.echo(f"stored   {event.stored.image.file}, {event.seconds:.1f} s, {cost}", err=True)
+
+
 def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bool) -> None:
-    if not quiet:
+    if not quiet and not (values["quiet"] and (values["as_json"] or exit_code(summary) == 0)):
         totals = Totals(summary.attempts, summary.job_cost_usd, maybe_twice_usd=summary.maybe_paid_twice_usd)
         text = render_summary(
             summary, totals, resume=command_line("run", path, values), retry=command_line("retry", path, values)

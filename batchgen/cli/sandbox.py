@@ -54,8 +54,8 @@ _SECONDS = click.FloatRange(min=0)
 )
 @click.option(
     "--answer",
-    type=click.Choice(tuple(AnswerAs)),
-    default=AnswerAs.AUTO,
+    type=click.Choice([way.value for way in AnswerAs]),
+    default=AnswerAs.AUTO.value,
     show_default=True,
     help="How images come.",
 )

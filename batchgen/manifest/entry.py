@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from batchgen.core.errors import Problem
@@ -18,6 +18,9 @@ from batchgen.manifest.variations import MOST_VARIABLES, Exclusion, Value, Varia
 
 PROMPT = "prompt"
 """The variable that stands for the prompt in `prompt_template`."""
+EMPTY_PROMPT = "the prompt is empty (describe the picture)"
+MOST_UNEXPANDED = 1000
+"""Requests of faulty entries that are checked as well; more faulty entries than this are one mistake."""
 NO_VARIATION = Variation()
 _UNKNOWN = PromptEntry(id="unknown", prompt="unknown")
 
@@ -68,6 +71,7 @@ class EntryReader:
         self._sound = True
         self._model_missed = False
         self._ids: dict[str, Node] = {}
+        self.unexpanded: list[Recipe] = []
 
     def read(self, node: Node, first: int) -> Prompt | None:
         """The prompt of an entry, None when something is wrong with it. `first` is the position of its first task."""
@@ -77,11 +81,7 @@ class EntryReader:
                 node, f"a prompt is a mapping, but {describe(node)} (write `id:` and `prompt:` under a `- `)"
             )
             return None
-        later = [name for name in node.keys if name in LATER_KEYS]
-        for name in later:
-            self._say(
-                node.keys[name], f"this version of batchgen cannot {LATER_KEYS[name]} yet (remove `{name}`)"
-            )
+        later = self._later_keys(node)
         entry, problems = check_parts(PromptEntry, _without(node, later), self._document, _UNKNOWN)
         for problem in problems:
             self._tell(problem)
@@ -90,7 +90,11 @@ class EntryReader:
         variation = self._variation(node)
         if prompt_id is not None and not prompt_id.names:
             self._check_literal_id(prompt_id.literals[0], node.values["id"])
+        self._check_text(text, node)
+        if not later:
+            self._check_names(_uses(node, prompt_id, text, recipe), variation, node)
         if later or recipe is None or prompt_id is None or text is None:
+            self._set_aside(recipe)
             return None
         prompt = Prompt(
             node.line,
@@ -105,8 +109,27 @@ class EntryReader:
             first,
         )
         self._check_slugs(prompt)
-        self._check_names(prompt, node)
+        if self._sound and self._defaults.complete:
+            self._check_unused(prompt, node)
+        if not self._sound:
+            self._set_aside(recipe)
         return prompt if self._sound else None
+
+    def _set_aside(self, recipe: Recipe | None) -> None:
+        """The request of a faulty entry is still to be checked, as far as that goes without its variables."""
+        if recipe is not None and not recipe.names and len(self.unexpanded) < MOST_UNEXPANDED:
+            self.unexpanded.append(recipe)
+
+    def _check_text(self, text: Template | None, node: MapNode) -> None:
+        if text is not None and not text.names and not text.literals[0].strip():
+            self._say(node.values[PROMPT], EMPTY_PROMPT)
+
+    def _later_keys(self, node: MapNode) -> list[str]:
+        later = [name for name in node.keys if name in LATER_KEYS]
+        for name in later:
+            message = f"this version of batchgen cannot {LATER_KEYS[name]} yet (remove `{name}`)"
+            self._say(node.keys[name], message)
+        return later
 
     def _recipe(self, node: MapNode) -> Recipe | None:
         own = node.values.get("model")
@@ -227,26 +250,28 @@ class EntryReader:
                 message = f'"{shown}" and "{printable(other.text)}" of `{name}` both become {value.slug} in a file\'s name ({advice})'
                 self._say(value.node, message)
 
-    def _check_names(self, prompt: Prompt, node: MapNode) -> None:
-        varied = prompt.variation.names
-        wrapper = self._defaults.wrapper
-        around = () if wrapper is None else tuple(name for name in wrapper.names if name != PROMPT)
-        for place, names in self._uses(prompt):
+    def _check_names(
+        self, uses: Iterable[tuple[Node, tuple[str, ...]]], variation: Variation, node: MapNode
+    ) -> None:
+        varied = variation.names
+        for place, names in uses:
             for name in dict.fromkeys(names):
                 if name not in varied:
                     self._say(place, f"`{{{name}}}` is not varied in this prompt ({_missing(name, varied)})")
-        for name in dict.fromkeys(around):
+        for name in self._around():
             if name not in varied:
                 message = (
                     f"`prompt_template` uses `{{{name}}}`, which this prompt does not vary (add it to `vary`)"
                 )
-                self._say(prompt.text_node, message)
-        if self._sound and self._defaults.complete:
-            self._check_unused(prompt, node, around)
+                self._say(node.values.get(PROMPT, node), message)
 
-    def _check_unused(self, prompt: Prompt, node: MapNode, around: tuple[str, ...]) -> None:
+    def _around(self) -> tuple[str, ...]:
+        wrapper = self._defaults.wrapper
+        return () if wrapper is None else tuple(dict.fromkeys(name for name in wrapper.names if name != PROMPT))
+
+    def _check_unused(self, prompt: Prompt, node: MapNode) -> None:
         """Only for entries without another fault: the use may be in the part that could not be read."""
-        used = {*prompt.id.names, *prompt.text.names, *prompt.recipe.names, *around}
+        used = {*prompt.id.names, *prompt.text.names, *prompt.recipe.names, *self._around()}
         vary = node.values.get("vary")
         for name in prompt.variation.names:
             if name not in used and isinstance(vary, MapNode):
@@ -255,21 +280,28 @@ class EntryReader:
                     f"`{name}` is varied but never used (write {{{name}}} in the prompt, or remove it)",
                 )
 
-    def _uses(self, prompt: Prompt) -> Iterator[tuple[Node, tuple[str, ...]]]:
-        yield prompt.id_node, prompt.id.names
-        yield prompt.text_node, prompt.text.names
-        yield prompt.recipe.model_node, prompt.recipe.model.names
-        for field in prompt.recipe.fields.values():
-            yield field.node, field.names
-        if prompt.recipe.extra is not None:
-            yield prompt.recipe.extra.node, prompt.recipe.extra.names
-
     def _say(self, node: Node, message: str) -> None:
         self._tell(self._document.problem(node, message))
 
     def _tell(self, problem: Problem) -> None:
         self._sound = False
         self._report(problem)
+
+
+def _uses(
+    node: MapNode, prompt_id: Template | None, text: Template | None, recipe: Recipe | None
+) -> Iterator[tuple[Node, tuple[str, ...]]]:
+    """Where an entry uses variables, in the parts of it that could be read."""
+    if prompt_id is not None:
+        yield node.values["id"], prompt_id.names
+    if text is not None:
+        yield node.values[PROMPT], text.names
+    if recipe is not None:
+        yield recipe.model_node, recipe.model.names
+        for field in recipe.fields.values():
+            yield field.node, field.names
+        if recipe.extra is not None:
+            yield recipe.extra.node, recipe.extra.names
 
 
 def _missing(name: str, varied: tuple[str, ...]) -> str:

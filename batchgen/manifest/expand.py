@@ -11,7 +11,7 @@ from datetime import date
 from functools import lru_cache
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.catalogue.model import Model, Whole
+from batchgen.catalogue.model import AnySize, Anything, Choice, Model, Whole
 from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import Complaint, check_prompt, check_request, check_retirement
 from batchgen.core import naming
@@ -19,9 +19,9 @@ from batchgen.core.errors import Problem
 from batchgen.core.fingerprint import Fingerprinter
 from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue, Task
 from batchgen.manifest.document import Document, Node
-from batchgen.manifest.entry import PROMPT, Prompt
+from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.recipe import Recipe, fill
+from batchgen.manifest.recipe import Field, Recipe, WholeValue, fill
 from batchgen.manifest.template import Template
 from batchgen.manifest.variations import Value
 
@@ -94,6 +94,15 @@ class Expander:
             yield from self._tasks(prompt, variables, [choice[n].slug for n in in_name], settled, position)
             position += prompt.images
 
+    def check(self, recipe: Recipe) -> Iterator[Problem]:
+        """What is wrong with the request of an entry that is not expanded; it has no placeholders."""
+        settled = self._settle(recipe, ())
+        for complaint in settled.judged.complaints:
+            field = _field(recipe, complaint.parameter)
+            known = settled.judged.model is not None and complaint.parameter in settled.judged.model.parameters
+            place = recipe.model_node if field is None else field.node if known else field.key
+            yield from self._report(place, complaint.message, warning=complaint.warning)
+
     def _tasks(
         self,
         prompt: Prompt,
@@ -144,17 +153,12 @@ class Expander:
         written = {name: value for name, _, value in needed}
         model_id = recipe.model.render(values)
         model = self._catalogue.find(model_id)
+        as_written: WholeValue = lambda name, _: written[name]  # noqa: E731 - one of three, named alike
         parameters = {
-            name: fill(
-                field.pattern,
-                values,
-                _number_wanted if _wants_number(model, name) else lambda name, _: written[name],
-            )
+            name: fill(field.pattern, values, _whole_value(model, name) or as_written)
             for name, field in recipe.fields.items()
         }
-        extra = (
-            {} if recipe.extra is None else fill(recipe.extra.pattern, values, lambda name, _: written[name])
-        )
+        extra = {} if recipe.extra is None else fill(recipe.extra.pattern, values, as_written)
         assert isinstance(extra, dict)  # the reader refused anything else
         judged = self._judge(model_id, json.dumps([parameters, extra]))
         return Settled(model_id, parameters, extra, judged, any(not each.warning for each in judged.complaints))
@@ -200,18 +204,25 @@ class Expander:
         ]
 
 
-def _wants_number(model: Model | None, parameter: str) -> bool:
-    return model is not None and isinstance(model.parameters.get(parameter), Whole)
+def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
+    """What becomes of a value that is exactly one placeholder: what the parameter is, None for what it is in YAML.
 
-
-def _number_wanted(_: str, text: str) -> JsonScalar:
-    return int(text) if _INTEGER.fullmatch(text) else text
+    A whole number where the model wants one, text where it wants a word, a size or a text. Where nothing is known of
+    the parameter (and in `extra`), a number that is written without quotes stays a number.
+    """
+    match model.parameters.get(parameter) if model is not None else None:
+        case Whole():
+            return lambda _, text: int(text) if _INTEGER.fullmatch(text) else text
+        case Choice() | AnySize() | Anything(kind="text"):
+            return lambda _, text: text
+        case _:
+            return None
 
 
 def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, parameter: str | None) -> Node:
     """Where a complaint belongs: the varied value when one placeholder leads to it, else the value or key."""
     recipe = prompt.recipe
-    field = recipe.extra if parameter == "extra" else recipe.fields.get(parameter or "")
+    field = _field(recipe, parameter)
     if field is not None and (model is None or parameter not in model.parameters):
         return field.key
     names = dict.fromkeys(recipe.model.names) if field is None else field.names
@@ -220,9 +231,13 @@ def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, param
     return recipe.model_node if field is None else field.node
 
 
+def _field(recipe: Recipe, parameter: str | None) -> Field | None:
+    return recipe.extra if parameter == "extra" else recipe.fields.get(parameter or "")
+
+
 def _prompt_fault(model: Model | None, text: str, rendered: str) -> str | None:
     if not text.strip():
-        return "the prompt is empty (describe the picture)"
+        return EMPTY_PROMPT
     return None if model is None else check_prompt(model, rendered)
 
 

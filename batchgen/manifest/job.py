@@ -15,6 +15,7 @@ from batchgen.core.types import JsonObject, Limits, RetryPolicy, Task
 from batchgen.manifest.document import Document
 from batchgen.manifest.entry import Prompt
 from batchgen.manifest.expand import Expander
+from batchgen.manifest.recipe import Recipe
 from batchgen.manifest.template import Template
 
 
@@ -40,7 +41,8 @@ class Manifest:
     """A manifest, read and checked as far as that goes without expanding it.
 
     `text` are the file's bytes; `declared_provider` is what the file says, `provider` what is used. `problems`
-    were found at reading, warnings among them; `expand` finds the rest.
+    were found at reading, warnings among them; `expand` finds the rest, also in the requests of faulty entries
+    (`unexpanded`), which make no tasks.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Manifest:
     document: Document
     prompts: tuple[Prompt, ...]
     wrapper: Template | None
+    unexpanded: tuple[Recipe, ...] = ()
 
     def expand(self) -> Iterator[Task | Problem]:
         """The tasks in the order of the file, lazily, with the problems that only expansion finds between them.
@@ -69,6 +72,8 @@ class Manifest:
         expander = Expander(
             self.document, self.setting.catalogue, self.provider, self.setting.today, self.wrapper
         )
+        for recipe in self.unexpanded:
+            yield from expander.check(recipe)
         if sum(prompt.count for prompt in self.prompts) <= self.max_tasks:
             for prompt in self.prompts:
                 yield from expander.expand(prompt)

@@ -52,7 +52,10 @@ class _Reading:
         provider = self._provider(declared)
         job = head.job or self._job_from_file()
         wrapper = self._wrapper(head.prompt_template)
-        prompts = self._prompts(self._defaults(head, wrapper))
+        reader = EntryReader(
+            self._document, self._defaults(head, wrapper), self._requests, self._problems.append
+        )
+        prompts = self._prompts(reader)
         self._check_count(prompts, head.max_tasks)
         return Manifest(
             path=self._path,
@@ -71,6 +74,7 @@ class _Reading:
             document=self._document,
             prompts=tuple(prompts),
             wrapper=wrapper,
+            unexpanded=tuple(reader.unexpanded),
         )
 
     def _mapping(self, root: Node | None) -> MapNode:
@@ -155,8 +159,7 @@ class _Reading:
         recipe = None if model is None or node is None else Recipe.of(model, node, fields)
         return Defaults(model, node, fields, wrapper, recipe, complete)
 
-    def _prompts(self, defaults: Defaults) -> list[Prompt]:
-        reader = EntryReader(self._document, defaults, self._requests, self._problems.append)
+    def _prompts(self, reader: EntryReader) -> list[Prompt]:
         prompts: list[Prompt] = []
         first = 0
         for number, node in enumerate(self._entries):

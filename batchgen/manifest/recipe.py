@@ -54,11 +54,11 @@ class Recipe:
         return cls(model, model_node, own, fields.get(EXTRA), tuple(names))
 
 
-Whole = Callable[[str, str], JsonScalar]
+WholeValue = Callable[[str, str], JsonScalar]
 """(variable, its text) -> the value of a text that is exactly this placeholder."""
 
 
-def fill(pattern: Pattern, values: Mapping[str, str], whole: Whole) -> JsonValue:
+def fill(pattern: Pattern, values: Mapping[str, str], whole: WholeValue) -> JsonValue:
     """A pattern with its placeholders replaced."""
     if isinstance(pattern, Template):
         name = pattern.whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from dataclasses import dataclass
 
@@ -9,6 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 MAX_LINES = 4
 """A caption must not hide the picture; a longer prompt ends in an ellipsis."""
+
+_SUBSTITUTES = str.maketrans(
+    {
+        "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "ı": "i",
+        "–": "-", "—": "-", "‑": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "€": "EUR ",
+        "×": "x", "·": "-", "•": "-",
+    }
+)  # fmt: skip
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -24,7 +33,8 @@ class Caption:
 def draw_caption(image: Image.Image, caption: Caption) -> None:
     """Set the caption on a soft panel at the foot of an RGB or RGBA picture, in place."""
     short = min(image.size)
-    size = max(9, round(short * 0.034))
+    # From the area rather than an edge, so that banners and squares are equally legible.
+    size = max(10, round(math.sqrt(image.width * image.height) * 0.033))
     font, small = ImageFont.load_default(size), ImageFont.load_default(max(8, round(size * 0.62)))
     margin, padding = round(short * 0.035), round(size * 0.8)
     room = image.width - 2 * (margin + padding)
@@ -41,13 +51,13 @@ def draw_caption(image: Image.Image, caption: Caption) -> None:
 
 
 def readable(text: str) -> str:
-    """The text as the built-in font can show it: spaces for breaks, no control characters or lone surrogates."""
-    kept = (" " if char.isspace() else char for char in text if char.isspace() or _shown(char))
-    return " ".join("".join(kept).split())
+    """The text as the built-in font can show it: without accents, breaks as spaces, other scripts left out.
 
-
-def _shown(char: str) -> bool:
-    return unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    Pillow's font has the letters of English only; a real model has no such trouble with a prompt.
+    """
+    known = text.translate(_SUBSTITUTES)
+    plain = (char for char in unicodedata.normalize("NFKD", known) if char.isspace() or " " <= char <= "~")
+    return " ".join("".join(plain).split()) or "(a prompt in a script that this font cannot show)"
 
 
 def _panel(image: Image.Image, box: tuple[int, int, int, int], radius: int) -> None:

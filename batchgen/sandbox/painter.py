@@ -66,9 +66,9 @@ def _rng(picture: Picture) -> Random:
 def _as_sticker(image: Image.Image) -> Image.Image:
     """The picture cut to a rounded shape with nothing around it."""
     mask = Image.new("L", image.size)
-    inset = round(min(image.size) * 0.05)
+    inset = max(1, round(min(image.size) * 0.02))
     box = (inset, inset, image.width - inset, image.height - inset)
-    ImageDraw.Draw(mask).rounded_rectangle(box, radius=round(min(image.size) * 0.2), fill=255)
+    ImageDraw.Draw(mask).rounded_rectangle(box, radius=round(min(image.size) * 0.08), fill=255)
     image.putalpha(mask)
     return image
 

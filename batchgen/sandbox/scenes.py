@@ -20,10 +20,10 @@ _WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "sea": frozenset(
             words_of(
-                "sea ocean boat ship sail water wave waves lake river beach island harbour harbor coast swim fish"
+                "sea ocean boat seaside ship sail water wave waves lake river beach island harbour harbor coast swim fish"
             )
         ),
-        "night": frozenset(words_of("night moon moonlit star stars space midnight galaxy aurora planet")),
+        "night": frozenset(words_of("night moon moonlit star stars midnight galaxy aurora planet")),
         "hills": frozenset(
             words_of(
                 "mountain mountains hill hills valley forest meadow landscape field tree trees house cabin farm"
@@ -38,7 +38,7 @@ _WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
             words_of("sky balloon balloons cloud clouds bird birds flying fly kite air summer spring campaign")
         ),
         "shapes": frozenset(
-            words_of("abstract pattern logo icon poster geometric vector flat shapes banner background minimal")
+            words_of("abstract pattern logo icon poster geometric vector flat shapes banner minimal")
         ),
     }
 )
@@ -87,14 +87,13 @@ def _sea(canvas: Canvas, palette: Palette, rng: Random, phase: float) -> None:
     sun(canvas, palette, place, radius)
     for _ in range(rng.randint(2, 4)):
         cloud(canvas, rng, (rng.random(), rng.uniform(0.08, 0.3)), rng.uniform(0.12, 0.22), 0.28)
-    deep = palette.layers[-1]
-    canvas.ground(
-        [(-0.01, horizon), (1.01, horizon)], Fill(mix(palette.layers[-2], palette.sky[-1], 0.35), deep)
-    )
+    # Water takes its colour from the sky.
+    deep, water = mix(palette.layers[-1], palette.sky[0], 0.4), mix(palette.layers[-2], palette.sky[0], 0.5)
+    canvas.ground([(-0.01, horizon), (1.01, horizon)], Fill(mix(water, palette.sky[-1], 0.35), deep))
     shimmer(canvas, palette, rng, place[0], horizon, radius)
     for depth in range(4):
         line = ridge(rng, horizon + 0.12 + 0.12 * depth, 0.009 + 0.006 * depth, 9 - depth, phase * math.tau)
-        tint = mix(palette.layers[-2], deep, depth / 3)
+        tint = mix(water, deep, depth / 3)
         canvas.ground(line, Fill(mix(tint, palette.sky[-1], 0.26), tint, 0.6))
     boat(canvas, palette, (rng.uniform(0.25, 0.75) + 0.06 * phase, horizon + rng.uniform(0.07, 0.12)), 0.15)
 

@@ -85,7 +85,7 @@ def test_varied_everywhere(tmp_path: Path) -> None:
 batchgen: 1
 model: "{model}"
 provider: sandbox
-request: {size: "{w}x1024", output_format: jpeg, output_compression: "{q}", extra: {note: "q={q}", seeds: ["{q}", "{word}"]}}
+request: {size: "{w}x1024", output_format: jpeg, output_compression: "{q}", user: "{q}", extra: {note: "q={q}", seeds: ["{q}", "{word}"]}}
 prompts:
   - id: "x-{q}"
     prompt: A boat. {word}
@@ -95,7 +95,8 @@ prompts:
     assert "x-80--gpt-image-2-1024-1-50--01" == first.task_id
     assert "x-80" == first.prompt_id
     assert "gpt-image-2" == second.request.model
-    assert {"size": "1536x1024", "output_format": "jpeg", "output_compression": 80} == second.request.parameters
+    expected = {"size": "1536x1024", "output_format": "jpeg", "output_compression": 80, "user": "80"}
+    assert expected == second.request.parameters
     # A number that was written as one stays one, where the whole value is its placeholder.
     assert {"note": "q=80", "seeds": [80, "1.50"]} == second.request.extra
 

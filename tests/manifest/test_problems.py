@@ -195,3 +195,17 @@ def test_unknown_provider_of_the_command(tmp_path: Path) -> None:
     """A provider that the command names and nobody configured is a mistake of the command."""
     with pytest.raises(UsageError, match="did you mean sandbox"):
         read(tmp_path, HEAD + FINE, provider="sandbx")
+
+
+def test_a_faulty_entry_hides_no_other_mistake(tmp_path: Path) -> None:
+    """Requests, placeholders and texts are checked although every entry is faulty, so that one look mends all."""
+    text = (
+        "batchgen: 1\nmodel: gpt-image-2\nrequest: {size: 512x512}\nprompts:\n"
+        '  - {id: no, prompt: "A {thing}"}\n'
+        '  - {id: a, prompt: " ", images: 0, request: {quality: ultra}}\n'
+    )
+
+    places = [(problem.line, problem.column) for problem in problems_of(tmp_path, text)]
+
+    # Size, unquoted id, missing variable, empty prompt, images, quality.
+    assert sorted(places) == [(3, 17), (5, 10), (5, 22), (6, 20), (6, 33), (6, 55)]

@@ -103,6 +103,14 @@ def test_any_prompt_can_be_painted(prompt: str) -> None:
     assert opened(paint(replace(BOAT, prompt=prompt))).size == (256, 256)
 
 
-def test_what_cannot_be_shown_is_left_out() -> None:
-    """Breaks become spaces; control characters and lone surrogates vanish."""
-    assert readable(" a\n\tb\x00\ud800\u202ec ") == "a bc"
+@pytest.mark.parametrize(
+    ("prompt", "shown"),
+    [
+        (" a\n\tb\x00\ud800\u202ec ", "a bc"),
+        ("Grüner Hügel – „naïve“ Łódź, Straße, 5 €", 'Gruner Hugel - "naive" Lodz, Strasse, 5 EUR'),
+        ("海", "(a prompt in a script that this font cannot show)"),
+    ],
+)
+def test_captions_use_the_letters_there_are(prompt: str, shown: str) -> None:
+    """Accents fall away, breaks become spaces, and nothing becomes an empty box."""
+    assert shown == readable(prompt)
