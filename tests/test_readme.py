@@ -1,0 +1,59 @@
+"""The README is true: its help text is the program's, its manifest is accepted, its links lead somewhere."""
+
+import re
+from datetime import date
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from batchgen.catalogue.catalogue import Catalogue
+from batchgen.cli.app import app
+from batchgen.core.types import Task
+from batchgen.manifest.load import Setting, load_manifest
+from batchgen.providers.settings import BUILT_IN
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str = "") -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_help_text_is_the_programs() -> None:
+    """What the README prints as help is what `batchgen --help` prints."""
+    printed = CliRunner().invoke(app, ["--help"], prog_name="batchgen", env={"COLUMNS": "80"}).output
+
+    assert printed in blocks(README)
+
+
+def test_every_manifest_of_the_docs_is_accepted(tmp_path: Path) -> None:
+    """Every example that begins with `batchgen: 1` loads and expands without an error."""
+    setting = Setting(Catalogue.builtin(), {*BUILT_IN, "gateway"}, date(2026, 11, 23))
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    examples = [block for page in pages for block in blocks(page.read_text("utf-8"), "yaml") if block.startswith("batchgen: 1")]
+
+    assert len(examples) >= 3
+    for number, example in enumerate(examples):
+        path = tmp_path / f"example-{number}.yaml"
+        path.write_text(example, encoding="utf-8")
+        manifest = load_manifest(path, setting)
+        made = list(manifest.expand())
+        assert [] == [str(problem) for problem in manifest.problems]
+        assert [] == [str(problem) for problem in made if not isinstance(problem, Task)]
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Links of the README and the docs to files of the project name files that exist."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_jobs_that_ship_are_accepted() -> None:
+    """The manifests in jobs/ have no problem, not even a warning."""
+    setting = Setting(Catalogue.builtin(), BUILT_IN, date(2026, 11, 23))
+    for path in sorted((ROOT / "jobs").glob("*.yaml")):
+        manifest = load_manifest(path, setting)
+        assert [] == [*manifest.problems, *(item for item in manifest.expand() if not isinstance(item, Task))]
