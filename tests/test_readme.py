@@ -18,7 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def blocks(text: str, language: str = "") -> list[str]:
     """The fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == language]
 
 
 def test_the_help_text_is_the_programs() -> None:
@@ -32,7 +33,12 @@ def test_every_manifest_of_the_docs_is_accepted(tmp_path: Path) -> None:
     """Every example that begins with `batchgen: 1` loads and expands without an error."""
     setting = Setting(Catalogue.builtin(), {*BUILT_IN, "gateway"}, date(2026, 11, 23))
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    examples = [block for page in pages for block in blocks(page.read_text("utf-8"), "yaml") if block.startswith("batchgen: 1")]
+    examples = [
+        block
+        for page in pages
+        for block in blocks(page.read_text("utf-8"), "yaml")
+        if block.startswith("batchgen: 1")
+    ]
 
     assert len(examples) >= 3
     for number, example in enumerate(examples):
