@@ -1,13 +1,12 @@
 """The README is true: its help text is the program's, its manifest is accepted, its links lead somewhere."""
 
 import re
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
-from click.testing import CliRunner
-
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.cli.app import app
 from batchgen.core.types import Task
 from batchgen.manifest.load import Setting, load_manifest
 from batchgen.providers.settings import BUILT_IN
@@ -24,7 +23,8 @@ def blocks(text: str, language: str = "") -> list[str]:
 
 def test_the_help_text_is_the_programs() -> None:
     """What the README prints as help is what `batchgen --help` prints."""
-    printed = CliRunner().invoke(app, ["--help"], prog_name="batchgen", env={"COLUMNS": "80"}).output
+    command = [sys.executable, "-m", "batchgen", "--help"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, env={"COLUMNS": "80"}).stdout
 
     assert printed in blocks(README)
 
