@@ -183,7 +183,16 @@ async def test_every_image_with_its_prompt_parameters_and_cost(tmp_path: Path) -
     assert expected in page.text
     assert [each.request.prompt for each in views] == page.values("img", "alt")
     assert {"768"} == set(page.values("img", "width"))
-    assert {"lazy"} == set(page.values("img", "loading"))
+
+
+async def test_first_screens_load_at_once(tmp_path: Path) -> None:
+    """The first 24 images are there when the page is, for printing and screenshots; the others wait for the scroll."""
+    views = [view(f"boat-{number}--01", prompt_id=f"boat-{number}", prompt="A boat.") for number in range(30)]
+
+    page = Page(await write_gallery(tmp_path, facts(), in_batches(views)))
+
+    assert 30 == len(page.values("img", "alt"))
+    assert 6 == page.values("img", "loading").count("lazy")
 
 
 async def test_every_failure_with_its_reason_and_what_to_do(tmp_path: Path) -> None:
