@@ -45,32 +45,30 @@ class Lane:
 
     async def next(self) -> Due | Later | None:
         """The next task to send, waiting for one as long as it is worth it; None when the lane is done."""
-        while True:
-            if self._batch:
-                return self._batch.pop(0)
-            now = moment_text(self._clock())
-            limit = BATCH + len(self._handed)
-            found = await self._ledger.due(self._run_id, self.models, now, limit)
-            fresh = [due for due in found if due.task.task_id not in self._handed]
-            if fresh:
-                self._batch = fresh[:BATCH]
-                self._handed.update(due.task.task_id for due in self._batch)
-                continue
+        while not self._batch:
+            # Before looking: what ends meanwhile may have put a task back, and must not be missed.
+            self._changed = anyio.Event()
+            busy = bool(self._handed)
+            if await self._refill():
+                break
             moment = await self._ledger.next_due(self._run_id, self.models)
-            if not self._handed and not moment:
+            if not busy and moment is None:
                 return None
-            if not await self._wait(moment):
-                return Later(moment or "")
+            delay_s = (moment_of(moment) - self._clock()).total_seconds() if moment else 0.0
+            if not busy and moment and delay_s > PATIENCE_S:
+                return Later(moment)
+            if busy or moment:
+                with anyio.move_on_after(min(PATIENCE_S, max(0.001, delay_s)) if moment else PATIENCE_S):
+                    await self._changed.wait()
+        return self._batch.pop(0)
 
-    async def _wait(self, moment: str | None) -> bool:
-        """Wait until an attempt ends or `moment` comes; False when it is not worth it."""
-        delay_s = (moment_of(moment) - self._clock()).total_seconds() if moment else PATIENCE_S
-        if delay_s > PATIENCE_S and not self._handed:
-            return False
-        self._changed = anyio.Event()
-        with anyio.move_on_after(max(0.001, min(delay_s, PATIENCE_S))):
-            await self._changed.wait()
-        return True
+    async def _refill(self) -> bool:
+        """Fetch what is due and not on its way yet."""
+        limit = BATCH + len(self._handed)
+        found = await self._ledger.due(self._run_id, self.models, moment_text(self._clock()), limit)
+        self._batch = [due for due in found if due.task.task_id not in self._handed][:BATCH]
+        self._handed.update(due.task.task_id for due in self._batch)
+        return bool(self._batch)
 
     async def permit(self, shared: Sequence[Pacer], slot: anyio.Semaphore) -> None:
         """Wait for everything that a request needs: no pause, this lane's slot, the rates, a worker."""
