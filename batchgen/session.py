@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import anyio
 
 from batchgen.core.deadlines import ends_at
-from batchgen.core.errors import Problem, StorageError
+from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.events import Event, Notice, RunStarted
+from batchgen.core.plan import Planned
 from batchgen.core.protocols import Engine
 from batchgen.core.records import RunRecord
 from batchgen.core.summary import PlanSummary, RunSummary
@@ -49,6 +50,7 @@ class Session:
     run_id: str
     started: float = field(default_factory=anyio.current_time)
     finished_earlier: set[str] = field(default_factory=set)
+    resumed: int = 0
     planned: PlanSummary | None = None
 
     async def begin(self) -> None:
@@ -58,28 +60,39 @@ class Session:
         record = RunRecord(self.run_id, job.name, job.manifest_name, job.settings.name, self.host, started)
         await self.ledger.begin_run(record)
         try:
-            self.finished_earlier = await recover(self.ledger, self.engine, self._attempts(), job.retry)
+            # What a signal leaves unsettled here is durable, and free for the next run.
+            with self.stop.ends_sending():
+                self.finished_earlier = await recover(self.ledger, self.engine, self._attempts(), job.retry)
         except StorageError as error:
             self.stop.ask(StopReason.STORAGE, str(error))
 
     async def plan(self, warnings: list[Problem]) -> PlanSummary:
         """Decide every task, move paid images to their new names, and queue what is to be sent.
 
-        Raises `UsageError` when a budget cannot be kept, with nothing queued yet.
+        Raises `UsageError` when a budget cannot be kept; the run is over then.
         """
         survey = Survey(self.job, self.ledger, self.store, new_summary(self.job, self.host, warnings))
-        sending = self.job.options.retry is None or self.job.options.retry.run
-        async for page in survey.pages():
-            for one in page:
-                if one.restore is not None:
-                    image = await self.ledger.image(one.restore.attempt_id)
-                    await self.ledger.moved(await self.store.restore(image, one.task), one.task)
-            await self.ledger.apply(self.run_id if sending else None, page)
+        try:
+            async for page in survey.pages():
+                survey.check_prices()
+                await self._apply(page)
+        except UsageError:
+            await self.ledger.end_run(self.run_id, moment_text(self.job.options.clock()), None)
+            raise
         if survey.whole:
             await self.ledger.settle_manifest()
         self.planned = await survey.finish()
-        survey.check_prices()
         return self.planned
+
+    async def _apply(self, page: Sequence[Planned]) -> None:
+        for one in page:
+            if one.restore is not None:
+                image = await self.ledger.image(one.restore.attempt_id)
+                await self.ledger.moved(await self.store.restore(image, one.task), one.task)
+            elif one.change is Change.KEPT and one.task.task_id in self.finished_earlier:
+                self.resumed += 1
+        retry = self.job.options.retry
+        await self.ledger.apply(self.run_id if retry is None or retry.run else None, page)
 
     async def send(self, plan: PlanSummary) -> None:
         """Work the queue within all limits, until it is empty or the run is stopped."""
@@ -178,13 +191,14 @@ class Session:
         summary.stopped_by, summary.stop_detail = self.stop.reason, self.stop.detail
         for (state, failure_class), count in outcome.items():
             _count(summary, state, failure_class, count)
-        earlier = len(self.finished_earlier)
-        summary.stored += earlier
-        summary.kept = plan.changes[Change.KEPT] - earlier
+        summary.stored += self.resumed
+        summary.kept = plan.changes[Change.KEPT] - self.resumed
         summary.failed += plan.changes[Change.FAILED] + plan.changes[Change.MISSING]
         summary.held += plan.changes[Change.HELD]
         summary.tasks = plan.tasks
         summary.pending = summary.tasks - summary.stored - summary.kept - summary.failed - summary.held
+        if not summary.pending and summary.stopped_by is StopReason.DEADLINE:
+            summary.stopped_by, summary.stop_detail = None, ""  # the last answers came after it
         summary.cost_usd, summary.maybe_paid_twice_usd = run.spent_usd, run.maybe_twice_usd
         summary.job_cost_usd = everything.spent_usd
         if summary.stored and seconds:

@@ -59,16 +59,14 @@ class Survey:
     store: DirectoryStore
     summary: PlanSummary
     models: dict[str, int] = field(default_factory=dict)
+    unpriced: set[str] = field(default_factory=set)
 
     async def pages(self) -> AsyncIterator[Sequence[Planned]]:
         """The plan in manifest order, page by page; summed up in `summary` as it goes."""
         async for page in self.ledger.compare():
             damage = await self.store.damaged([known.image for known in page if known.image is not None])
             planned = [await self._decide(known, damage) for known in page]
-            chosen = list(self._chosen(planned))
-            for one in chosen:
-                self._count(one)
-            yield chosen
+            yield list(self._take(planned))
 
     async def _decide(self, known: Known, damage: Mapping[str, str]) -> Planned:
         if known.spare is not None and not await self.store.restorable(known.spare, known.task):
@@ -82,13 +80,15 @@ class Survey:
             return planned
         return renew(planned)
 
-    def _chosen(self, planned: Sequence[Planned]) -> Iterator[Planned]:
+    def _take(self, planned: Sequence[Planned]) -> Iterator[Planned]:
+        """Count what `--only` and `--limit` leave in; the count decides where the limit is."""
         options = self.job.options
         for one in planned:
             if not _matches(one.task.task_id, options.only):
                 continue
             if one.send and options.limit is not None and self.summary.to_send >= options.limit:
                 continue
+            self._count(one)
             yield one
 
     def _count(self, one: Planned) -> None:
@@ -96,6 +96,8 @@ class Survey:
         if one.send:
             model = one.task.request.model
             self.models[model] = self.models.get(model, 0) + 1
+            if one.task.price.kind is PriceKind.UNPRICED:
+                self.unpriced.add(model)
 
     @property
     def whole(self) -> bool:
@@ -128,16 +130,26 @@ class Survey:
         if run_usd is not None and summary.cost.expected_usd > run_usd:
             cost = f"${summary.cost.expected_usd:.2f}"
             warnings.append(f"the plan costs {cost}, more than --budget-usd {run_usd:g}; the run stops in time")
+        if self.job.options.only and not summary.tasks:
+            warnings.append(f"no task's id matches --only {' --only '.join(self.job.options.only)}")
+        if fault := self._price_fault():
+            warnings.append(f"a run would refuse this: {fault}")
         return warnings
 
     def check_prices(self) -> None:
-        """With a budget every task needs a price. Raises `UsageError` before anything is sent."""
+        """With a budget every task needs a price. Raises `UsageError`; to be called before a page is queued."""
+        if fault := self._price_fault():
+            raise UsageError(f"{fault}; nothing was sent")
+
+    def _price_fault(self) -> str:
         budgets = {self.job.limits.budget_usd, self.job.options.budget_usd} - {None}
-        if budgets and self.summary.cost.unpriced:
-            raise UsageError(
-                f"{self.summary.cost.unpriced} tasks have no known price, so no budget can hold: "
-                "pass --allow-unpriced USD_EACH, or set price_usd for the model in batchgen.yaml"
-            )
+        if not budgets or not self.unpriced:
+            return ""
+        models = ", ".join(sorted(self.unpriced))
+        return (
+            f"no price is known for {models}, so no budget can hold: "
+            "pass --allow-unpriced USD_EACH, or set price_usd for the model in batchgen.yaml"
+        )
 
 
 def _id(image: StoredImage | None) -> str:

@@ -27,8 +27,8 @@ def command(manifests: tuple[Path, ...], **values: Any) -> None:
     sys.exit(show_plans(manifests, options_of(values), as_json=values["as_json"]))
 
 
-def show_plans(manifests: tuple[Path, ...], options: Options, *, as_json: bool) -> int:
-    """Print the plan of each manifest; returns the exit code."""
+def show_plans(manifests: tuple[Path, ...], options: Options, *, as_json: bool, err: bool = False) -> int:
+    """Print the plan of each manifest, on stderr if `err`; returns the exit code."""
     code = 0
     for path in manifests:
         try:
@@ -37,5 +37,5 @@ def show_plans(manifests: tuple[Path, ...], options: Options, *, as_json: bool) 
             click.echo(str(error), err=True)
             code = max(code, exit_code_of(error))
             continue
-        click.echo(json.dumps(plan.as_json()) if as_json else render_plan(plan))
+        click.echo(json.dumps(plan.as_json()) if as_json else render_plan(plan), err=err)
     return 2 if code else 0

@@ -25,9 +25,18 @@ def command(manifests: tuple[Path, ...], *, dry_run: bool, confirm: bool, **valu
     if dry_run:
         sys.exit(show_plans(manifests, options, as_json=values["as_json"]))
     if confirm:
-        if code := show_plans(manifests, options, as_json=False):
+        if code := show_plans(manifests, options, as_json=False, err=values["as_json"]):
             sys.exit(code)
-        if not click.confirm("Send these requests?", err=True):
+        if not _agreed():
             click.echo("nothing was sent", err=True)
             sys.exit(3)
     sys.exit(run_all(manifests, options, values))
+
+
+def _agreed() -> bool:
+    """Ask; no answer is a no."""
+    try:
+        return click.confirm("Send these requests?", err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False

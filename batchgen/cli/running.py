@@ -20,7 +20,7 @@ from batchgen.core.events import AttemptSent, Event, TaskStored
 from batchgen.core.records import Totals
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason
-from batchgen.job import Options
+from batchgen.job import Options, load_job
 from batchgen.pool.stopping import Stop
 from batchgen.reports.progress import Progress
 from batchgen.reports.summary import render_summary
@@ -87,7 +87,7 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
         click.echo(str(error), err=True)
         _print(
             path,
-            RunSummary(path.stem, "", stopped_by=StopReason.STORAGE, stop_detail=str(error)),
+            RunSummary(load_job(path, options).name, "", stopped_by=StopReason.STORAGE, stop_detail=str(error)),
             values,
             quiet=True,
         )

@@ -12,6 +12,7 @@ import anyio
 import click
 
 from batchgen.cli.options import MANIFEST, common_options, options_of
+from batchgen.core.errors import BatchgenError
 from batchgen.run import validate_job
 
 
@@ -23,7 +24,12 @@ def command(manifests: tuple[Path, ...], **values: Any) -> None:
     options = options_of(values)
     failed = False
     for path in manifests:
-        problems = anyio.run(validate_job, path, options)
+        try:
+            problems = anyio.run(validate_job, path, options)
+        except BatchgenError as error:
+            click.echo(str(error), err=True)  # such as a file that is not there: the others count all the same
+            failed = True
+            continue
         errors = [problem for problem in problems if not problem.warning]
         failed = failed or bool(errors)
         if values["as_json"]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batchgen.core.errors import LedgerError
@@ -20,11 +22,14 @@ def open_file(path: Path) -> sqlite3.Connection:
     """Open a job's ledger for a run, making a new one if there is none. Raises `LedgerError`."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        connection = _connect(str(path))
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before a request leaves
-        connection.execute("PRAGMA secure_delete = ON")  # a signed link must not survive in a free page
-        _check(connection, path)
+        with _closed_on_error(_connect(str(path))) as connection:
+            new = _is_new(connection, path)  # before the settings below, which change the file
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before a request leaves
+            connection.execute("PRAGMA secure_delete = ON")  # a signed link must not survive in a free page
+            if new:
+                connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
+            _check(connection, path)
     except (OSError, sqlite3.Error) as error:
         raise LedgerError(f"{path}: the ledger cannot be opened ({error}). {_REPAIR}") from error
     return connection
@@ -33,8 +38,10 @@ def open_file(path: Path) -> sqlite3.Connection:
 def open_readable(path: Path) -> sqlite3.Connection:
     """Open an existing ledger to read it beside a run that may be writing. Raises `LedgerError`."""
     try:
-        connection = _connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        _check(connection, path)
+        with _closed_on_error(_connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            if _is_new(connection, path):
+                raise LedgerError(f"{path}: is empty; the run that began it has not come far. Run again.")
+            _check(connection, path)
     except sqlite3.Error as error:
         raise LedgerError(f"{path}: the ledger cannot be read ({error}). {_REPAIR}") from error
     return connection
@@ -55,16 +62,28 @@ def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+@contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield connection
+    except Exception:
+        connection.close()
+        raise
+
+
+def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is empty. Raises `LedgerError` for one that this version must leave alone."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise LedgerError(
             f"{path}: written by a newer version of batchgen (schema {version}); upgrade batchgen."
         )
-    if version == 0:
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise LedgerError(f"{path}: is not a ledger of batchgen.")
-        connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
+    if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise LedgerError(f"{path}: is not a ledger of batchgen.")
+    return bool(version == 0)
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise LedgerError(f"{path}: the ledger is damaged ({verdict}). {_REPAIR}")

@@ -110,7 +110,7 @@ UPDATE tasks SET in_manifest = 0
 
 -- unfinished: attempts that a dead run left open
 SELECT a.attempt_id, a.number, a.run_id, a.idempotency_key, a.started, a.possible_duplicate, a.url, a.url_expires,
-       a.answer, a.http_status, a.request_id, t.*
+       a.answer, t.*
   FROM attempts a JOIN tasks t ON t.task_id = a.task_id WHERE a.state IN ('sent', 'received') ORDER BY a.rowid;
 
 -- models: what a run has queued

@@ -121,15 +121,22 @@ def image_of(row: Row) -> StoredImage:
 
 
 def link_fields(link: Link) -> Fields:
-    """A link as columns of `attempts`."""
+    """A link as columns of `attempts`. The answer is kept whole: a failed download overwrites status and id."""
     answer = link.answer
     usage = [answer.usage.text_in, answer.usage.image_in, answer.usage.image_out] if answer.usage else None
+    kept = {
+        "http_status": answer.http_status,
+        "request_id": answer.request_id,
+        "usage": usage,
+        "revised_prompt": answer.revised_prompt,
+        "raw": dict(answer.raw),
+    }
     return {
         "url": storable(link.url),
-        "expires": link.expires,
+        "expires": storable(link.expires),
         "http_status": answer.http_status,
         "request_id": storable(answer.request_id),
-        "answer": dump({"usage": usage, "revised_prompt": answer.revised_prompt, "raw": dict(answer.raw)}),
+        "answer": dump(kept),
     }
 
 
@@ -139,7 +146,7 @@ def link_of(row: Row) -> Link | None:
         return None
     kept: Mapping[str, Any] = json.loads(row["answer"])
     usage = Usage(*kept["usage"]) if kept["usage"] else None
-    answer = Answer(row["http_status"], row["request_id"], usage, kept["revised_prompt"], kept["raw"])
+    answer = Answer(kept["http_status"], kept["request_id"], usage, kept["revised_prompt"], kept["raw"])
     return Link(row["url"], answer, row["url_expires"])
 
 

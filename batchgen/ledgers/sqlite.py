@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import anyio
+
 from batchgen.core.errors import LedgerError
 from batchgen.core.money import usd
 from batchgen.core.plan import Known, Planned
@@ -254,7 +256,8 @@ async def open_ledger(path: Path | None, *, readable: bool = False) -> AsyncIter
     try:
         yield SqliteLedger(thread)
     finally:
-        await thread.close()
+        with anyio.CancelScope(shield=True):
+            await thread.close()
         connection.close()
 
 

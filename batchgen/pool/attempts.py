@@ -72,8 +72,8 @@ class Attempts:
     async def perform(self, due: Due) -> Ended:
         """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger."""
         attempt = self._attempt(due)
-        await self._engine.reserve(attempt)
-        await self._ledger.sent(attempt)
+        await self._reserve(attempt)
+        await self._note_sent(attempt)
         # Nothing is awaited between the commit above and the request.
         self._notify(AttemptSent(due.task, attempt.attempt_id, attempt.number))
         started = anyio.current_time()
@@ -95,7 +95,7 @@ class Attempts:
 
     async def finish_link(self, attempt: Attempt, link: Link, started: float) -> Ended:
         """Fetch a paid link that is on the ledger. What can be tried again for free stays `received`."""
-        outcome = await self._engine.fetch(attempt, link)
+        outcome = await self._download(attempt, link)
         with _final_write():
             if isinstance(outcome, Stored):
                 return await self.record_stored(attempt, outcome, started)
@@ -133,14 +133,41 @@ class Attempts:
             possible_duplicate=due.unknowns > 0,
         )
 
+    async def _reserve(self, attempt: Attempt) -> None:
+        try:
+            await self._engine.reserve(attempt)
+        except StorageError:
+            raise
+        except Exception as error:
+            raise StorageError(f"no room for an answer, so nothing was sent: {_internal(error)}") from error
+
+    async def _note_sent(self, attempt: Attempt) -> None:
+        try:
+            await self._ledger.sent(attempt)
+        except anyio.get_cancelled_exc_class():
+            # The commit may be under way; the request is not, and shall not look like one.
+            unsent = Failure(
+                FailureClass.TRANSIENT, "the run was stopped before the request was sent", nothing_sent=True
+            )
+            with _final_write():
+                await self.record_failure(attempt, unsent, NextStep(TaskState.PENDING), anyio.current_time())
+            raise
+
     async def _answer(self, attempt: Attempt) -> Stored | Link | Failure:
         try:
             return await self._engine.perform(attempt)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours in one task must not take the night down
-            reason = f"{INTERNAL} ({type(error).__name__}: {error})"
-            return Failure(FailureClass.UNKNOWN, reason, paid=Paid.MAYBE)
+            return Failure(FailureClass.UNKNOWN, _internal(error), paid=Paid.MAYBE)
+
+    async def _download(self, attempt: Attempt, link: Link) -> Stored | Failure:
+        try:
+            return await self._engine.fetch(attempt, link)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - nor must it lose a paid link, which the next run fetches
+            return Failure(FailureClass.TRANSIENT, _internal(error))
 
     def _step(self, due: Due, failure: Failure) -> NextStep:
         return next_step(
@@ -151,6 +178,10 @@ class Attempts:
             policy=self._retry,
             jitter=self._jitter(),
         )
+
+
+def _internal(error: Exception) -> str:
+    return f"{INTERNAL} ({type(error).__name__}: {error})"
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from batchgen.core.events import Event, Notice, Paused
 from batchgen.core.limits import PoolLimits
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Due
-from batchgen.core.types import Failure, StopReason
+from batchgen.core.types import Failure, StopReason, TaskState
 from batchgen.pool.attempts import Attempts, Ended
 from batchgen.pool.lanes import Lane, Later
-from batchgen.pool.pacing import Pacer
+from batchgen.pool.pacing import Gate
 from batchgen.pool.purse import Purses
 from batchgen.pool.stopping import Stop
 from batchgen.system.clock import Clock
@@ -65,16 +65,17 @@ class Pool:
         self._stop = stop
         self._notify = notify
         limits = settings.limits
-        self._lanes = [Lane(limit, ledger, settings.run_id, clock) for limit in limits.lanes]
-        self._shared = [Pacer(limits.images_per_minute)] if limits.images_per_minute else []
-        self._slots = anyio.Semaphore(limits.concurrency)
+        self._lanes = [
+            Lane(limit, ledger, settings.run_id, clock, settings.ends_at) for limit in limits.lanes
+        ]
+        self._gate = Gate(limits.images_per_minute, limits.concurrency)
         self._workers = limits.concurrency
         self._watching = anyio.CancelScope()
         self._settled = anyio.Event()
         self._reserved = 0
         self._longest_s = 0.0
         self._internal_errors = 0
-        self._dead_models: set[str] = set()
+        self._gone: dict[str, Failure] = {}
         self.later: str | None = None
 
     async def run(self) -> None:
@@ -91,7 +92,8 @@ class Pool:
     async def _watch(self) -> None:
         """End the sending at the deadline, and the waiting when a signal's grace is over."""
         with self._watching:
-            with anyio.move_on_at(self._settings.ends_at or math.inf):
+            ends_at = self._settings.ends_at
+            with anyio.move_on_at(math.inf if ends_at is None else ends_at):
                 await self._stop.asked()
             self._stop.ask(StopReason.DEADLINE)
             if self._stop.reason is StopReason.SIGNAL:
@@ -103,7 +105,7 @@ class Pool:
             await anyio.sleep(max(0.0, self._settings.starts_at - anyio.current_time()))
             while isinstance(found := await lane.next(), Due):
                 await self._afford(found)
-                await lane.permit(self._shared, self._slots)
+                await lane.permit(self._gate)
                 if self._too_late():
                     self._stop.ask(StopReason.DEADLINE)
                     return
@@ -142,7 +144,7 @@ class Pool:
         reserved_usd = due.task.price.bound_usd or 0.0
         cost_usd = 0.0
         try:
-            if self._stop.reason is None and due.task.request.model not in self._dead_models:
+            if self._stop.reason is None and due.task.request.model not in self._gone:
                 ended = await self._attempts.perform(due)
                 cost_usd = ended.cost_usd
                 await self._learn(lane, due, ended)
@@ -153,7 +155,7 @@ class Pool:
             self._purses.settle(reserved_usd, cost_usd)
             self._reserved -= 1
             self._settled.set()
-            self._slots.release()
+            self._gate.leave()
             lane.done(due)
 
     async def _learn(self, lane: Lane, due: Due, ended: Ended) -> None:
@@ -172,14 +174,15 @@ class Pool:
             self._stop.ask(step.stop, failure.reason)
         if step.pause_s and lane.pause(step.pause_s):
             self._notify(Paused(lane.models, step.pause_s, failure.reason))
-        if step.fail_model:
-            await self._fail_model(lane, due.task.request.model, failure)
+        model = due.task.request.model
+        if step.fail_model or (model in self._gone and step.state is TaskState.PENDING):
+            await self._fail_model(lane, model, failure)
 
     async def _fail_model(self, lane: Lane, model: str, failure: Failure) -> None:
-        if model in self._dead_models:
-            return
-        self._dead_models.add(model)
+        """Fail what is unsent of a model; what was in flight meanwhile and would be sent again, too."""
+        known = model in self._gone
+        gone = self._gone.setdefault(model, failure)
         lane.drop(model)
-        count = await self._ledger.fail_unsent(self._settings.run_id, model, failure)
-        if count:
+        count = await self._ledger.fail_unsent(self._settings.run_id, model, gone)
+        if count and not known:
             self._notify(Notice(f"{model} is not available, so {count} more tasks fail without a request"))

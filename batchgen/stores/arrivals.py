@@ -57,8 +57,8 @@ class Barrier:
                 fsync_directory(directory)
         except OSError as error:
             return [_storage_error(error, self._layout.folder)] * len(arrivals)
-        for arrival in arrivals:
-            if arrival.leaves is not None:
+        for arrival, result in zip(arrivals, results, strict=True):
+            if arrival.leaves is not None and isinstance(result, Stored):
                 arrival.leaves.unlink(missing_ok=True)
         return results
 
@@ -75,20 +75,24 @@ class Barrier:
 
     def _clear(self, image: StoredImage, target: Path) -> dict[str, str]:
         """Move what stands under a task's name away; returns where, by attempt id."""
-        standing = read_sidecar(self._layout.sidecar(image.task_id))
+        beside = self._layout.sidecar(image.task_id)
+        standing = read_sidecar(beside)
         moved = {}
+        if standing is None and os.path.lexists(beside):
+            beside.rename(self.superseded_name(image.task_id, "unknown-", beside.suffix, ""))
         if standing is not None and standing["attempt_id"] != image.attempt_id:
             source = self._layout.images / Path(standing["file"]).name
             name = self.superseded_name(
                 image.task_id, standing["fingerprint"], source.suffix, standing["attempt_id"]
             )
-            if source.exists():
+            if source.exists() and not name.exists():
                 # The copy of the sidecar comes first, so that a crash in between leaves no image without one.
                 replace_file(name.with_suffix(".json"), dump_sidecar(standing | {"file": name.name}))
                 source.rename(name)
             if name.exists():
                 moved[standing["attempt_id"]] = f"{self._layout.superseded.name}/{name.name}"
-        if os.path.lexists(target):
+        again = standing is not None and standing["attempt_id"] == image.attempt_id and is_whole(target, image)
+        if os.path.lexists(target) and not again:
             # Not ours: put there by hand, or its sidecar is gone. Never overwritten, never deleted.
             target.rename(self.superseded_name(image.task_id, "unknown-", target.suffix, ""))
         return moved

@@ -43,6 +43,10 @@ class DirectoryStore:
         await self._arrivals.close()
         self._barrier.close()
 
+    async def sweep(self) -> None:
+        """Delete the parts of earlier runs that are only room; one with bytes waits for `adopt`."""
+        await self._hop(self._sweep)
+
     async def reserve(self, attempt: Attempt) -> None:
         """Create the part file with its room. Raises `StorageError` when the disk has none left."""
         await self._hop(reserve_file, self._layout.part(attempt.attempt_id), room_bytes(attempt))
@@ -68,16 +72,17 @@ class DirectoryStore:
     async def restore(self, image: StoredImage, task: Task) -> Stored:
         """Move an image to the name of `task`. Raises `StorageError` when it is not there."""
         moved = await self._hop(self._move, image, task)
-        return moved if isinstance(moved, Stored) else await self._arrivals.submit(moved)
+        if isinstance(moved, Arrival):
+            moved = await self._arrivals.submit(moved)
+        return replace(moved, superseded=await self._hop(self._superseded_of, task.task_id))
 
     async def damaged(self, images: Sequence[StoredImage]) -> Mapping[str, str]:
         """What is wrong with images: by size and modification time, and by hash only where the time differs."""
         return await self._hop(self._damaged, images)
 
     async def restorable(self, image: StoredImage, task: Task) -> bool:
-        """Whether `restore` would find the image whole, where the ledger says or already at its new name."""
-        found = await self._hop(self._damaged, [image])
-        return not found or await self._hop(self._moved_already, image, task) is not None
+        """Whether `restore` would find the image whole, where the ledger says or where a crash left it."""
+        return not await self._hop(self._damaged, [image]) or await self._hop(self._is_left, image, task)
 
     async def _hop(self, function: Callable[..., Result], *values: object) -> Result:
         try:
@@ -110,13 +115,16 @@ class DirectoryStore:
     def _discard(self, part: Path, beside: Path) -> None:
         """An empty part is only room; one with bytes is evidence."""
         if part.exists():
-            with part.open("rb") as file:
-                wrote = bool(file.read(1 << 16).strip(b"\0"))
-            if wrote:
-                part.replace(self._layout.quarantine / part.name)
-            else:
+            if _is_empty(part):
                 part.unlink()
+            else:
+                part.replace(self._layout.quarantine / part.name)
         beside.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        for part in self._layout.state.glob("*.part"):
+            if _is_empty(part):
+                part.unlink()
 
     def _superseded_of(self, task_id: str) -> dict[str, str]:
         """Where replaced images of a task lie, by attempt id; a crash may have kept it from the ledger."""
@@ -130,8 +138,9 @@ class DirectoryStore:
     def _move(self, image: StoredImage, task: Task) -> Arrival | Stored:
         there = self._moved_already(image, task)
         if there is not None:
+            self._forget_sidecar(image, task)
             return there
-        source = self._layout.folder / image.file
+        source = self._layout.folder / self._place(image)
         leaves = source.with_suffix(".json")
         sidecar = read_sidecar(leaves)
         if sidecar is None:
@@ -146,6 +155,24 @@ class DirectoryStore:
         _, answer = stored_of(renamed, self._layout.images.name, image.mtime_ns)
         stays = leaves == self._layout.sidecar(task.task_id)
         return Arrival(moved, answer, source, beside, leaves=None if stays else leaves)
+
+    def _place(self, image: StoredImage) -> str:
+        """Where an image lies: a crash may have kept its move to `superseded/` from the ledger."""
+        if is_whole(self._layout.folder / image.file, image):
+            return image.file
+        return self._superseded_of(image.task_id).get(image.attempt_id, image.file)
+
+    def _is_left(self, image: StoredImage, task: Task) -> bool:
+        moved = self._moved_already(image, task) is not None
+        return moved or is_whole(self._layout.folder / self._place(image), image)
+
+    def _forget_sidecar(self, image: StoredImage, task: Task) -> None:
+        """The copy that an interrupted move left under the old name."""
+        left = (self._layout.folder / image.file).with_suffix(".json")
+        sidecar = read_sidecar(left)
+        ours = sidecar is not None and sidecar["attempt_id"] == image.attempt_id
+        if ours and left != self._layout.sidecar(task.task_id):
+            left.unlink()
 
     def _moved_already(self, image: StoredImage, task: Task) -> Stored | None:
         sidecar = read_sidecar(self._layout.sidecar(task.task_id))
@@ -172,6 +199,11 @@ class DirectoryStore:
         return found
 
 
+def _is_empty(part: Path) -> bool:
+    with part.open("rb") as file:
+        return not file.read(1 << 16).strip(b"\0")
+
+
 @asynccontextmanager
 async def open_store(
     folder: Path, origin: Origin, *, now: Callable[[], datetime] = utc_now, readable: bool = False
@@ -182,6 +214,8 @@ async def open_store(
         await anyio.to_thread.run_sync(layout.prepare)
     store = DirectoryStore(layout, origin, now)
     try:
+        if not readable:
+            await store.sweep()
         yield store
     finally:
         with anyio.CancelScope(shield=True):

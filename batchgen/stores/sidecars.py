@@ -19,6 +19,9 @@ from batchgen.core.types import (
 
 SIDECAR_VERSION = 1
 
+_TEXTS = ("attempt_id", "task_id", "fingerprint", "file", "sha256", "media_type")
+_VALUES = ("size_bytes", "width", "height", "cost_usd", "http_status", "request_id", "usage", "revised_prompt", "answer")
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -100,16 +103,18 @@ def dump_sidecar(sidecar: dict[str, Any]) -> bytes:
 
 
 def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """A sidecar, or None when there is none that can be read."""
+    """A sidecar, or None when there is none that can be read, or something else in its place."""
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) and "attempt_id" in content else None
+    if not isinstance(content, dict) or any(name not in content for name in _VALUES):
+        return None
+    return content if all(isinstance(content.get(name), str) for name in _TEXTS) else None
 
 
 def stored_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> tuple[StoredImage, Answer]:
-    """What a sidecar says of its image, which lies in `folder` (relative to the job's). Raises `KeyError`."""
+    """What a sidecar says of its image, which lies in `folder` (relative to the job's)."""
     file: str = sidecar["file"]
     media = Media(sidecar["media_type"], file.rpartition(".")[2], sidecar["width"], sidecar["height"])
     image = StoredImage(

@@ -52,8 +52,8 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def fill_file(path: Path, data: bytes | memoryview) -> None:
-    """Overwrite a file that exists from its start and cut it to size, keeping the room that it holds meanwhile."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW)
+    """Overwrite a file from its start and cut it to size, keeping the room that it holds meanwhile."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         _write_all(descriptor, data)
         os.ftruncate(descriptor, len(data))

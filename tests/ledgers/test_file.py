@@ -1,0 +1,278 @@
+"""What only the ledger in a file keeps: it is private, durable, and never trusted blindly."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from batchgen.core.errors import LedgerError
+from batchgen.core.records import RunRecord
+from batchgen.core.retry import NextStep
+from batchgen.core.types import Answer, Link, TaskState
+from batchgen.ledgers.opening import SCHEMA_VERSION, open_file
+from batchgen.ledgers.queries import queries
+from batchgen.ledgers.sqlite import open_ledger, transact
+from batchgen.ledgers.staging import stage
+from batchgen.ledgers.steps import begin_run, end_run, sent
+from tests.ledgers.samples import (
+    BUSY,
+    RUN,
+    as_renamed,
+    attempt,
+    bought,
+    fail,
+    known,
+    queue,
+    send,
+    states,
+    store,
+    task,
+    tasks,
+)
+
+pytestmark = pytest.mark.anyio
+
+URL = "https://cdn.example.com/boat.png?sig=canary-5f3a9c"
+
+BUY_AND_DIE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from batchgen.ledgers.sqlite import open_ledger
+from tests.ledgers.samples import queue, send, store, tasks
+
+async def main():
+    async with open_ledger(Path(sys.argv[1])) as ledger:
+        await queue(ledger, tasks(3))
+        await store(ledger, await send(ledger, tasks(3)[0]))
+        await send(ledger, tasks(3)[1])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the ledger is."""
+    return tmp_path / "ledger.sqlite"
+
+
+async def test_a_ledger_is_for_its_owner_alone(path: Path) -> None:
+    """0600 for the file and what SQLite puts beside it: prompts and signed links are nobody else's business."""
+    async with open_ledger(path) as ledger:
+        await queue(ledger, tasks(2))
+        beside = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert {"ledger.sqlite": 0o600, "ledger.sqlite-wal": 0o600, "ledger.sqlite-shm": 0o600} == beside
+
+
+def test_a_commit_waits_for_the_disk(path: Path) -> None:
+    """WAL with synchronous=FULL: a commit is on the disk before the request that it announces leaves."""
+    connection = open_file(path)
+    assert ("wal", 2, 1) == tuple(
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "secure_delete")
+    )
+    connection.close()
+
+
+async def test_what_was_committed_survives_a_kill(path: Path) -> None:
+    """A process that is killed right after a commit leaves a ledger that the next one understands."""
+    died = subprocess.run([sys.executable, "-c", BUY_AND_DIE, str(path)], check=False, timeout=30)
+    assert -signal.SIGKILL == died.returncode
+    async with open_ledger(path) as ledger:
+        assert {"t0--01": "stored", "t1--01": "sent", "t2--01": "pending"} == await states(ledger)
+        assert ["t1--01"] == [found.attempt.task.task_id for found in await ledger.unfinished()]
+
+
+async def test_a_newer_ledger_is_refused(path: Path) -> None:
+    """A file of a later version is left as it is, with the advice to upgrade."""
+    with sqlite3.connect(path) as newer:
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    newer.close()
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match=r"newer version of batchgen .* upgrade"):
+        async with open_ledger(path):
+            pass
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("readable", [False, True])
+async def test_a_damaged_ledger_is_refused_in_words(path: Path, *, readable: bool) -> None:
+    """Nothing is recreated in silence: the file is named, and that the images' sidecars hold everything."""
+    path.write_bytes(b"no ledger at all, but long enough for a header" * 20)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="sidecars that hold everything"):
+        async with open_ledger(path, readable=readable):
+            pass
+    assert before == path.read_bytes()
+
+
+async def test_a_torn_ledger_is_refused(path: Path) -> None:
+    """Pages that do not hang together are found when the ledger is opened."""
+    async with open_ledger(path) as ledger:
+        await queue(ledger, tasks(2000))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 20_000] = b"\xff" * 20_000
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match="damaged|cannot be opened"):
+        async with open_ledger(path):
+            pass
+
+
+async def test_another_programs_database_is_refused(path: Path) -> None:
+    """A SQLite file that is no ledger gets no tables of ours."""
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE cats (name)")
+    other.close()
+    with pytest.raises(LedgerError, match="not a ledger"):
+        async with open_ledger(path):
+            pass
+
+
+async def test_a_linked_ledger_is_refused(path: Path, tmp_path: Path) -> None:
+    """A link at the ledger's place leads nowhere."""
+    path.symlink_to(tmp_path / "elsewhere.sqlite")
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        async with open_ledger(path):
+            pass
+    assert not (tmp_path / "elsewhere.sqlite").exists()
+
+
+async def test_a_signed_link_is_gone_once_its_image_is_stored(path: Path) -> None:
+    """No byte of the file remembers a link that was used: freed pages are wiped, too."""
+    async with open_ledger(path) as ledger:
+        await queue(ledger, [task()])
+        one = await send(ledger, task())
+        await ledger.received(one.attempt_id, Link(URL, Answer(200)))
+        await fail(ledger, one, BUSY, NextStep(TaskState.RECEIVED))
+    assert b"canary-5f3a9c" in path.read_bytes()
+    async with open_ledger(path) as ledger:
+        await store(ledger, one)
+    assert ["ledger.sqlite"] == [file.name for file in path.parent.iterdir()]
+    assert b"canary-5f3a9c" not in path.read_bytes()
+
+
+async def test_a_ledger_is_read_beside_the_run_that_writes_it(path: Path) -> None:
+    """`plan` and `status` see what is committed, stage their own tasks, and disturb nobody."""
+    async with open_ledger(path) as writer:
+        await queue(writer, tasks(3))
+        async with open_ledger(path, readable=True) as reader:
+            assert 3 == len(await known(reader, tasks(3)))
+            await send(writer, tasks(3)[0])
+            assert {"t0--01": "sent", "t1--01": "pending", "t2--01": "pending"} == await states(reader)
+            with pytest.raises(LedgerError, match="readonly"):
+                await queue(reader, tasks(4))
+
+
+async def test_a_closed_ledger_is_read_without_writing(path: Path) -> None:
+    """Reading a finished job's ledger leaves the file as it was."""
+    async with open_ledger(path) as ledger:
+        await bought(ledger, task())
+    before = path.read_bytes()
+    async with open_ledger(path, readable=True) as reader:
+        assert {"boat--01": "stored"} == await states(reader)
+    assert before == path.read_bytes()
+
+
+async def test_many_callers_are_all_answered(path: Path) -> None:
+    """Changes that wait together are committed together, and each caller gets its own answer or error."""
+    async with open_ledger(path) as ledger:
+        await queue(ledger, tasks(40))
+        attempts = [attempt(one) for one in tasks(40)]
+        attempts[7] = attempts[6]
+        refused = []
+
+        async def note(index: int) -> None:
+            try:
+                await ledger.sent(attempts[index])
+            except LedgerError:
+                refused.append(index)
+
+        async with anyio.create_task_group() as group:
+            for index in range(40):
+                group.start_soon(note, index)
+        assert [7] == refused
+        assert 39 == len(await ledger.unfinished())
+        assert "pending" == (await states(ledger))["t7--01"]
+
+
+def test_a_change_that_fails_is_undone_alone(path: Path) -> None:
+    """Of one transaction only the failing caller's statements are taken back, all of them."""
+    connection = open_file(path)
+    one = attempt(task())
+
+    def halfway(ledger: sqlite3.Connection) -> None:
+        sent(ledger, attempt(task("other--01")))
+        raise ValueError("a fault in the middle")
+
+    results = transact(connection, [lambda c: sent(c, one), halfway, lambda c: sent(c, one), lambda c: 7])
+    assert [None, ValueError, LedgerError, 7] == [
+        type(result) if isinstance(result, Exception) else result for result in results
+    ]
+    assert [(one.attempt_id,)] == [tuple(row) for row in connection.execute("SELECT attempt_id FROM attempts")]
+    connection.close()
+
+
+async def test_the_job_and_its_last_run_are_remembered(path: Path) -> None:
+    """Who owns the folder, and how the last run ended, is there for the next."""
+    run = RunRecord(RUN, "spring", "../spring.yaml", "cometapi", "api.cometapi.com", "2026-11-23T22:00:00.000Z")
+    connection = open_file(path)
+    begin_run(connection, run)
+    end_run(connection, RUN, "2026-11-23T23:00:00.000Z", "budget")
+    connection.close()
+    async with open_ledger(path) as ledger:
+        assert (run, "2026-11-23T23:00:00.000Z", "budget") == await ledger.last_run()
+        assert "../spring.yaml" == (await ledger.facts())["manifest"]
+
+
+# Query plans
+
+VALUES = {"run_id": RUN, "models": '["m"]', "now": "", "limit": 9, "after": -1, "fingerprint": "f", "task_id": "t"}
+
+
+def plan_of(connection: sqlite3.Connection, name: str) -> str:
+    """How SQLite would answer a query."""
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {queries()[name]}", VALUES)
+    return "\n".join(row["detail"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("due", "SEARCH t USING INDEX tasks_queued"),
+        ("next_due", "SEARCH tasks USING INDEX tasks_queued"),
+        ("compare_page", "SEARCH s USING INTEGER PRIMARY KEY"),
+        ("spare", "SEARCH i USING INDEX images_fingerprint"),
+        ("unfinished", "SEARCH a USING INDEX attempts_open"),
+        ("task_views", "SEARCH t USING INDEX tasks_position"),
+        ("attempt_views", "SEARCH attempts USING INTEGER PRIMARY KEY"),
+    ],
+)
+def test_no_query_reads_a_whole_table(path: Path, name: str, index: str) -> None:
+    """What runs once a task or a page goes by an index, so that a night of 100,000 tasks stays quick."""
+    connection = open_file(path)
+    stage(connection, [])
+    connection.execute(queries()["claims_create"])
+    plan = plan_of(connection, name)
+    connection.close()
+    assert index in plan
+    assert [] == [line for line in plan.splitlines() if line.startswith("SCAN") and "json_each" not in line]
+    assert "TEMP B-TREE FOR ORDER BY" not in plan or name in {"spare", "unfinished"}  # a handful of rows
+
+
+async def test_staging_many_keeps_pages_in_order(path: Path) -> None:
+    """Renamed tasks over several pages find their images, each once."""
+    old = [as_renamed(one, f"old{one.position}--01") for one in tasks(1100)]
+    async with open_ledger(path) as ledger:
+        await queue(ledger, old)
+        for one in (old[0], old[600], old[1099]):
+            await store(ledger, await send(ledger, one))
+        found = [one for one in await known(ledger, tasks(1100)) if one.spare is not None]
+    assert [0, 600, 1099] == [one.task.position for one in found]

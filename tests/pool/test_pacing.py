@@ -1,0 +1,128 @@
+"""Pacing: what the provider's sliding minute sees."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from batchgen.core.limits import LaneLimit
+from batchgen.core.types import Attempt
+from batchgen.pool.pacing import MARGIN, Gate, Pacer
+from tests.ledgers.samples import tasks
+from tests.pool.pools import Night
+from tests.pool.scripted import Reply, ScriptedEngine
+from tests.pool.virtual import simulate
+
+RATES = (5, 7, 50, 60, 120, 500, 1000, 1250, 5000, 12_000)
+LATE_S = 0.001
+"""How late a real timer fires at worst: the loop's selector counts whole milliseconds."""
+
+
+def busiest_minute(times: Sequence[float]) -> int:
+    """The most requests in any 60 s."""
+    first, most = 0, 0
+    for number, moment in enumerate(times):
+        while times[first] <= moment - 60.0:
+            first += 1
+        most = max(most, number - first + 1)
+    return most
+
+
+def reached(times: Sequence[float], images_per_minute: float) -> float:
+    """The share of the allowed rate that a run reached, from its first request to its last."""
+    return (len(times) - 1) * 60.0 / (times[-1] - times[0]) / images_per_minute
+
+
+async def paced(rates: Sequence[float], seconds: float) -> list[float]:
+    """When a lane's permits come, through its own rate (the first) and the common one (the last)."""
+    loop, own, gate = asyncio.get_running_loop(), Pacer(rates[0]), Gate(rates[-1], slots=10**9)
+    times = []
+    while loop.time() < seconds:
+        await gate.enter(own)
+        times.append(loop.time())
+    return times
+
+
+@pytest.mark.parametrize("late_s", [1e-6, LATE_S])
+@pytest.mark.parametrize("rate", RATES)
+def test_no_minute_holds_too_many_and_none_is_wasted(rate: float, late_s: float) -> None:
+    """From 5 to 12,000 images a minute: never more than the limit in 60 s, and at least 98.5 % of it used."""
+    times = simulate(lambda: paced([rate], max(150.0, 60 * 60.0 / rate)), late_s=late_s)
+    assert rate >= busiest_minute(times)
+    assert reached(times, rate) >= 0.985
+
+
+@pytest.mark.parametrize("rates", [(50, 60), (60, 50), (5000, 12_000), (12_000, 5000), (6000, 6000)])
+def test_two_limits_hold_at_once_and_the_tighter_is_used(rates: tuple[float, float]) -> None:
+    """A model's limit under a job's: the tighter one is kept, and reached, also with late timers."""
+    times = simulate(lambda: paced(rates, 150.0), late_s=LATE_S)
+    assert min(rates) >= busiest_minute(times)
+    assert reached(times, min(rates)) >= 0.98
+
+
+@pytest.mark.parametrize("rate", [5, 60, 600, 12_000])
+def test_a_run_does_not_begin_with_a_burst(rate: float) -> None:
+    """However many tasks and workers there are, the first requests are spaced as all others are."""
+    night = Night(tasks(20), concurrency=20, images_per_minute=rate).run()
+    times = night.engine.times()
+    assert 20 == len(times)
+    gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+    assert min(gaps[1:]) >= 60.0 / rate
+    assert rate > 240 or gaps[0] >= 60.0 / rate
+
+
+def slow_then_fast(attempt: Attempt) -> Reply:
+    """Requests that take long first, and no time afterwards."""
+    return Reply(seconds=45.0 if attempt.task.position < 30 else 0.01)
+
+
+def test_permits_do_not_pile_up_behind_busy_workers() -> None:
+    """All workers are busy for long, then quick: the minute after holds no more than the limit."""
+    night = Night(tasks(300), ScriptedEngine(slow_then_fast), concurrency=6, images_per_minute=60).run()
+    assert 300 == len(night.engine.calls)
+    assert 60 >= busiest_minute(night.engine.times())
+
+
+def until_midnight(_attempt: Attempt) -> Reply:
+    """Requests that all end in the same instant, 100 s from the start; later ones are quick."""
+    return Reply(seconds=max(0.01, 100.0 - asyncio.get_running_loop().time()))
+
+
+def test_lanes_that_share_a_rate_share_it_when_workers_get_free_together() -> None:
+    """Several models under one rate, all workers busy and then free at once: still no more than the limit."""
+    lanes = 5
+    of_all = [one for lane in range(lanes) for one in tasks(60, model=f"m{lane}", prefix=f"m{lane}-")]
+    night = Night(of_all, ScriptedEngine(until_midnight), concurrency=lanes, images_per_minute=30).run()
+    times = night.engine.times()
+    assert 300 == len(times)
+    assert 30 >= busiest_minute(times)
+    assert min(late - early for early, late in zip(times, times[1:], strict=False)) >= 2.0
+
+
+def test_lanes_that_share_a_rate_get_their_turns() -> None:
+    """No model waits for another to finish: of two equal ones each gets half of the shared rate."""
+    night = Night([*tasks(60, model="a", prefix="a"), *tasks(60, model="b", prefix="b")], images_per_minute=60)
+    first_minute = [call.task.request.model for call in night.run().engine.calls][:60]
+    assert 25 <= first_minute.count("a") <= 35
+
+
+def test_a_slow_lane_does_not_slow_another() -> None:
+    """Models with limits of their own: the slow one's waiting costs the fast one nothing, even with one worker."""
+    night = Night(
+        [*tasks(5, model="slow", prefix="s"), *tasks(200, model="fast", prefix="f")],
+        ScriptedEngine(lambda _attempt: Reply(seconds=0.01)),
+        concurrency=1,
+        lanes=[LaneLimit(("slow",), 5), LaneLimit(("fast",), 300)],
+    ).run()
+    assert reached(night.engine.times(model="slow"), 5) >= 0.98
+    assert reached(night.engine.times(model="fast"), 300) >= 0.97
+
+
+def test_nothing_is_sent_before_the_run_may_begin() -> None:
+    """A request of an earlier run a moment ago counts: the first of this run waits its turn."""
+    night = Night(tasks(2), images_per_minute=6, starts_at=7.0).run()
+    first, second = night.engine.times()
+    assert 7.0 <= first < 7.1
+    assert second - first >= MARGIN * 10.0

@@ -1,0 +1,114 @@
+"""How a run ends early: at its deadline, at a signal, at a second one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from batchgen.core.types import FailureClass, OnUnknown, RetryPolicy, StopReason
+from batchgen.pool.stopping import Stop
+from tests.ledgers.samples import tasks
+from tests.pool.pools import Night
+from tests.pool.scripted import Reply, ScriptedEngine, fault, link
+
+
+def at(*steps: tuple[float, Callable[[Stop], None]]) -> Callable[[Stop], None]:
+    """Do something with the stop at moments of the loop's clock."""
+
+    def schedule(stop: Stop) -> None:
+        loop = asyncio.get_running_loop()
+        for moment, step in steps:
+            loop.call_at(moment, step, stop)
+
+    return schedule
+
+
+def ask(stop: Stop) -> None:
+    """The first signal."""
+    stop.ask(StopReason.SIGNAL, "SIGTERM")
+
+
+def lasting(seconds: float) -> ScriptedEngine:
+    """An engine whose every request takes this long."""
+    return ScriptedEngine(lambda _attempt: Reply(seconds=seconds))
+
+
+def test_nothing_is_sent_that_would_outlast_the_deadline() -> None:
+    """Once it is known how long requests take, the last one is sent early enough to end in time."""
+    night = Night(tasks(100), lasting(10.0), concurrency=2, ends_at=95.0).run()
+    assert StopReason.DEADLINE == night.stop.reason
+    assert max(night.engine.times()) <= 85.0
+    assert night.ended_s <= 95.0
+    assert 18 == list(night.states().values()).count("stored")
+    assert 82 == list(night.states().values()).count("pending")
+
+
+def test_a_deadline_in_a_pause_ends_the_run() -> None:
+    """A lane that waits for the provider does not wait beyond the deadline."""
+    engine = ScriptedEngine(lambda _attempt: fault(FailureClass.RATE_LIMITED, retry_after_s=100.0))
+    night = Night(tasks(5), engine, concurrency=1, ends_at=30.0, jitter=lambda: 0.0).run()
+    assert night.stop.reason is StopReason.DEADLINE or night.later
+    assert night.ended_s < 31.0
+    assert {"pending"} == set(night.states().values())
+
+
+def test_what_is_in_flight_at_the_deadline_is_waited_for() -> None:
+    """It is paid for, so it is kept, even when the first answers come too late to know better."""
+    night = Night(tasks(20), lasting(50.0), concurrency=4, ends_at=20.0).run()
+    assert StopReason.DEADLINE == night.stop.reason
+    assert 4 == list(night.states().values()).count("stored")
+    assert 4 == len(night.engine.calls)
+
+
+def test_a_first_signal_drains() -> None:
+    """Nothing more is sent; what is in flight is stored; the rest stays pending."""
+    night = Night(tasks(20), lasting(10.0), concurrency=4, meanwhile=at((12.0, ask))).run()
+    assert (StopReason.SIGNAL, "SIGTERM", False) == (night.stop.reason, night.stop.detail, night.stop.was_cut)
+    assert 8 == list(night.states().values()).count("stored")
+    assert 12 == list(night.states().values()).count("pending")
+    assert 20.0 <= night.ended_s <= 20.1
+
+
+def test_a_signal_waits_no_longer_than_the_grace() -> None:
+    """After the grace what is in flight is unknown, with its reason, and may be sent again by the next run."""
+    night = Night(tasks(6), lasting(500.0), concurrency=2, grace_s=30.0, meanwhile=at((5.0, ask))).run()
+    assert night.stop.was_cut
+    assert 35.0 <= night.ended_s <= 35.1
+    assert {"pending"} == set(night.states().values())
+    assert [("unknown", "the run was stopped before the answer came")] * 2 == [
+        (view.failure_class, view.reason) for view in night.attempts
+    ]
+    assert 0.1 == night.totals.unknown_usd
+
+
+def test_a_second_signal_cuts_at_once() -> None:
+    """What is in flight is unknown, and a person decides where that is asked."""
+    cut = at((5.0, ask), (6.0, Stop.cut))
+    night = Night(
+        tasks(6), lasting(500.0), concurrency=2, meanwhile=cut, retry=RetryPolicy(on_unknown=OnUnknown.HOLD)
+    ).run()
+    assert 6.0 <= night.ended_s <= 6.1
+    assert (2, 4) == tuple(list(night.states().values()).count(state) for state in ("held", "pending"))
+
+
+def test_a_cut_leaves_a_paid_link_received() -> None:
+    """A download that is cut costs nothing: its link is on the ledger."""
+    engine = ScriptedEngine(lambda _attempt: link(), fetched=lambda _attempt: Reply(seconds=500.0))
+    night = Night(tasks(2), engine, meanwhile=at((5.0, ask), (6.0, Stop.cut))).run()
+    assert {"received"} == set(night.states().values())
+    assert 0.0 == night.totals.unknown_usd
+
+
+def test_a_stop_that_came_before_the_run_sends_nothing() -> None:
+    """A signal between plan and run is not forgotten."""
+    night = Night(tasks(3), meanwhile=ask).run()
+    assert [] == night.engine.calls
+    assert 0.0 <= night.ended_s < 0.1
+
+
+def test_the_first_reason_stays() -> None:
+    """What stopped a run first is what it says."""
+    stop = Stop()
+    stop.ask(StopReason.BUDGET, "spent")
+    stop.ask(StopReason.SIGNAL, "SIGINT")
+    assert (StopReason.BUDGET, "spent") == (stop.reason, stop.detail)

@@ -1,0 +1,281 @@
+"""What a second run makes, moves, keeps and leaves alone: no image is knowingly paid for twice."""
+
+from __future__ import annotations
+
+import json
+
+from tests.support.cli import Desk, counts, pick
+from tests.support.paid import Till, refuse
+
+pytest_plugins = ("tests.support.fixtures",)
+
+BOAT = {"id": "boat", "prompt": "A paper boat."}
+MUG = {"id": "mug", "prompt": "A red mug."}
+
+
+def superseded(desk: Desk) -> list[bytes]:
+    """The images in `superseded/`; each has its sidecar beside it."""
+    images = sorted((desk.job / "superseded").glob("*.png"))
+    assert all(image.with_suffix(".json").exists() for image in images), images
+    return [image.read_bytes() for image in images]
+
+
+def test_a_changed_prompt_is_bought_and_the_older_image_is_kept(desk: Desk, till: Till) -> None:
+    """A changed prompt makes its image again; the paid older one moves to `superseded/` under task and fingerprint."""
+    desk.manifest([BOAT, MUG])
+    desk.run()
+    older, fingerprint = desk.images()["boat--01"], desk.tasks()["boat--01"]["fingerprint"]
+    desk.manifest([BOAT | {"prompt": "A tin boat."}, MUG])
+
+    assert {"changed": 1, "kept": 1} == desk.plan()
+    summary = desk.run()
+
+    assert (1, 1) == (summary["stored"], summary["kept"])
+    assert ["A tin boat."] == till.prompts[2:]
+    assert older != desk.images()["boat--01"]
+    assert older == (desk.job / "superseded" / f"boat--01.{fingerprint[:8]}.png").read_bytes()
+    assert [older] == superseded(desk)
+
+
+def test_a_prompt_that_is_changed_back_gets_its_image_back(desk: Desk, till: Till) -> None:
+    """Changing a prompt back moves the older image back, and the newer one to `superseded/`; nothing is bought."""
+    desk.manifest([BOAT])
+    desk.run()
+    first = desk.images()["boat--01"]
+    desk.manifest([BOAT | {"prompt": "A tin boat."}])
+    desk.run()
+    second = desk.images()["boat--01"]
+    desk.manifest([BOAT])
+
+    assert {"kept": 1} == desk.plan()
+    summary = desk.run()
+
+    assert (0, 1, 0) == (summary["stored"], summary["kept"], summary["attempts"])
+    assert 2 == len(till.requests)
+    assert {"boat--01": first} == desk.images()
+    assert [second] == superseded(desk)
+    assert desk.tasks()["boat--01"]["file"] == "images/boat--01.png"
+
+
+def test_a_renamed_prompt_takes_its_image_along(desk: Desk, till: Till) -> None:
+    """A prompt with another id is the same request: its image and sidecar move, nothing is bought."""
+    desk.manifest([BOAT, MUG])
+    desk.run()
+    boat = desk.images()["boat--01"]
+    desk.manifest([BOAT | {"id": "vessel"}, MUG])
+
+    assert {"kept": 2, "removed": 1} == desk.plan()
+    summary = desk.run()
+
+    assert (2, 0) == (summary["kept"], summary["attempts"])
+    assert 2 == len(till.requests)
+    assert {"vessel--01", "mug--01"} == desk.images().keys() == desk.sidecars().keys()
+    assert boat == desk.images()["vessel--01"]
+    assert ["images/vessel--01.png", "images/mug--01.png"] == [task["file"] for task in desk.tasks().values()]
+    assert {"kept": 2} == desk.plan()
+
+
+def test_two_prompts_may_swap_their_ids(desk: Desk, till: Till) -> None:
+    """Two prompts that swap ids swap their images; nothing is bought, nothing is lost."""
+    desk.manifest([BOAT, MUG])
+    desk.run()
+    boat, mug = desk.images()["boat--01"], desk.images()["mug--01"]
+    desk.manifest([BOAT | {"id": "mug"}, MUG | {"id": "boat"}])
+
+    assert {"kept": 2} == desk.plan()
+    desk.run()
+
+    assert {"boat--01": mug, "mug--01": boat} == desk.images()
+    assert 2 == len(till.requests)
+    assert {"kept": 2} == desk.plan()
+    assert [desk.sidecars()[task]["sha256"] for task in ("boat--01", "mug--01")] == [
+        desk.tasks()[task]["sha256"] for task in ("boat--01", "mug--01")
+    ]
+
+
+def test_a_removed_prompt_keeps_its_image(desk: Desk, till: Till) -> None:
+    """What leaves the manifest is `removed` in the plan and untouched on disk; when it comes back it is not bought."""
+    desk.manifest([BOAT, MUG])
+    desk.run()
+    images = desk.images()
+    desk.manifest([BOAT])
+
+    assert {"kept": 1, "removed": 1} == desk.plan()
+    assert 1 == desk.run()["tasks"]
+
+    assert images == desk.images()
+    assert {"boat--01"} == desk.tasks().keys()
+    desk.manifest([BOAT, MUG])
+    assert (2, 0) == pick(desk.run(), "kept", "attempts")
+    assert 2 == len(till.requests)
+
+
+def test_more_images_of_a_prompt_are_bought_alone(desk: Desk, till: Till) -> None:
+    """Raising `images` buys the difference."""
+    desk.manifest([BOAT | {"images": 2}])
+    desk.run()
+    desk.manifest([BOAT | {"images": 3}])
+
+    assert {"new": 1, "kept": 2} == desk.plan()
+    assert (1, 2) == pick(desk.run(), "stored", "kept")
+    assert 3 == len(till.requests)
+
+
+def test_a_lost_and_an_altered_image_are_reported_and_bought_only_by_retry(desk: Desk, till: Till) -> None:
+    """An image that is gone or altered is `missing` in the plan and exit 1; `run` buys nothing, `retry` buys it again.
+
+    The altered file is kept in `superseded/`: nothing is ever deleted.
+    """
+    desk.manifest([BOAT, MUG, {"id": "tree", "prompt": "A tree."}])
+    desk.run()
+    (desk.job / "images" / "boat--01.png").unlink()
+    (desk.job / "images" / "mug--01.png").write_bytes(b"painted over")
+
+    assert {"missing": 2, "kept": 1} == desk.plan()
+    reasons = [line[2] for line in desk.json("plan", "job.yaml")["lines"]]
+    assert ["missing", "altered"] == reasons
+    summary = desk.run(expect=1)
+    assert (1, 2, 0) == pick(summary, "kept", "failed", "attempts")
+    assert 3 == len(till.requests)
+
+    summary = desk.json("retry", "job.yaml")
+
+    assert (2, 1, None) == pick(summary, "stored", "kept", "stopped_by")
+    assert ["A paper boat.", "A red mug."] == sorted(till.prompts[3:])
+    assert b"painted over" in superseded(desk)
+    assert {"kept": 3} == desk.plan()
+
+
+def test_an_image_that_was_only_touched_is_kept(desk: Desk) -> None:
+    """A copy or a restore changes times, not bytes: such an image is kept."""
+    desk.manifest([BOAT])
+    desk.run()
+    (desk.job / "images" / "boat--01.png").touch()
+
+    assert {"kept": 1} == desk.plan()
+    assert 0 == desk.run()["attempts"]
+
+
+def test_only_and_limit_leave_the_rest_untouched(desk: Desk, till: Till) -> None:
+    """`--only` and `--limit` choose what is sent; the rest is neither sent, nor removed, nor counted in the exit code."""
+    desk.manifest([{"id": "bad", "prompt": "A refused one."}, BOAT, MUG | {"images": 6}])
+    till.script(refuse("refused"))
+    assert 1 == desk.run("--only", "bad*", expect=1)["failed"]
+
+    assert (1, 1) == pick(desk.run("--only", "boat--*"), "tasks", "stored")
+    assert {"kept": 1} == counts(desk.json("plan", "job.yaml", "--only", "boat--*"))
+    summary = desk.run("--only", "mug--*", "--only", "boat--*", "--limit", "4")
+    assert (5, 4, 1) == pick(summary, "tasks", "stored", "kept")
+    assert ["mug--01", "mug--02", "mug--03", "mug--04"] == sorted(set(desk.images()) - {"boat--01"})
+
+    assert {"new": 2, "kept": 5, "failed": 1} == desk.plan()
+    assert ["no task's id matches --only bird*"] == desk.json("plan", "job.yaml", "--only", "bird*")["notices"]
+    assert 6 == len(till.requests)
+
+
+def test_limit_counts_what_is_sent_over_many_tasks(desk: Desk) -> None:
+    """`--limit 3` of hundreds sends 3, whatever the plan's pages are; the next `--limit 3` sends the next ones."""
+    desk.manifest([MUG | {"images": 1200}])
+
+    assert 3 == desk.run("--limit", "3")["attempts"]
+    assert 3 == desk.run("--limit", "3")["attempts"]
+
+    assert {f"mug--0{number}" for number in range(1, 7)} == desk.images().keys()
+
+
+def test_a_rehearsal_has_a_folder_of_its_own(desk: Desk, till: Till) -> None:
+    """`--provider sandbox` on a paid job writes to `<job>.sandbox`, sends nothing to the provider, and costs nothing."""
+    desk.manifest([BOAT])
+
+    summary = desk.run("--provider", "sandbox")
+
+    assert ("job.sandbox", 1, 0.0) == pick(summary, "job", "stored", "cost_usd")
+    assert (desk.folder / "output" / "job.sandbox" / "images" / "boat--01.png").exists()
+    assert not desk.job.exists()
+    assert [] == till.requests
+    assert {"new": 1} == desk.plan()
+
+
+def test_another_manifest_may_not_take_a_job(desk: Desk, till: Till) -> None:
+    """Another file with the same job name is exit 2, naming both; `--adopt` takes the job over for good."""
+    first = desk.manifest([BOAT])
+    desk.run()
+    second = desk.manifest([BOAT, MUG], name="other.yaml")
+
+    for verb in ("run", "plan", "retry"):
+        done = desk.do(verb, "other.yaml")
+        assert 2 == done.code
+        assert str(first) in done.err
+        assert str(second) in done.err
+    assert 1 == len(till.requests)
+
+    summary = desk.json("run", "other.yaml", "--adopt")
+    assert (1, 1) == (summary["stored"], summary["kept"])
+    assert 2 == desk.do("run", "job.yaml").code
+    assert 0 == desk.do("run", "other.yaml").code
+
+
+def test_a_job_may_be_moved_with_its_manifest(desk: Desk, till: Till) -> None:
+    """The ledger knows the manifest relative to the job's folder: both may move together."""
+    desk.manifest([BOAT])
+    desk.run()
+    moved = desk.folder / "elsewhere"
+    moved.mkdir()
+    (desk.folder / "job.yaml").rename(moved / "job.yaml")
+    (desk.folder / "output").rename(moved / "output")
+
+    summary = desk.json("run", "elsewhere/job.yaml", "--output", "elsewhere/output")
+
+    assert (1, 1) == (summary["kept"], len(till.requests))
+
+
+def test_the_provider_is_part_of_a_request_and_its_address_is_not(desk: Desk, till: Till) -> None:
+    """Another base URL buys nothing and `plan` warns of the other host; another provider is another request."""
+    desk.manifest([BOAT])
+    desk.run()
+    before = desk.tasks()["boat--01"]["fingerprint"]
+    port = till.port
+
+    plan = desk.json("plan", "job.yaml", "--base-url", f"http://localhost:{port}/v1")
+    assert 1 == plan["kept"]
+    assert [True] == [
+        f"127.0.0.1:{port}" in notice and f"localhost:{port}" in notice for notice in plan["notices"]
+    ]
+    desk.environ |= {"OPENAI_API_KEY": till.key, "OPENAI_BASE_URL": till.base_url}
+    assert {"changed": 1} == counts(desk.json("plan", "job.yaml", "--provider", "openai"))
+    assert 1 == desk.run("--provider", "openai")["stored"]
+
+    assert before != desk.tasks()["boat--01"]["fingerprint"]
+    assert till.requests[0]["body"] == till.requests[1]["body"]
+    assert 1 == len(superseded(desk))
+
+
+def test_a_format_change_leaves_one_file_per_task(desk: Desk) -> None:
+    """When a task's image gets another extension, the older file does not stay beside it."""
+    desk.manifest([BOAT], provider="sandbox")
+    desk.run()
+    desk.manifest([BOAT], provider="sandbox", request={"size": "1024x1024", "output_format": "jpeg"})
+
+    desk.run()
+
+    assert ["boat--01.jpg", "boat--01.json"] == sorted(path.name for path in (desk.job / "images").iterdir())
+    assert ["png"] == [
+        path.suffix[1:] for path in (desk.job / "superseded").iterdir() if path.suffix != ".json"
+    ]
+
+
+def test_a_new_price_or_order_of_keys_changes_nothing(desk: Desk) -> None:
+    """Tags, limits, retry rules, the description and the order of keys are no part of a request."""
+    desk.manifest([BOAT | {"tags": ["a"]}])
+    desk.run()
+    request = {"quality": "low", "size": "1024x1024"}
+    limits = {"concurrency": 2, "budget_usd": 9}
+
+    desk.manifest(
+        [{"prompt": "A paper boat.", "id": "boat"}], request=request, limits=limits, description="New."
+    )
+
+    assert {"kept": 1} == desk.plan()
+    assert 0 == desk.run()["attempts"]
+    rows = [json.loads(line) for line in (desk.job / "results.jsonl").read_text().splitlines()]
+    assert ["boat--01"] == [row["task_id"] for row in rows]

@@ -1,0 +1,107 @@
+"""SIGTERM and SIGINT: the first drains, the second stops at once, and the next run goes on."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+
+from tests.support.cli import Desk, ended, pick, together, until
+from tests.support.paid import Rule, Till
+
+pytest_plugins = ("tests.support.fixtures",)
+
+BOATS = {"id": "boat", "prompt": "A boat.", "images": 8}
+TWO = {"concurrency": 2}
+
+
+def test_the_first_signal_drains(desk: Desk) -> None:
+    """What is in flight is waited for and stored, nothing new is sent, reports are written; the next run finishes."""
+    cases = ((signal.SIGTERM, 143), (signal.SIGINT, 130))
+    together(partial(_drain, desk.beside(number.name), number, code) for number, code in cases)
+
+
+def _drain(desk: Desk, number: signal.Signals, code: int) -> None:
+    till = desk.till
+    till.script(Rule(delay_s=0.7))
+    desk.manifest([BOATS], limits=TWO)
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        until(lambda: len(till.requests) == 2, running)
+        running.signal(number)
+        done = running.done()
+
+    assert code == done.code
+    assert ("signal", 8, 2, 6, 2) == pick(done.last, "stopped_by", "tasks", "stored", "pending", "attempts")
+    assert 2 == len(till.requests) == len(desk.images())
+    assert {"attempts": 2, "stopped_by": "signal"}.items() <= done.last.items()
+    assert "batchgen run job.yaml" in done.err
+    assert (desk.job / "index.html").exists()
+    till.script()
+    assert (6, 2) == pick(desk.run(), "stored", "kept")
+    assert 8 == len(till.charged)
+
+
+def test_the_second_signal_stops_at_once(desk: Desk, till: Till) -> None:
+    """What is in flight then is unknown, with its reason, on the ledger; the next run sends it again as a duplicate."""
+    till.script(Rule("", "never", 2))
+    desk.manifest([BOATS], limits=TWO)
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        until(lambda: len(till.requests) == 2, running)
+        running.signal(signal.SIGTERM)
+        assert "once more" in running.wait_for("stopping")
+        running.signal(signal.SIGTERM)
+        done = running.done()
+
+    assert 143 == done.code
+    assert ("signal", 0, 8) == pick(done.last, "stopped_by", "stored", "pending")
+    assert done.last["cost_usd"] > 0
+    lost = desk.attempts()
+    assert [("failed", "unknown", "the run was stopped before the answer came")] * 2 == [
+        pick(attempt, "state", "class", "reason") for attempt in lost
+    ]
+    assert 8 == desk.run()["stored"]
+    assert 2 == sum(attempt["possible_duplicate"] for attempt in desk.attempts())
+    assert 10 == len(till.requests)
+
+
+def test_grace_bounds_the_waiting(desk: Desk, till: Till) -> None:
+    """`--grace 0` does not wait after the first signal: what is in flight is unknown, and held if the manifest says so."""
+    till.script(Rule("", "never"))
+    desk.manifest([BOATS], limits=TWO, retry={"on_unknown": "hold"})
+    with ended(desk.start("run", "job.yaml", "--json", "--grace", "0")) as running:
+        until(lambda: len(till.requests) == 2, running)
+        running.signal(signal.SIGINT)
+        done = running.done()
+
+    assert (130, "signal", 2, 6) == (done.code, *pick(done.last, "stopped_by", "held", "pending"))
+
+
+def test_a_signal_ends_a_wait_for_the_rate(desk: Desk, till: Till) -> None:
+    """A run that waits for its next permit ends at once; the manifests behind it are not begun."""
+    desk.manifest([BOATS], limits={"images_per_minute": 1})
+    desk.manifest([BOATS], name="second.yaml", job="second")
+    with ended(desk.start("run", "job.yaml", "second.yaml", "--json")) as running:
+        until(lambda: len(desk.images()) == 1, running)
+        running.signal(signal.SIGTERM)
+        done = running.done()
+
+    assert (143, 1) == (done.code, len(done.lines))
+    assert ("job", 1, 7) == pick(done.last, "job", "stored", "pending")
+    assert 1 == len(till.requests)
+    assert not (desk.folder / "output" / "second").exists()
+
+
+def test_a_signal_ends_a_wait_for_old_links(desk: Desk, till: Till) -> None:
+    """Links that an earlier run left are not waited for after a signal: they stay `received`, free for the next run."""
+    till.script(Rule("", "url", links=(0,)))
+    desk.manifest([BOATS | {"images": 2}])
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.downloads) == 2, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        until(lambda: len(till.downloads) == 3, running)
+        running.signal(signal.SIGTERM)
+        done = running.done()
+
+    assert (143, "signal", 2, 0) == (done.code, *pick(done.last, "stopped_by", "pending", "attempts"))
+    assert {"received"} == {task["state"] for task in desk.tasks().values()}
