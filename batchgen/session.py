@@ -195,6 +195,7 @@ class Session:
         summary.kept = plan.changes[Change.KEPT] - self.resumed
         summary.failed += plan.changes[Change.FAILED] + plan.changes[Change.MISSING]
         summary.held += plan.changes[Change.HELD]
+        summary.failures.update(plan.failures)
         summary.tasks = plan.tasks
         summary.pending = summary.tasks - summary.stored - summary.kept - summary.failed - summary.held
         if not summary.pending and summary.stopped_by is StopReason.DEADLINE:

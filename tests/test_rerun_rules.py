@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Iterator
 
-from tests.support.cli import Desk, counts, pick
-from tests.support.paid import Till, refuse
+import pytest
+
+from tests.support.cli import Desk, Running, counts, ended, pick
+from tests.support.paid import Rule, Till, refuse
 
 pytest_plugins = ("tests.support.fixtures",)
 
 BOAT = {"id": "boat", "prompt": "A paper boat."}
 MUG = {"id": "mug", "prompt": "A red mug."}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stuck(paid_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, Running]]:
+    """A run whose links fail for the 15 s that a download is tried: begun first, so that nobody waits for it."""
+    desk = Desk(tmp_path_factory.mktemp("stuck"), Till(paid_port, f"sk-canary-{uuid.uuid4().hex}"))
+    desk.till.script(Rule("stuck", do="url", links=(503,) * 5 + (200,)), Rule("dead", do="url", links=(404,)))
+    desk.manifest([{"id": "stuck", "prompt": "A stuck one."}, {"id": "dead", "prompt": "A dead one."}])
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        yield desk, running
 
 
 def superseded(desk: Desk) -> list[bytes]:
@@ -279,3 +293,25 @@ def test_a_new_price_or_order_of_keys_changes_nothing(desk: Desk) -> None:
     assert 0 == desk.run()["attempts"]
     rows = [json.loads(line) for line in (desk.job / "results.jsonl").read_text().splitlines()]
     assert ["boat--01"] == [row["task_id"] for row in rows]
+
+
+def test_a_link_that_cannot_be_fetched_waits_for_the_next_run(stuck: tuple[Desk, Running]) -> None:
+    """A download that fails again and again leaves its task `received`, exit 3; the next run fetches it for free.
+
+    A dead link is `download`: not bought again, neither by this run nor by the next.
+    """
+    desk, running = stuck
+    done = running.done()
+
+    assert 3 == done.code
+    assert ("later", 0, 1, 1) == pick(done.last, "stopped_by", "stored", "failed", "pending")
+    states = {task_id: pick(task, "state", "class") for task_id, task in desk.tasks().items()}
+    assert {"stuck--01": ("received", "transient"), "dead--01": ("failed", "download")} == states
+    assert {"retry": 1, "failed": 1} == desk.plan()
+
+    summary = desk.run(expect=1)
+
+    assert (1, 1, 0, None) == pick(summary, "stored", "failed", "attempts", "stopped_by")
+    by_prompt = {request["body"]["prompt"]: request["name"] for request in desk.till.requests}
+    assert {"A stuck one.", "A dead one."} == by_prompt.keys()
+    assert {"stuck--01": desk.till.images[by_prompt["A stuck one."]]} == desk.images()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchgen.core.types import Attempt, AttemptState, ImageRequest, JsonObject, Link, Task
+from batchgen.core.types import Attempt, AttemptState, ImageRequest, JsonObject, Link, Task, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,11 @@ class TaskView:
     width: int | None
     height: int | None
     size_bytes: int | None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the image was stored, but a run found its file gone or changed; `reason` says which."""
+        return self.state == TaskState.STORED and self.reason is not None
 
     def as_json(self) -> JsonObject:
         """The object of `status --tasks --json`."""

@@ -25,7 +25,8 @@ class NextStep:
 
     `delay_s`: the task is not sent again before it has passed. `pause_s`: nothing is sent to the task's models
     before it has passed. `stop`: the job ends, with the task still pending. `fail_model`: the model's other
-    unsent tasks fail without an attempt. `same_key`: the next attempt carries the same idempotency key.
+    unsent tasks fail without an attempt. `same_key`: the next attempt carries the same idempotency key,
+    also that of a held task which a person lets go.
     """
 
     state: TaskState
@@ -66,7 +67,7 @@ def _after_unknown(
 ) -> NextStep:
     resend = policy.on_unknown is OnUnknown.RESEND and unknowns <= resends_allowed
     if not resend or attempts >= policy.max_attempts:
-        return NextStep(TaskState.HELD)
+        return NextStep(TaskState.HELD, same_key=True)
     return NextStep(TaskState.PENDING, delay_s=backoff_s(attempts, jitter), same_key=True)
 
 
@@ -74,7 +75,8 @@ def _after_refusal_to_work(failure: Failure, attempts: int, policy: RetryPolicy,
     """Rate limits pause every task of the models, other trouble only this task."""
     asked_s = failure.retry_after_s
     # A hair of jitter above what was asked, so that not every client comes back in the same instant.
-    delay_s = backoff_s(attempts, jitter) if asked_s is None else asked_s + jitter * min(1.0, asked_s)
+    hair_s = jitter * min(BACKOFF_BASE_S, asked_s or BACKOFF_BASE_S)
+    delay_s = backoff_s(attempts, jitter) if asked_s is None else asked_s + hair_s
     limited = failure.failure_class is FailureClass.RATE_LIMITED
     pause_s = delay_s if limited and delay_s <= PAUSE_CAP_S else 0.0
     if attempts >= policy.max_attempts:

@@ -38,7 +38,8 @@ class PlanSummary:
     """A plan, summed up. `seconds` is the least time that the rate limits allow, None without a rate.
 
     `lines` are the first tasks that differ (change, task id, reason); `groups` the cost of what is sent by
-    (model, size and quality); `spent_usd` what the job has cost so far, unknown outcomes included.
+    (model, size and quality); `failures` what is left alone, counted by class; `spent_usd` what the job has cost
+    so far, unknown outcomes included.
     """
 
     job: str
@@ -58,6 +59,7 @@ class PlanSummary:
     budget_usd: float | None = None
     spent_usd: float = 0.0
     notices: list[str] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
 
     def add(self, planned: Planned) -> None:
         """Take one task in."""
@@ -65,6 +67,8 @@ class PlanSummary:
         self.changes[planned.change] += 1
         if planned.change is not Change.KEPT:
             self.line(planned.change, planned.task.task_id, planned.reason)
+        if planned.change in {Change.FAILED, Change.HELD, Change.MISSING}:
+            self.failures[planned.failure_class.value if planned.failure_class else planned.change.value] += 1
         if planned.send:
             self.to_send += 1
             self.cost.add(planned)

@@ -65,9 +65,7 @@ class Pool:
         self._stop = stop
         self._notify = notify
         limits = settings.limits
-        self._lanes = [
-            Lane(limit, ledger, settings.run_id, clock, settings.ends_at) for limit in limits.lanes
-        ]
+        self._lanes = [Lane(limit, ledger, settings.run_id, clock, settings.ends_at) for limit in limits.lanes]
         self._gate = Gate(limits.images_per_minute, limits.concurrency)
         self._workers = limits.concurrency
         self._watching = anyio.CancelScope()
@@ -106,6 +104,8 @@ class Pool:
             while isinstance(found := await lane.next(), Due):
                 await self._afford(found)
                 await lane.permit(self._gate)
+                if self._stop.ended:
+                    return  # a permit that was there at once lets a cancellation pass by
                 if self._too_late():
                     self._stop.ask(StopReason.DEADLINE)
                     return
@@ -144,7 +144,7 @@ class Pool:
         reserved_usd = due.task.price.bound_usd or 0.0
         cost_usd = 0.0
         try:
-            if self._stop.reason is None and due.task.request.model not in self._gone:
+            if not self._stop.ended and due.task.request.model not in self._gone:
                 ended = await self._attempts.perform(due)
                 cost_usd = ended.cost_usd
                 await self._learn(lane, due, ended)

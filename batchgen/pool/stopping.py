@@ -31,10 +31,15 @@ class Stop:
             scope.cancel()
 
     def cut(self) -> None:
-        """Wait for nothing more; what is in flight becomes unknown."""
+        """Neither send nor wait any more; what is in flight becomes unknown."""
         self.was_cut = True
-        for scope in self._waiting:
+        for scope in self._sending | self._waiting:
             scope.cancel()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is sent."""
+        return self.was_cut or self.reason is not None
 
     async def asked(self) -> None:
         """Wait until `ask` is called."""
@@ -45,7 +50,7 @@ class Stop:
         """A block that `ask` cancels; what was in it ends quietly."""
         with anyio.CancelScope() as scope:
             self._sending.add(scope)
-            if self.reason is not None:
+            if self.ended:
                 scope.cancel()
             try:
                 yield

@@ -89,7 +89,7 @@ async def _groups(batches: AsyncIterator[Sequence[TaskView]], limit: int) -> Asy
                     yield group
                 group = _Group(view.prompt_id)
             group.total += 1
-            if view.state == TaskState.STORED and view.file:
+            if view.state == TaskState.STORED and view.file and not view.lost:
                 group.stored += 1
                 shown += 1
                 if shown <= limit:

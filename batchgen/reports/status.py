@@ -81,7 +81,9 @@ def render_tasks(views: Sequence[TaskView]) -> str:
 def _task_line(view: TaskView) -> str:
     cost = "" if view.cost_usd is None else usd_text(view.cost_usd)
     tail = (
-        view.file if view.state == TaskState.STORED else _why(view.failure_class, view.reason, view.not_before)
+        view.file
+        if view.state == TaskState.STORED and not view.lost
+        else _why(view.failure_class, view.reason, view.not_before)
     )
     return f"{view.state:<8}  {view.attempts:>2}  {cost:>8}  {safe_text(view.task_id):<30}  {safe_text(tail or '')}".rstrip()
 

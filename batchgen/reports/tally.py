@@ -17,7 +17,15 @@ ROWS_KEPT = 2000
 """Failures, and waiting tasks, that are kept to be shown; all of them are counted."""
 
 _PROMPT_KEPT = 240
-_ADVICE = {kind.value: advice for kind, advice in ADVICE.items()}
+LOST = "missing"
+"""What stands for a class where an image was stored, but its file is gone or was changed."""
+
+_LOST_FILE = Advice(
+    "The image's file is gone or was changed",
+    "Ask the operator to put it back, or to order it again.",
+    "Put the file back from a backup; `batchgen retry --class missing` buys it again.",
+)
+_ADVICE = {kind.value: advice for kind, advice in ADVICE.items()} | {LOST: _LOST_FILE}
 _WITHOUT_CLASS = Advice(
     "No class on record",
     "Ask the operator to look at it.",
@@ -46,6 +54,7 @@ class Tally:
     classes: Counter[str] = field(default_factory=Counter)
     troubled: list[OpenTask] = field(default_factory=list)
     waiting: list[OpenTask] = field(default_factory=list)
+    lost: int = 0
 
     @property
     def total(self) -> int:
@@ -55,12 +64,12 @@ class Tally:
     @property
     def stored(self) -> int:
         """Tasks with their image."""
-        return self.states[TaskState.STORED]
+        return self.states[TaskState.STORED] - self.lost
 
     @property
     def troubles(self) -> int:
-        """Tasks that wait for a person: failed or held."""
-        return self.states[TaskState.FAILED] + self.states[TaskState.HELD]
+        """Tasks that wait for a person: failed, held, or their file lost."""
+        return self.states[TaskState.FAILED] + self.states[TaskState.HELD] + self.lost
 
     @property
     def waits(self) -> int:
@@ -70,11 +79,12 @@ class Tally:
     def add(self, view: TaskView) -> None:
         """Take one task in."""
         self.states[view.state] += 1
-        if view.state == TaskState.STORED:
+        if view.state == TaskState.STORED and not view.lost:
             return
+        self.lost += view.lost
         rows = self.waiting
-        if view.state in (TaskState.FAILED, TaskState.HELD):
-            self.classes[view.failure_class or ""] += 1
+        if view.lost or view.state in (TaskState.FAILED, TaskState.HELD):
+            self.classes[_class(view)] += 1
             rows = self.troubled
         if len(rows) < ROWS_KEPT:
             rows.append(_open_task(view))
@@ -90,11 +100,15 @@ def advice(failure_class: str) -> Advice:
     return _ADVICE.get(failure_class, _WITHOUT_CLASS)
 
 
+def _class(view: TaskView) -> str:
+    return LOST if view.lost else view.failure_class or ""
+
+
 def _open_task(view: TaskView) -> OpenTask:
     return OpenTask(
         task_id=safe_text(view.task_id),
         state=view.state,
-        failure_class=view.failure_class or "",
+        failure_class=_class(view),
         reason=safe_text(view.reason or ""),
         attempts=view.attempts,
         prompt=shortened(safe_text(view.request.prompt), _PROMPT_KEPT),

@@ -20,7 +20,17 @@ from batchgen.core.types import (
 SIDECAR_VERSION = 1
 
 _TEXTS = ("attempt_id", "task_id", "fingerprint", "file", "sha256", "media_type")
-_VALUES = ("size_bytes", "width", "height", "cost_usd", "http_status", "request_id", "usage", "revised_prompt", "answer")
+_VALUES = (
+    "size_bytes",
+    "width",
+    "height",
+    "cost_usd",
+    "http_status",
+    "request_id",
+    "usage",
+    "revised_prompt",
+    "answer",
+)
 
 
 @dataclass(frozen=True, slots=True)

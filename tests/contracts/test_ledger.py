@@ -53,7 +53,9 @@ from tests.ledgers.samples import (
 pytestmark = pytest.mark.anyio
 
 LATER = "2026-11-23T23:00:00.000Z"
-LINK = Link("https://cdn.example.com/1.png?sig=abc", Answer(200, "req-9", Usage(1, 2, 3), "a boat", {"x": 1}), LATER)
+LINK = Link(
+    "https://cdn.example.com/1.png?sig=abc", Answer(200, "req-9", Usage(1, 2, 3), "a boat", {"x": 1}), LATER
+)
 SAME_KEY = NextStep(TaskState.PENDING, same_key=True)
 STAYS_RECEIVED = NextStep(TaskState.RECEIVED)
 
@@ -94,7 +96,12 @@ async def test_a_kept_task_has_its_image(ledger: Ledger) -> None:
     """A stored task is known with its fingerprint and its image."""
     image = (await bought(ledger, task())).image
     (one,) = await known(ledger, [task()])
-    assert (TaskState.STORED, task().fingerprint, image, None) == (one.state, one.fingerprint, one.image, one.spare)
+    assert (TaskState.STORED, task().fingerprint, image, None) == (
+        one.state,
+        one.fingerprint,
+        one.image,
+        one.spare,
+    )
 
 
 async def test_a_changed_task_has_its_older_image_and_no_spare(ledger: Ledger) -> None:
@@ -183,7 +190,13 @@ async def test_a_rerun_keeps_the_record_of_an_unchanged_request(ledger: Ledger) 
     await rerun(ledger, [task()], run_id="r2")
     assert [] == list(await ledger.due("r2", ["gpt-image-2"], MOMENT, 9))
     (due,) = await ledger.due("r2", ["gpt-image-2"], LATER, 9)
-    assert (2, 0, 1, 1, "k-1") == (due.number, due.tried, due.unknowns, due.resends_allowed, due.idempotency_key)
+    assert (2, 0, 1, 1, "k-1") == (
+        due.number,
+        due.tried,
+        due.unknowns,
+        due.resends_allowed,
+        due.idempotency_key,
+    )
 
 
 async def test_a_changed_request_starts_with_a_clean_record(ledger: Ledger) -> None:
@@ -277,7 +290,7 @@ async def test_due_tasks_come_in_manifest_order_and_in_time(ledger: Ledger) -> N
 
 
 async def test_the_next_moment_is_the_earliest(ledger: Ledger) -> None:
-    """"" while something is due at any time, then the earliest moment, None when nothing is queued."""
+    """ "" while something is due at any time, then the earliest moment, None when nothing is queued."""
     first, second = tasks(2)
     assert None is await ledger.next_due(RUN, ["gpt-image-2"])
     await queue(ledger, [first, second])
@@ -352,7 +365,9 @@ async def test_every_failure_is_there_with_its_reason(ledger: Ledger) -> None:
         (1, "failed", "transient", "busy", 500, "req-2", 0.0),
         (2, "failed", "unknown", "the answer was lost", 500, "req-2", 0.05),
     ] == [
-        tuple(view[key] for key in ("number", "state", "class", "reason", "http_status", "request_id", "cost_usd"))
+        tuple(
+            view[key] for key in ("number", "state", "class", "reason", "http_status", "request_id", "cost_usd")
+        )
         for view in views
     ]
     (view,) = [view async for page in ledger.tasks() for view in page]
@@ -370,7 +385,9 @@ async def test_a_model_that_is_gone_fails_its_unsent_tasks(ledger: Ledger) -> No
     await queue(ledger, [*mine, task("other--01", position=9, model="dall-e-3")])
     await send(ledger, mine[0])
     assert 2 == await ledger.fail_unsent(RUN, "gpt-image-2", failure(FailureClass.MODEL, reason="retired"))
-    assert {"t0--01": "sent", "t1--01": "failed", "t2--01": "failed", "other--01": "pending"} == await states(ledger)
+    assert {"t0--01": "sent", "t1--01": "failed", "t2--01": "failed", "other--01": "pending"} == await states(
+        ledger
+    )
     assert {("sent", ""): 1, ("failed", "model"): 2, ("pending", ""): 1} == await ledger.outcome(RUN)
     assert 1 == (await ledger.totals()).attempts
 

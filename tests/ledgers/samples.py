@@ -51,9 +51,7 @@ def task(
     """A task with the fingerprint of its request."""
     request = ImageRequest(model, prompt, parameters or {"size": "1024x1024"})
     print_of_it = fingerprint("cometapi", request, sample)
-    return Task(
-        task_id, task_id[:-4], position, sample, request, print_of_it, price, tags, variables or {}
-    )
+    return Task(task_id, task_id[:-4], position, sample, request, print_of_it, price, tags, variables or {})
 
 
 def tasks(count: int, *, model: str = "gpt-image-2", prefix: str = "t", price: Price = PRICE) -> list[Task]:
@@ -80,9 +78,7 @@ def stored(
     media = Media(f"image/{extension}", extension, 1024, 1024)
     file = f"images/{of.task.task_id}.{extension}"
     print_of_it = of.task.fingerprint
-    image = StoredImage(
-        of.attempt_id, of.task.task_id, print_of_it, file, "a" * 64, 1000, 7, media, cost_usd
-    )
+    image = StoredImage(of.attempt_id, of.task.task_id, print_of_it, file, "a" * 64, 1000, 7, media, cost_usd)
     return Stored(image, Answer(200, "req-1"), superseded or {})
 
 

@@ -234,7 +234,15 @@ async def test_the_job_and_its_last_run_are_remembered(path: Path) -> None:
 
 # Query plans
 
-VALUES = {"run_id": RUN, "models": '["m"]', "now": "", "limit": 9, "after": -1, "fingerprint": "f", "task_id": "t"}
+VALUES = {
+    "run_id": RUN,
+    "models": '["m"]',
+    "now": "",
+    "limit": 9,
+    "after": -1,
+    "fingerprint": "f",
+    "task_id": "t",
+}
 
 
 def plan_of(connection: sqlite3.Connection, name: str) -> str:

@@ -28,7 +28,9 @@ def budget(limit_usd: float, spent_usd: float = 0.0) -> Purses:
 
 def test_a_budget_ends_the_sending_with_a_reason() -> None:
     """As many images as the budget surely pays for; the rest stays pending, and the reason counts the money."""
-    night = Night(tasks(20, price=flat(0.05)), ScriptedEngine(lambda _: Reply(cost_usd=0.05)), purses=budget(0.52))
+    night = Night(
+        tasks(20, price=flat(0.05)), ScriptedEngine(lambda _: Reply(cost_usd=0.05)), purses=budget(0.52)
+    )
     states = night.run().states()
     assert 10 == list(states.values()).count("stored")
     assert 10 == list(states.values()).count("pending")
@@ -77,7 +79,9 @@ def test_what_was_spent_earlier_counts() -> None:
 def test_two_budgets_hold_at_once() -> None:
     """The job's and this run's: the one that ends first is named."""
     purses = Purses(Purse("the job's budget", 10.0), Purse("this run's budget", 0.12))
-    night = Night(tasks(5, price=flat(0.05)), ScriptedEngine(lambda _: Reply(cost_usd=0.05)), purses=purses).run()
+    night = Night(
+        tasks(5, price=flat(0.05)), ScriptedEngine(lambda _: Reply(cost_usd=0.05)), purses=purses
+    ).run()
     assert 2 == len(night.engine.calls)
     assert night.stop.detail.startswith("this run's budget")
 
@@ -155,7 +159,9 @@ def test_no_mix_of_outcomes_exceeds_a_budget(cases: list[Case], limit_micros: in
         assert any((one.price.bound_usd or 0.0) > left_usd for one in pending)
 
 
-@pytest.mark.parametrize(("spent_usd", "amount_usd", "fits"), [(0.9, 0.1, True), (0.9, 0.100001, False), (1.0, 0.0, True)])
+@pytest.mark.parametrize(
+    ("spent_usd", "amount_usd", "fits"), [(0.9, 0.1, True), (0.9, 0.100001, False), (1.0, 0.0, True)]
+)
 def test_a_purse_counts_to_the_micro_dollar(spent_usd: float, amount_usd: float, *, fits: bool) -> None:
     """Float noise neither opens nor closes a budget."""
     assert fits == Purse("a budget", 1.0, spent_usd).has(amount_usd)

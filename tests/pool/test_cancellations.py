@@ -114,9 +114,7 @@ async def work(opened: Rooms, run_id: str, stop: Stop) -> None:
     await Pool(settings, ledger, attempts, Purses(), stop, lambda _event: None, utc_now).run()
 
 
-def stalled(
-    patch: pytest.MonkeyPatch, target: object, step: str, door: Door, *, before: bool
-) -> None:
+def stalled(patch: pytest.MonkeyPatch, target: object, step: str, door: Door, *, before: bool) -> None:
     """Let a step of the second task wait at a door, before it is done or after it."""
     real: Callable[..., Awaitable[Any]] = getattr(target, step)
 
@@ -197,9 +195,7 @@ async def test_a_cut_at_any_step_loses_nothing_that_was_paid(
     """
     till = Till(links=stall.links)
     with monkeypatch.context() as patch:
-        after = await cut_at(
-            tmp_path / "job", till, stall.room, stall.step, before=stall.before, patch=patch
-        )
+        after = await cut_at(tmp_path / "job", till, stall.room, stall.step, before=stall.before, patch=patch)
     assert {"t0--01": "stored", "t1--01": stall.state, "t2--01": "pending"} == after
 
     async with rooms(tmp_path / "job", till) as opened:

@@ -281,9 +281,11 @@ def test_a_missing_model_fails_its_other_tasks_unsent() -> None:
 def test_a_task_in_flight_does_not_outlive_its_missing_model() -> None:
     """A request that was under way when its model turned out missing, and failed otherwise, ends the run as well."""
     engine = all_by(
-        lambda attempt: fault(FailureClass.MODEL, reason="retired")
-        if attempt.task.task_id == "t0--01"
-        else fault(FailureClass.TRANSIENT, seconds=3.0)
+        lambda attempt: (
+            fault(FailureClass.MODEL, reason="retired")
+            if attempt.task.task_id == "t0--01"
+            else fault(FailureClass.TRANSIENT, seconds=3.0)
+        )
     )
     night = Night(tasks(6), engine, concurrency=2).run()
     assert {"failed"} == set(night.states().values())
@@ -297,7 +299,9 @@ def test_lanes_of_one_group_are_told_apart_by_model() -> None:
         lambda attempt: fault(FailureClass.MODEL) if attempt.task.request.model == "old" else Reply()
     )
     old = tasks(10, model="old", prefix="o")
-    new = [task(f"n{number}--01", position=10 + number, prompt=f"n{number}", model="new") for number in range(10)]
+    new = [
+        task(f"n{number}--01", position=10 + number, prompt=f"n{number}", model="new") for number in range(10)
+    ]
     night = Night([*old, *new], engine, concurrency=2, lanes=[LaneLimit(("old", "new"))]).run()
     assert {"failed"} == {night.views[one.task_id].state for one in old}
     assert {"stored"} == {night.views[one.task_id].state for one in new}
@@ -368,7 +372,9 @@ def test_a_link_is_on_the_ledger_before_it_is_fetched() -> None:
             night = Night(tasks(1), engine)
 
             def look(attempt: Attempt) -> Reply:
-                states.append(night.engine.downloads[-1].attempt.attempt_id == attempt.attempt_id and "fetched" or "")
+                states.append(
+                    night.engine.downloads[-1].attempt.attempt_id == attempt.attempt_id and "fetched" or ""
+                )
                 return Reply()
 
             engine.fetched = look

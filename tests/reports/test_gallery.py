@@ -246,3 +246,13 @@ async def test_an_error_midway_leaves_the_old_page(tmp_path: Path, good_readings
         await write_gallery(tmp_path, facts(), broken_after([view("boat--01")], good_readings))
 
     assert contents(tmp_path) == {"index.html": "yesterday's"}
+
+
+async def test_a_lost_file_is_a_failure_and_not_a_broken_picture(tmp_path: Path) -> None:
+    """An image whose file is gone is listed with what to do, and not shown as a card without a picture."""
+    views = [view("boat--01"), view("boat--02", reason="missing")]
+
+    page = Page(await write_gallery(tmp_path, facts(), in_batches(views)))
+
+    assert ["./images/boat--01.png"] == page.values("img", "src")
+    assert "The image's file is gone or was changed" in page.text

@@ -44,7 +44,9 @@ def store_in(folder: Path) -> AbstractAsyncContextManager[DirectoryStore]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, with its bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def names(folder: Path) -> list[str]:

@@ -49,7 +49,8 @@ async def keep(
 async def test_a_sidecar_tells_everything(folder: Path) -> None:
     """What was asked, what came, what it cost, and by which attempt: enough to rebuild a ledger. No key, no link."""
     mine = attempt(
-        task("mug--red--02", prompt="A red mug.", sample=2, tags=("shop",), variables={"color": "red"}), number=3
+        task("mug--red--02", prompt="A red mug.", sample=2, tags=("shop",), variables={"color": "red"}),
+        number=3,
     )
     async with store_in(folder) as store:
         await store.reserve(mine)
@@ -149,7 +150,9 @@ async def test_a_foreign_file_is_never_overwritten(folder: Path, name: str) -> N
     assert {} == dict(kept.superseded)
 
 
-@pytest.mark.parametrize("content", ["{}", "[1]", '{"attempt_id": "x"}', '{"attempt_id": 7, "file": 8}', "{" * 20_000])
+@pytest.mark.parametrize(
+    "content", ["{}", "[1]", '{"attempt_id": "x"}', '{"attempt_id": 7, "file": 8}', "{" * 20_000]
+)
 async def test_a_sidecar_of_another_make_harms_nobody(folder: Path, content: str) -> None:
     """JSON that is no sidecar is a foreign file, for `keep` and for `adopt`."""
     async with store_in(folder) as store:
