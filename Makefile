@@ -48,7 +48,10 @@ test-wheel: $(VENV)/.dev  ## the wheel, alone in an empty environment, runs the 
 
 test-pythons:  ## the tests on the other supported Pythons that this machine has
 	@for version in $(OTHER_PYTHONS); do \
-	  python=$$(command -v python$$version || ls -d $$HOME/.pyenv/versions/$$version.*/bin/python 2>/dev/null | tail -n 1); \
+	  python=; \
+	  for found in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
+	    if $$found -c '' 2>/dev/null; then python=$$found; break; fi; \
+	  done; \
 	  if [ -z "$$python" ]; then echo "python$$version is not on this machine: not tested"; continue; fi; \
 	  $(MAKE) --no-print-directory test PYTHON=$$python VENV=build/venv-$$version || exit 1; \
 	done
