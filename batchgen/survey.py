@@ -69,8 +69,8 @@ class Survey:
             yield list(self._take(planned))
 
     async def _decide(self, known: Known, damage: Mapping[str, str]) -> Planned:
-        if known.spare is not None and not await self.store.restorable(known.spare, known.task):
-            known = replace(known, spare=None)
+        while known.spare is not None and not await self.store.restorable(known.spare, known.task):
+            known = replace(known, spare=await self.ledger.spare(known.task))
         on_unknown = self.job.retry.on_unknown
         planned = decide(known, damage.get(_id(known.image)), on_unknown)
         selection = self.job.options.retry

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
 
-from tests.support.cli import Desk, ended, pick, until
+from tests.support.cli import Desk, ended, pick, together, until
 from tests.support.paid import Rule, Till
 
 pytest_plugins = ("tests.support.fixtures",)
@@ -15,9 +14,10 @@ pytest_plugins = ("tests.support.fixtures",)
 CONCURRENCY = 16
 TASKS = 200
 BOATS = {"id": "boat", "prompt": "Boat {n}.", "vary": {"n": [str(n) for n in range(1, TASKS + 1)]}}
+FLEET = BOATS | {"vary": {"n": [str(n) for n in range(1, 61)]}}
 
 
-def test_killed_in_the_middle_of_200_tasks(tmp_path: Path, till: Till) -> None:
+def test_killed_in_the_middle_of_200_tasks(desk: Desk) -> None:
     """Killed at several moments, twice in one case, the next run finishes all 200, also where answers are links."""
     cases: list[tuple[str, tuple[int, ...]]] = [
         ("b64", (3,)),
@@ -25,20 +25,11 @@ def test_killed_in_the_middle_of_200_tasks(tmp_path: Path, till: Till) -> None:
         ("url", (100,)),
         ("b64", (199,)),
     ]
-    with ThreadPoolExecutor(len(cases)) as pool:
-        futures = [
-            pool.submit(
-                _kill_and_resume, tmp_path / str(number), Till(till.port, f"{till.key}-{number}"), *case
-            )
-            for number, case in enumerate(cases)
-        ]
-    for future in futures:
-        future.result()
+    together(partial(_kill_and_resume, desk.beside(str(number)), *case) for number, case in enumerate(cases))
 
 
-def _kill_and_resume(folder: Path, till: Till, answer: str, moments: tuple[int, ...]) -> None:
-    folder.mkdir()
-    desk = Desk(folder, till)
+def _kill_and_resume(desk: Desk, answer: str, moments: tuple[int, ...]) -> None:
+    till = desk.till
     till.script(Rule(do=answer, delay_s=0.03))
     desk.manifest([BOATS], limits={"concurrency": CONCURRENCY})
     for moment in moments:
@@ -76,6 +67,54 @@ def _check_bill(desk: Desk, till: Till, kills: int) -> None:
             attempts[kept]["possible_duplicate"] and bool(lost),
         )
     assert not [attempt for attempt in attempts.values() if attempt["state"] in {"sent", "received"}]
+
+
+def test_killed_while_images_are_moved_and_replaced(desk: Desk) -> None:
+    """Killed while paid images get other names, nothing is bought again; killed while they are replaced, none is lost."""
+    together(
+        [partial(_kill_while_moving, desk.beside("moved")), partial(_kill_while_replacing, desk.beside("new"))]
+    )
+
+
+def _kill_while_moving(desk: Desk) -> None:
+    desk.manifest([FLEET], limits={"concurrency": CONCURRENCY})
+    desk.run()
+    paid = set(desk.images().values())
+    desk.manifest([FLEET | {"id": "ship"}])
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(list((desk.job / "images").glob("ship*.png"))) >= 10, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+
+    assert (60, 60, 0) == pick(desk.run(), "tasks", "kept", "attempts")
+
+    images = desk.images()
+    assert {f"ship--{number}--01" for number in range(1, 61)} == images.keys()
+    assert paid == set(images.values())
+    assert 60 == len(desk.till.requests)
+
+
+def _kill_while_replacing(desk: Desk) -> None:
+    desk.manifest([FLEET], limits={"concurrency": CONCURRENCY})
+    desk.run()
+    older = set(desk.images().values())
+    desk.manifest([FLEET | {"prompt": "Ship {n}."}], limits={"concurrency": CONCURRENCY})
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(desk.till.requests) >= 90, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+
+    assert 60 == desk.run()["tasks"]
+
+    superseded = {path.read_bytes() for path in (desk.job / "superseded").glob("*.png")}
+    assert older <= superseded
+    assert len(desk.till.charged) - 120 <= CONCURRENCY
+    assert {"kept": 60} == desk.plan()
+    before = len(desk.till.requests)
+    desk.manifest([FLEET])
+    assert (60, 0) == pick(desk.run(), "kept", "attempts")
+    assert older == set(desk.images().values())
+    assert before == len(desk.till.requests)
 
 
 def test_a_killed_run_is_held_where_the_manifest_says_so(desk: Desk, till: Till) -> None:

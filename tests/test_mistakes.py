@@ -147,15 +147,12 @@ def test_a_wrong_address_is_refused(desk: Desk) -> None:
 WRONG = (
     ("run",),
     ("run", "job.yaml", "--finish-by", "tonight"),
-    ("run", "job.yaml", "--grace", "long"),
-    ("run", "job.yaml", "--concurrency", "0"),
     ("run", "job.yaml", "--engine", "cluster"),
     ("run", "job.yaml", "--provider", "nobody"),
     ("retry", "job.yaml", "--class", "sad"),
     ("status", "job.yaml"),
     ("models", "gpt-imag-2"),
     ("run", "gone.yaml"),
-    ("dance",),
 )
 
 

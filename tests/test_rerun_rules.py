@@ -315,3 +315,32 @@ def test_a_link_that_cannot_be_fetched_waits_for_the_next_run(stuck: tuple[Desk,
     by_prompt = {request["body"]["prompt"]: request["name"] for request in desk.till.requests}
     assert {"A stuck one.", "A dead one."} == by_prompt.keys()
     assert {"stuck--01": desk.till.images[by_prompt["A stuck one."]]} == desk.images()
+
+
+@pytest.mark.parametrize("damage", ["lost", "altered"])
+def test_a_replacement_of_a_lost_image_is_not_bought_again(desk: Desk, till: Till, damage: str) -> None:
+    """Of several paid images of one request the whole one is moved back, not the one that was lost or altered."""
+    desk.manifest([BOAT])
+    desk.run()
+    image = desk.job / "images" / "boat--01.png"
+    image.unlink() if damage == "lost" else image.write_bytes(b"painted over")
+    desk.json("retry", "job.yaml")
+    desk.manifest([BOAT | {"prompt": "A tin boat."}])
+    desk.run()
+    desk.manifest([BOAT])
+
+    assert {"kept": 1} == desk.plan()
+    assert 0 == desk.run()["attempts"]
+    assert 3 == len(till.requests)
+
+
+def test_every_task_is_listed_after_a_partial_run(desk: Desk) -> None:
+    """Tasks of two readings of the manifest may share places; each is listed all the same."""
+    desk.manifest([BOAT | {"images": 600}])
+    desk.run()
+    desk.manifest([{"id": "tree", "prompt": "A tree."}, MUG | {"images": 601}, BOAT | {"images": 600}])
+
+    desk.run("--only", "mug*")
+
+    assert 1201 == len(desk.tasks())
+    assert 1201 == len((desk.job / "results.jsonl").read_text().splitlines())

@@ -22,11 +22,13 @@ def test_the_first_signal_drains(desk: Desk) -> None:
 
 def _drain(desk: Desk, number: signal.Signals, code: int) -> None:
     till = desk.till
-    till.script(Rule(delay_s=0.7))
+    till.script(Rule(do="hold"))
     desk.manifest([BOATS], limits=TWO)
     with ended(desk.start("run", "job.yaml", "--json")) as running:
         until(lambda: len(till.requests) == 2, running)
         running.signal(number)
+        running.wait_for("stopping")
+        till.script()
         done = running.done()
 
     assert code == done.code
@@ -35,7 +37,6 @@ def _drain(desk: Desk, number: signal.Signals, code: int) -> None:
     assert {"attempts": 2, "stopped_by": "signal"}.items() <= done.last.items()
     assert "batchgen run job.yaml" in done.err
     assert (desk.job / "index.html").exists()
-    till.script()
     assert (6, 2) == pick(desk.run(), "stored", "kept")
     assert 8 == len(till.charged)
 

@@ -78,6 +78,9 @@ class Ledger(Protocol):
     def compare(self) -> AsyncIterator[Sequence[Known]]:
         """Every staged task with what is known of it, in manifest order, in batches."""
 
+    async def spare(self, task: Task) -> StoredImage | None:
+        """The next spare image for a task, where the one that `compare` found cannot be used."""
+
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """How many tasks are on the ledger but not staged, and the first `limit` of their ids."""
 

@@ -197,7 +197,8 @@ SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS ima
        (SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id) AS attempts,
        (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd
   FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
- WHERE t.in_manifest = 1 AND t.position > :after ORDER BY t.position LIMIT :limit;
+ WHERE t.in_manifest = 1 AND (t.position, t.task_id) > (:position, :task_id)
+ ORDER BY t.position, t.task_id LIMIT :limit;
 
 -- attempt_views: attempts as they are read
 SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;

@@ -41,7 +41,7 @@ CREATE TABLE tasks (
 ) STRICT;
 
 CREATE INDEX tasks_queued   ON tasks (queued_by, position) WHERE state = 'pending';
-CREATE INDEX tasks_position ON tasks (position) WHERE in_manifest = 1;
+CREATE INDEX tasks_position ON tasks (position, task_id) WHERE in_manifest = 1;
 
 CREATE TABLE attempts (                      -- one row a request, never reused, never deleted
   attempt_id         TEXT PRIMARY KEY,       -- sent as X-Client-Request-Id

@@ -57,6 +57,10 @@ class SqliteLedger:
             yield page
             after = page[-1].task.position
 
+    async def spare(self, task: Task) -> StoredImage | None:
+        """The next spare image for a task, where the one that `compare` found cannot be used."""
+        return await self._do(staging.take_spare, task)
+
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """Tasks that left the manifest."""
         return await self._do(staging.removed, limit)
@@ -170,10 +174,11 @@ class SqliteLedger:
 
     async def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """Tasks as they are read."""
-        after = -1
-        while rows := await self._rows("task_views", after=after, limit=staging.PAGE):
+        # By id as well: after a run of a part, tasks of two readings of the manifest may share a position.
+        position, task_id = -1, ""
+        while rows := await self._rows("task_views", position=position, task_id=task_id, limit=staging.PAGE):
             yield [task_view(row) for row in rows]
-            after = rows[-1]["position"]
+            position, task_id = rows[-1]["position"], rows[-1]["task_id"]
 
     async def attempts(self) -> AsyncIterator[Sequence[AttemptView]]:
         """Attempts as they are read."""

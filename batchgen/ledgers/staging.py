@@ -52,7 +52,7 @@ def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool)
         attempts=row["attempts"],
         resent=bool(row["resent"]),
         image=image,
-        spare=_spare(connection, task) if any_image and not _fits(image, task) else None,
+        spare=take_spare(connection, task) if any_image and not _fits(image, task) else None,
     )
 
 
@@ -66,7 +66,8 @@ def _image(connection: sqlite3.Connection, attempt_id: str | None) -> StoredImag
     return image_of(connection.execute(queries()["image"], {"attempt_id": attempt_id}).fetchone())
 
 
-def _spare(connection: sqlite3.Connection, task: Task) -> StoredImage | None:
+def take_spare(connection: sqlite3.Connection, task: Task) -> StoredImage | None:
+    """A paid image that nobody wants where it is; taken, so that no other task of this plan gets it."""
     wanted = {"fingerprint": task.fingerprint, "task_id": task.task_id}
     row = connection.execute(queries()["spare"], wanted).fetchone()
     if row is None:

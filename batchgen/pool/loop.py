@@ -103,16 +103,32 @@ class Pool:
             await anyio.sleep(max(0.0, self._settings.starts_at - anyio.current_time()))
             while isinstance(found := await lane.next(), Due):
                 await self._afford(found)
-                await lane.permit(self._gate)
-                if self._stop.ended:
-                    return  # a permit that was there at once lets a cancellation pass by
-                if self._too_late():
-                    self._stop.ask(StopReason.DEADLINE)
+                if not await self._offer(lane, found, send):
                     return
-                # Never full: there are as many places as slots, and a slot is held.
-                send.send_nowait((lane, found))
             if isinstance(found, Later):
                 self.later = min(self.later or found.moment, found.moment)
+
+    async def _offer(self, lane: Lane, due: Due, send: MemoryObjectSendStream[Work]) -> bool:
+        """Hand an affordable task to a worker once it may be sent; False when the run ends before."""
+        offered = False
+        try:
+            await lane.permit(self._gate)
+            if self._too_late():
+                self._stop.ask(StopReason.DEADLINE)
+            # Asked as well as cancelled: a permit that was there at once lets a cancellation pass by.
+            if not self._stop.ended:
+                # Never full: there are as many places as slots, and a slot is held.
+                send.send_nowait((lane, due))
+                offered = True
+        finally:
+            if not offered:
+                self._settle(due, 0.0)
+        return offered
+
+    def _settle(self, due: Due, cost_usd: float) -> None:
+        self._purses.settle(due.task.price.bound_usd or 0.0, cost_usd)
+        self._reserved -= 1
+        self._settled.set()
 
     async def _afford(self, due: Due) -> None:
         """Reserve the most that a request can cost; what is in flight may yet leave something over."""
@@ -141,7 +157,6 @@ class Pool:
             self._watching.cancel()
 
     async def _attempt(self, lane: Lane, due: Due) -> None:
-        reserved_usd = due.task.price.bound_usd or 0.0
         cost_usd = 0.0
         try:
             if not self._stop.ended and due.task.request.model not in self._gone:
@@ -149,12 +164,10 @@ class Pool:
                 cost_usd = ended.cost_usd
                 await self._learn(lane, due, ended)
         except (StorageError, TimeoutError) as error:
-            cost_usd = reserved_usd  # nobody knows yet what became of it
+            cost_usd = due.task.price.bound_usd or 0.0  # nobody knows yet what became of it
             self._stop.ask(StopReason.STORAGE, str(error) or "the disk did not finish a write in time")
         finally:
-            self._purses.settle(reserved_usd, cost_usd)
-            self._reserved -= 1
-            self._settled.set()
+            self._settle(due, cost_usd)
             self._gate.leave()
             lane.done(due)
 

@@ -151,7 +151,7 @@ async def test_two_prompts_that_swap_names_swap_images(ledger: Ledger) -> None:
     there = replace(image_b, task_id="a--01", file="images/a--01.png")
     await ledger.moved(replace(stored(attempt(b)), image=there, superseded={image_a.attempt_id: aside}), new_a)
     assert aside == (await ledger.image(image_a.attempt_id)).file
-    back = replace(image_a, task_id="b--01", file="images/b--01.png")
+    back = replace(image_a, task_id="b--01", file="images/b--01.png", mtime_ns=99)
     await ledger.moved(replace(stored(attempt(a)), image=back), new_b)
     await ledger.settle_manifest()
 
@@ -168,6 +168,16 @@ async def test_a_request_that_is_changed_back_finds_its_superseded_image(ledger:
     await store(ledger, await send(ledger, newer, number=2), superseded={old.attempt_id: aside})
     (one,) = await known(ledger, [task()])
     assert replace(old, file=aside) == one.spare
+
+
+async def test_an_image_that_vanished_makes_way(ledger: Ledger) -> None:
+    """A newer image takes the name also where the older one was deleted by hand and moved nowhere."""
+    await bought(ledger, task())
+    newer = task(prompt="A tin boat.")
+    await ledger.apply(RUN, [Planned(newer, Change.CHANGED, send=True)])
+    image = (await store(ledger, await send(ledger, newer, number=2))).image
+    (one,) = await known(ledger, [newer])
+    assert (TaskState.STORED, image) == (one.state, one.image)
 
 
 async def test_an_image_that_left_its_name_makes_its_task_pending(ledger: Ledger) -> None:
@@ -212,15 +222,21 @@ async def test_a_changed_request_starts_with_a_clean_record(ledger: Ledger) -> N
 
 
 async def test_a_retry_allows_one_more_resend_and_waits_no_longer(ledger: Ledger) -> None:
-    """What `retry` names may be lost once more, and its not-before time is forgotten."""
+    """What `retry` names may be lost once more, keeps its key, and its not-before time is forgotten."""
     await queue(ledger, [task()])
     await fail(ledger, await send(ledger, task()), LOST, SAME_KEY)
-    await fail(ledger, await send(ledger, task(), number=2), LOST, HELD, not_before=LATER)
+    await fail(ledger, await send(ledger, task(), number=2, key="k-1"), LOST, HELD, not_before=LATER)
     (held,) = await known(ledger, [task()])
     assert (TaskState.HELD, True) == (held.state, held.resent)
     await ledger.apply("r2", [renew(Planned(task(), Change.HELD, send=False))])
     (due,) = await ledger.due("r2", ["gpt-image-2"], MOMENT, 9)
-    assert (3, 0, 2, 2) == (due.number, due.tried, due.unknowns, due.resends_allowed)
+    assert (3, 0, 2, 2, "k-1") == (
+        due.number,
+        due.tried,
+        due.unknowns,
+        due.resends_allowed,
+        due.idempotency_key,
+    )
 
 
 async def test_a_plan_without_a_run_only_makes_pending(ledger: Ledger) -> None:
@@ -290,7 +306,7 @@ async def test_due_tasks_come_in_manifest_order_and_in_time(ledger: Ledger) -> N
 
 
 async def test_the_next_moment_is_the_earliest(ledger: Ledger) -> None:
-    """ "" while something is due at any time, then the earliest moment, None when nothing is queued."""
+    """An empty text while something is due at any time, then the earliest moment, None when nothing is queued."""
     first, second = tasks(2)
     assert None is await ledger.next_due(RUN, ["gpt-image-2"])
     await queue(ledger, [first, second])

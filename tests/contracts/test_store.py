@@ -13,7 +13,7 @@ from batchgen.core.errors import NotAnImageError
 from batchgen.core.protocols import ImageStore
 from batchgen.core.types import ImageBytes, Media
 from tests.ledgers.samples import as_renamed, attempt, task
-from tests.stores.images import ANSWER, answer, picture, store_in
+from tests.stores.images import ANSWER, answer, files, names, picture, store_in
 
 pytestmark = pytest.mark.anyio
 
@@ -83,11 +83,11 @@ async def test_keeping_twice_is_harmless(store: ImageStore, folder: Path) -> Non
     mine = attempt(task())
     await store.reserve(mine)
     first = await store.keep(mine, answer(PNG))
-    before = sorted(path.name for path in folder.rglob("*"))
+    before = names(folder)
     again = await store.keep(mine, answer(PNG))
     await store.reserve(mine)
     third = await store.keep(mine, answer(PNG))
-    assert before == sorted(path.name for path in folder.rglob("*"))
+    assert before == names(folder)
     assert {first.image.sha256} == {again.image.sha256, third.image.sha256}
     assert ({}, {}) == (dict(again.superseded), dict(third.superseded))
 
@@ -123,9 +123,7 @@ async def test_a_request_that_failed_leaves_nothing(store: ImageStore, folder: P
         await store.reserve(one)
         await store.release(one.attempt_id, evidence)
         await store.release(one.attempt_id, evidence)
-    assert [(f"{paid.attempt_id}.bin", b"{}")] == [
-        (path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file()
-    ]
+    assert {f"state/quarantine/{paid.attempt_id}.bin": b"{}"} == files(folder)
 
 
 async def test_nothing_is_adopted_where_nothing_came(store: ImageStore) -> None:

@@ -33,7 +33,7 @@ RUN = "20261123T220000Z-0001"
 PRICE = Price(PriceKind.EXACT, expected_usd=0.04, bound_usd=0.05, list_usd=0.04)
 RETRY = NextStep(TaskState.PENDING)
 FAILED = NextStep(TaskState.FAILED)
-HELD = NextStep(TaskState.HELD)
+HELD = NextStep(TaskState.HELD, same_key=True)
 
 
 def task(

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from batchgen.core.errors import LedgerError
@@ -58,6 +59,16 @@ asyncio.run(main())
 """
 
 
+def content(path: Path) -> bytes:
+    """A file's bytes."""
+    return path.read_bytes()
+
+
+def put(path: Path, data: bytes) -> None:
+    """Make a file what it shall be."""
+    path.write_bytes(data)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the ledger is."""
@@ -82,10 +93,14 @@ def test_a_commit_waits_for_the_disk(path: Path) -> None:
     connection.close()
 
 
+def buy_and_die(path: Path) -> int:
+    """Run a process that buys one image, sends another request, and is killed; returns its exit code."""
+    return subprocess.run([sys.executable, "-c", BUY_AND_DIE, str(path)], check=False, timeout=30).returncode
+
+
 async def test_what_was_committed_survives_a_kill(path: Path) -> None:
     """A process that is killed right after a commit leaves a ledger that the next one understands."""
-    died = subprocess.run([sys.executable, "-c", BUY_AND_DIE, str(path)], check=False, timeout=30)
-    assert -signal.SIGKILL == died.returncode
+    assert -signal.SIGKILL == await anyio.to_thread.run_sync(buy_and_die, path)
     async with open_ledger(path) as ledger:
         assert {"t0--01": "stored", "t1--01": "sent", "t2--01": "pending"} == await states(ledger)
         assert ["t1--01"] == [found.attempt.task.task_id for found in await ledger.unfinished()]
@@ -96,32 +111,32 @@ async def test_a_newer_ledger_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as newer:
         newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     newer.close()
-    before = path.read_bytes()
+    before = content(path)
     with pytest.raises(LedgerError, match=r"newer version of batchgen .* upgrade"):
         async with open_ledger(path):
             pass
-    assert before == path.read_bytes()
+    assert before == content(path)
 
 
 @pytest.mark.parametrize("readable", [False, True])
 async def test_a_damaged_ledger_is_refused_in_words(path: Path, *, readable: bool) -> None:
     """Nothing is recreated in silence: the file is named, and that the images' sidecars hold everything."""
-    path.write_bytes(b"no ledger at all, but long enough for a header" * 20)
-    before = path.read_bytes()
+    put(path, b"no ledger at all, but long enough for a header" * 20)
+    before = content(path)
     with pytest.raises(LedgerError, match="sidecars that hold everything"):
         async with open_ledger(path, readable=readable):
             pass
-    assert before == path.read_bytes()
+    assert before == content(path)
 
 
 async def test_a_torn_ledger_is_refused(path: Path) -> None:
     """Pages that do not hang together are found when the ledger is opened."""
     async with open_ledger(path) as ledger:
         await queue(ledger, tasks(2000))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 20_000] = b"\xff" * 20_000
-    path.write_bytes(content)
-    with pytest.raises(LedgerError, match="damaged|cannot be opened"):
+    torn = bytearray(content(path))
+    torn[len(torn) // 2 : len(torn) // 2 + 20_000] = b"\xff" * 20_000
+    put(path, bytes(torn))
+    with pytest.raises(LedgerError, match=r"damaged|cannot be opened"):
         async with open_ledger(path):
             pass
 
@@ -136,12 +151,11 @@ async def test_another_programs_database_is_refused(path: Path) -> None:
             pass
 
 
-async def test_a_linked_ledger_is_refused(path: Path, tmp_path: Path) -> None:
+def test_a_linked_ledger_is_refused(path: Path, tmp_path: Path) -> None:
     """A link at the ledger's place leads nowhere."""
     path.symlink_to(tmp_path / "elsewhere.sqlite")
     with pytest.raises(LedgerError, match="cannot be opened"):
-        async with open_ledger(path):
-            pass
+        open_file(path)
     assert not (tmp_path / "elsewhere.sqlite").exists()
 
 
@@ -152,11 +166,11 @@ async def test_a_signed_link_is_gone_once_its_image_is_stored(path: Path) -> Non
         one = await send(ledger, task())
         await ledger.received(one.attempt_id, Link(URL, Answer(200)))
         await fail(ledger, one, BUSY, NextStep(TaskState.RECEIVED))
-    assert b"canary-5f3a9c" in path.read_bytes()
+    assert b"canary-5f3a9c" in content(path)
     async with open_ledger(path) as ledger:
         await store(ledger, one)
     assert ["ledger.sqlite"] == [file.name for file in path.parent.iterdir()]
-    assert b"canary-5f3a9c" not in path.read_bytes()
+    assert b"canary-5f3a9c" not in content(path)
 
 
 async def test_a_ledger_is_read_beside_the_run_that_writes_it(path: Path) -> None:
@@ -175,10 +189,10 @@ async def test_a_closed_ledger_is_read_without_writing(path: Path) -> None:
     """Reading a finished job's ledger leaves the file as it was."""
     async with open_ledger(path) as ledger:
         await bought(ledger, task())
-    before = path.read_bytes()
+    before = content(path)
     async with open_ledger(path, readable=True) as reader:
         assert {"boat--01": "stored"} == await states(reader)
-    assert before == path.read_bytes()
+    assert before == content(path)
 
 
 async def test_many_callers_are_all_answered(path: Path) -> None:
@@ -212,7 +226,7 @@ def test_a_change_that_fails_is_undone_alone(path: Path) -> None:
         sent(ledger, attempt(task("other--01")))
         raise ValueError("a fault in the middle")
 
-    results = transact(connection, [lambda c: sent(c, one), halfway, lambda c: sent(c, one), lambda c: 7])
+    results = transact(connection, [lambda c: sent(c, one), halfway, lambda c: sent(c, one), lambda _: 7])
     assert [None, ValueError, LedgerError, 7] == [
         type(result) if isinstance(result, Exception) else result for result in results
     ]
@@ -240,6 +254,7 @@ VALUES = {
     "now": "",
     "limit": 9,
     "after": -1,
+    "position": -1,
     "fingerprint": "f",
     "task_id": "t",
 }

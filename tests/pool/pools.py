@@ -49,7 +49,7 @@ class Night:
     ended_s: float = 0.0
     views: dict[str, TaskView] = field(default_factory=dict)
     attempts: list[AttemptView] = field(default_factory=list)
-    totals: Totals = Totals()
+    totals: Totals = field(default_factory=Totals)
 
     def run(self) -> Night:
         """Run it to its end; returns itself."""

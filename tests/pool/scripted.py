@@ -43,7 +43,7 @@ async def _ready(_attempt: Attempt) -> None:
 class ScriptedEngine:
     """`batchgen.core.protocols.Engine`; `script` says what becomes of each attempt, `fetched` of each download.
 
-    `on_reserve` and `on_perform` are awaited first: they can stall, fail, or look at the ledger.
+    `on_reserve`, `on_perform` and `on_fetch` are awaited first: they can stall, fail, or look at the ledger.
     """
 
     script: Script = lambda _attempt: Reply()
@@ -51,6 +51,7 @@ class ScriptedEngine:
     adoptable: Callable[[Attempt], Stored | None] = lambda _attempt: None
     on_reserve: Callable[[Attempt], Awaitable[None]] = _ready
     on_perform: Callable[[Attempt], Awaitable[None]] = _ready
+    on_fetch: Callable[[Attempt], Awaitable[None]] = _ready
     calls: list[Call] = field(default_factory=list)
     downloads: list[Call] = field(default_factory=list)
     flying: int = 0
@@ -74,6 +75,7 @@ class ScriptedEngine:
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
         """Download."""
         self.downloads.append(Call(asyncio.get_running_loop().time(), attempt))
+        await self.on_fetch(attempt)
         outcome = await _follow(attempt, self.fetched(attempt))
         assert not isinstance(outcome, Link), f"a download of {link.url} brings no link"
         return outcome

@@ -143,10 +143,11 @@ async def cut_at(
         await anyio.wait_all_tasks_blocked()
         door.open.set()
 
-    async with rooms(folder, till) as opened, anyio.create_task_group() as group:
+    async with rooms(folder, till) as opened:
         stalled(patch, opened[room], step, door, before=before)
-        group.start_soon(cut)
-        await work(opened, "first", stop)
+        async with anyio.create_task_group() as group:
+            group.start_soon(cut)
+            await work(opened, "first", stop)
         return await states(opened[0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 
@@ -21,18 +22,14 @@ from batchgen.core.types import (
 )
 from batchgen.ledgers.sqlite import memory_ledger
 from batchgen.pool.loop import INTERNAL_ERRORS_IN_A_ROW
-from tests.ledgers.samples import RUN, queue, task, tasks
+from batchgen.pool.purse import Purse, Purses
+from tests.ledgers.samples import RUN, queue, states, task, tasks
 from tests.pool.pools import Night
-from tests.pool.scripted import Reply, Script, ScriptedEngine, fault, in_turn, link, only
+from tests.pool.scripted import Reply, ScriptedEngine, fault, in_turn, link, only
 from tests.pool.virtual import simulate
 
 ONCE = RetryPolicy(max_attempts=1)
 HOLD = RetryPolicy(on_unknown=OnUnknown.HOLD)
-
-
-def all_by(script: Script) -> ScriptedEngine:
-    """An engine that answers every attempt alike."""
-    return ScriptedEngine(script)
 
 
 def always(reply: Reply) -> ScriptedEngine:
@@ -144,7 +141,7 @@ def test_the_night_is_not_held_in_memory() -> None:
 
 def test_a_transient_failure_waits_alone() -> None:
     """With one worker, others go on while a task waits for its backoff; no worker is held."""
-    engine = all_by(only("t0--01", in_turn(fault(FailureClass.TRANSIENT), Reply())))
+    engine = ScriptedEngine(only("t0--01", in_turn(fault(FailureClass.TRANSIENT), Reply())))
     night = Night(tasks(4), engine, concurrency=1).run()
     assert ["t0--01", "t1--01", "t0--01", "t2--01", "t3--01"] == engine.ids or [
         "t0--01",
@@ -162,7 +159,7 @@ def test_backoff_grows() -> None:
     """Waits double from a second: 1, 2, 4, 8 with the jitter at its most."""
     engine = always(fault(FailureClass.TRANSIENT, seconds=0.0))
     times = Night(tasks(1), engine).run().engine.times()
-    waits = [round(late - early, 1) for early, late in zip(times, times[1:], strict=False)]
+    waits = [round(late - early, 1) for early, late in pairwise(times)]
     assert [1.0, 2.0, 4.0, 8.0] == waits
 
 
@@ -178,7 +175,9 @@ def test_attempts_are_used_up() -> None:
 
 def test_a_rate_limit_pauses_the_whole_lane() -> None:
     """After a 429 with Retry-After nobody of that lane is sent before it has passed; other lanes go on."""
-    engine = all_by(only("a0--01", in_turn(fault(FailureClass.RATE_LIMITED, retry_after_s=30.0), Reply())))
+    engine = ScriptedEngine(
+        only("a0--01", in_turn(fault(FailureClass.RATE_LIMITED, retry_after_s=30.0), Reply()))
+    )
     of_all = [*tasks(8, model="a", prefix="a"), *tasks(40, model="b", prefix="b")]
     night = Night(of_all, engine, concurrency=3, jitter=lambda: 0.0).run()
     assert [] == [moment for moment in engine.times(model="a") if 2.0 < moment < 31.0]
@@ -188,9 +187,22 @@ def test_a_rate_limit_pauses_the_whole_lane() -> None:
     assert (("a",), 30.0) == (paused.models, paused.seconds)
 
 
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    """Two answers ask for different waits: the longer one holds."""
+    waits = {0: 60.0, 1: 5.0}
+
+    def script(attempt: Attempt) -> Reply:
+        wait_s = waits.pop(attempt.task.position, None)
+        return Reply() if wait_s is None else fault(FailureClass.RATE_LIMITED, retry_after_s=wait_s)
+
+    engine = ScriptedEngine(script)
+    Night(tasks(6), engine, concurrency=2, jitter=lambda: 0.0).run()
+    assert [] == [moment for moment in engine.times() if 0.5 < moment < 61.0]
+
+
 def test_a_rate_limit_without_a_wait_pauses_too() -> None:
     """Without Retry-After the lane pauses for the backoff."""
-    engine = all_by(only("t0--01", in_turn(fault(FailureClass.RATE_LIMITED, seconds=0.5), Reply())))
+    engine = ScriptedEngine(only("t0--01", in_turn(fault(FailureClass.RATE_LIMITED, seconds=0.5), Reply())))
     Night(tasks(20), engine, concurrency=1, jitter=lambda: 0.5).run()
     assert engine.times()[1] >= 1.0
 
@@ -206,7 +218,9 @@ def test_a_wait_of_nothing_is_tried_again() -> None:
 
 def test_a_long_wait_becomes_a_moment_on_the_ledger() -> None:
     """Beyond 120 s no lane pauses: the task has its not-before time, others go on, and the run waits for it."""
-    engine = all_by(only("t0--01", in_turn(fault(FailureClass.RATE_LIMITED, retry_after_s=300.0), Reply())))
+    engine = ScriptedEngine(
+        only("t0--01", in_turn(fault(FailureClass.RATE_LIMITED, retry_after_s=300.0), Reply()))
+    )
     night = Night(tasks(10), engine, concurrency=1, jitter=lambda: 0.0).run()
     assert [] == [event for event in night.events if isinstance(event, Paused)]
     assert {"stored"} == set(night.states().values())
@@ -216,7 +230,7 @@ def test_a_long_wait_becomes_a_moment_on_the_ledger() -> None:
 
 def test_a_wait_beyond_patience_is_left_to_the_next_run() -> None:
     """More than 10 minutes: the run ends, says when, and the task is pending until then."""
-    engine = all_by(only("t0--01", lambda _: fault(FailureClass.RATE_LIMITED, retry_after_s=3600.0)))
+    engine = ScriptedEngine(only("t0--01", lambda _: fault(FailureClass.RATE_LIMITED, retry_after_s=3600.0)))
     night = Night(tasks(3), engine, jitter=lambda: 0.0).run()
     assert {"t0--01": "pending", "t1--01": "stored", "t2--01": "stored"} == night.states()
     assert "2026-11-23T23:00:01.000Z" == night.later == night.views["t0--01"].not_before
@@ -225,7 +239,7 @@ def test_a_wait_beyond_patience_is_left_to_the_next_run() -> None:
 
 def test_a_wait_beyond_the_deadline_is_left_to_the_next_run() -> None:
     """A moment that comes after the deadline is not waited for, however near it is."""
-    engine = all_by(only("t0--01", lambda _: fault(FailureClass.TRANSIENT, retry_after_s=300.0)))
+    engine = ScriptedEngine(only("t0--01", lambda _: fault(FailureClass.TRANSIENT, retry_after_s=300.0)))
     night = Night(tasks(2), engine, ends_at=200.0, jitter=lambda: 0.0).run()
     assert "2026-11-23T22:05:01.000Z" == night.later
     assert night.ended_s < 60.0
@@ -240,7 +254,7 @@ def test_a_wait_beyond_the_deadline_is_left_to_the_next_run() -> None:
 )
 def test_a_final_failure_fails_its_task_alone(kind: FailureClass) -> None:
     """One attempt, failed with its class and reason; all others are stored."""
-    night = Night(tasks(5), all_by(only("t2--01", lambda _: fault(kind)))).run()
+    night = Night(tasks(5), ScriptedEngine(only("t2--01", lambda _: fault(kind)))).run()
     assert [1] == night.numbers("t2--01")
     assert ("failed", kind.value, "as scripted") == (
         night.views["t2--01"].state,
@@ -265,7 +279,7 @@ def test_a_key_or_an_account_that_fails_stops_the_job(kind: FailureClass, reason
 def test_a_missing_model_fails_its_other_tasks_unsent() -> None:
     """No second request for a model that is not there, beyond those in flight; other models go on."""
     missing = fault(FailureClass.MODEL, reason="retired")
-    engine = all_by(lambda attempt: missing if attempt.task.request.model == "old" else Reply())
+    engine = ScriptedEngine(lambda attempt: missing if attempt.task.request.model == "old" else Reply())
     of_all = [*tasks(30, model="old", prefix="o"), *tasks(10, model="new", prefix="n")]
     night = Night(of_all, engine, concurrency=4).run()
     assert len(engine.times(model="old")) <= 4
@@ -280,7 +294,7 @@ def test_a_missing_model_fails_its_other_tasks_unsent() -> None:
 
 def test_a_task_in_flight_does_not_outlive_its_missing_model() -> None:
     """A request that was under way when its model turned out missing, and failed otherwise, ends the run as well."""
-    engine = all_by(
+    engine = ScriptedEngine(
         lambda attempt: (
             fault(FailureClass.MODEL, reason="retired")
             if attempt.task.task_id == "t0--01"
@@ -295,7 +309,7 @@ def test_a_task_in_flight_does_not_outlive_its_missing_model() -> None:
 
 def test_lanes_of_one_group_are_told_apart_by_model() -> None:
     """In a lane of two models only the missing one fails."""
-    engine = all_by(
+    engine = ScriptedEngine(
         lambda attempt: fault(FailureClass.MODEL) if attempt.task.request.model == "old" else Reply()
     )
     old = tasks(10, model="old", prefix="o")
@@ -312,7 +326,7 @@ def test_lanes_of_one_group_are_told_apart_by_model() -> None:
 
 def test_a_lost_answer_is_sent_again_once_with_the_same_key() -> None:
     """The second request carries the key of the first and is marked; when it brings the image, all is well."""
-    engine = all_by(in_turn(fault(FailureClass.UNKNOWN), Reply()))
+    engine = ScriptedEngine(in_turn(fault(FailureClass.UNKNOWN), Reply()))
     night = Night(tasks(1), engine).run()
     first, second = (call.attempt for call in engine.calls)
     assert first.idempotency_key == second.idempotency_key
@@ -345,14 +359,14 @@ def test_a_lost_answer_is_held_at_once_where_that_is_asked() -> None:
 
 def test_a_definite_failure_gets_a_new_key() -> None:
     """A gateway that honours keys would replay the failure."""
-    engine = all_by(in_turn(fault(FailureClass.TRANSIENT), fault(FailureClass.RATE_LIMITED), Reply()))
+    engine = ScriptedEngine(in_turn(fault(FailureClass.TRANSIENT), fault(FailureClass.RATE_LIMITED), Reply()))
     Night(tasks(1), engine).run()
     assert 3 == len({call.attempt.idempotency_key for call in engine.calls})
 
 
 def test_a_definite_failure_after_a_lost_answer_ends_the_old_key() -> None:
     """Lost, sent again with the key, refused for now: the third request has a new key, and is still a duplicate."""
-    engine = all_by(in_turn(fault(FailureClass.UNKNOWN), fault(FailureClass.TRANSIENT), Reply()))
+    engine = ScriptedEngine(in_turn(fault(FailureClass.UNKNOWN), fault(FailureClass.TRANSIENT), Reply()))
     night = Night(tasks(1), engine).run()
     one, two, three = (call.attempt.idempotency_key for call in engine.calls)
     assert one == two != three
@@ -363,27 +377,31 @@ def test_a_definite_failure_after_a_lost_answer_ends_the_old_key() -> None:
 
 
 def test_a_link_is_on_the_ledger_before_it_is_fetched() -> None:
-    """The paid link is durable first; the download follows, and the task is stored."""
-    states: list[str] = []
+    """The paid link is durable before its download begins, and the task is stored by it."""
+    seen: list[list[tuple[str, str]]] = []
 
-    async def main() -> None:
+    async def main() -> dict[str, str]:
         async with memory_ledger() as ledger:
-            engine = ScriptedEngine(lambda _attempt: link())
+            engine = ScriptedEngine(lambda _attempt: link("https://cdn.example.com/7.png"))
             night = Night(tasks(1), engine)
 
-            def look(attempt: Attempt) -> Reply:
-                states.append(
-                    night.engine.downloads[-1].attempt.attempt_id == attempt.attempt_id and "fetched" or ""
+            async def look(attempt: Attempt) -> None:
+                seen.append(
+                    [
+                        (found.attempt.attempt_id, found.link.url)
+                        for found in await ledger.unfinished()
+                        if found.link is not None and found.attempt == attempt
+                    ]
                 )
-                return Reply()
 
-            engine.fetched = look
+            engine.on_fetch = look
             await queue(ledger, night.tasks)
             await night.over(ledger)
-            states.append(*[view.state async for page in ledger.tasks() for view in page])
+            return await states(ledger)
 
-    simulate(main)
-    assert ["fetched", "stored"] == states
+    assert {"t0--01": "stored"} == simulate(main)
+    ((found,),) = seen
+    assert "https://cdn.example.com/7.png" == found[1]
 
 
 def test_a_download_that_may_come_yet_stays_received() -> None:
@@ -419,7 +437,7 @@ def test_a_fault_of_ours_while_fetching_loses_no_link() -> None:
 
 def test_an_internal_error_is_a_lost_answer_of_one_task() -> None:
     """It costs at most that image, has its name on the ledger, and the job goes on."""
-    engine = all_by(only("t1--01", in_turn(Reply(KeyError("size")), Reply())))
+    engine = ScriptedEngine(only("t1--01", in_turn(Reply(KeyError("size")), Reply())))
     night = Night(tasks(4), engine).run()
     assert {"stored"} == set(night.states().values())
     lost = next(view for view in night.attempts if view.failure_class)
@@ -441,7 +459,7 @@ def test_internal_errors_in_a_row_stop_the_job() -> None:
 
 def test_internal_errors_apart_do_not_stop_the_job() -> None:
     """A success in between shows that not everything is broken."""
-    engine = all_by(
+    engine = ScriptedEngine(
         lambda attempt: Reply() if attempt.task.position % 3 else Reply(RuntimeError("now and then"))
     )
     night = Night(tasks(30), engine, concurrency=1, retry=HOLD).run()
@@ -467,13 +485,14 @@ def test_a_disk_without_room_stops_the_job_unsent() -> None:
 
 def test_a_disk_that_fails_leaves_the_attempt_open() -> None:
     """An image that came and could not be kept: the next run looks for it before anything is sent again."""
-    engine = all_by(only("t0--01", lambda _attempt: Reply(StorageError("input/output error"))))
-    night = Night(tasks(10), engine, concurrency=2).run()
+    engine = ScriptedEngine(only("t0--01", lambda _attempt: Reply(StorageError("input/output error"))))
+    purse = Purse("the job's budget", 10.0)
+    night = Night(tasks(10), engine, concurrency=2, purses=Purses(purse)).run()
     assert StopReason.STORAGE == night.stop.reason
     states = night.states()
     assert ("sent", "stored") == (states["t0--01"], states["t1--01"])
     assert 8 == list(states.values()).count("pending")
-    assert 0.09 == night.totals.spent_usd
+    assert 0.09 == night.totals.spent_usd == purse.spent_usd
 
 
 def test_a_fault_of_ours_while_making_room_stops_the_job_in_peace() -> None:
@@ -493,7 +512,7 @@ def test_a_fault_of_ours_while_making_room_stops_the_job_in_peace() -> None:
 
 def test_events_tell_every_failure() -> None:
     """Each failed attempt is told with what its task does next, and when."""
-    engine = all_by(in_turn(fault(FailureClass.TRANSIENT), fault(FailureClass.REFUSED)))
+    engine = ScriptedEngine(in_turn(fault(FailureClass.TRANSIENT), fault(FailureClass.REFUSED)))
     night = Night(tasks(1), engine).run()
     failures = [event for event in night.events if isinstance(event, AttemptFailed)]
     assert [("pending", True), ("failed", False)] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_a_run_does_not_begin_with_a_burst(rate: float) -> None:
     night = Night(tasks(20), concurrency=20, images_per_minute=rate).run()
     times = night.engine.times()
     assert 20 == len(times)
-    gaps = [late - early for early, late in zip(times, times[1:], strict=False)]
+    gaps = [late - early for early, late in pairwise(times)]
     assert min(gaps[1:]) >= 60.0 / rate
     assert rate > 240 or gaps[0] >= 60.0 / rate
 
@@ -98,7 +99,7 @@ def test_lanes_that_share_a_rate_share_it_when_workers_get_free_together() -> No
     times = night.engine.times()
     assert 300 == len(times)
     assert 30 >= busiest_minute(times)
-    assert min(late - early for early, late in zip(times, times[1:], strict=False)) >= 2.0
+    assert min(late - early for early, late in pairwise(times)) >= 2.0
 
 
 def test_lanes_that_share_a_rate_get_their_turns() -> None:

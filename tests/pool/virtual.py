@@ -20,7 +20,7 @@ TURN_S = 1e-9
 """A turn of the loop takes time, too: code that looks again until a moment has passed comes to an end."""
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _JumpingSelector(selectors.DefaultSelector):
     """Never waits: what the loop would wait for a timer is added to its time instead."""
 
     def __init__(self, late_s: float) -> None:

@@ -32,6 +32,21 @@ def every_image_has_its_sidecar(folder: Path) -> None:
     assert ["quarantine"] == [path.name for path in (folder / "state").iterdir()]
 
 
+def exists(path: Path) -> bool:
+    """Whether a file is there."""
+    return path.exists()
+
+
+def content(path: Path) -> bytes:
+    """A file's bytes."""
+    return path.read_bytes()
+
+
+def put(path: Path, data: bytes) -> None:
+    """Make a file what it shall be."""
+    path.write_bytes(data)
+
+
 def keep_and_die(store: DirectoryStore, mine: Attempt, image: ImageBytes, number: int) -> bool:
     """`keep`, step by step in this thread, dying at a change of the disk; False when it lived."""
     try:
@@ -70,8 +85,6 @@ async def test_a_crash_while_an_image_is_kept(tmp_path: Path, kind: str) -> None
             found = await store.adopt(new)
             assert found is not None or not adopted_before, f"forgotten again at step {number}"
             if found is None:
-                (evidence,) = [*(folder / "state" / "quarantine").iterdir()] or [None]
-                assert evidence is None or new_bytes.startswith(evidence.read_bytes().rstrip(b"\0")[:40])
                 await store.reserve(again := attempt(new.task, number=3))
                 found = await store.keep(again, answer(new_bytes))
             else:
@@ -84,6 +97,28 @@ async def test_a_crash_while_an_image_is_kept(tmp_path: Path, kind: str) -> None
             break
     assert adopted_before
     assert number > 10
+
+
+async def test_a_file_that_appears_after_a_crash_overwrites_no_superseded_image(tmp_path: Path) -> None:
+    """The older image had moved aside when the run died; what a person then put under the name stays apart."""
+    old, new = attempt(task()), attempt(task(prompt="A tin boat."), number=2)
+    await kept(tmp_path, old, OLD)
+    place = tmp_path / "images/boat--01.png"
+    async with store_in(tmp_path) as store:
+        await store.reserve(new)
+        for number in count():
+            keep_and_die(store, new, answer(NEW), number)
+            if not exists(place):
+                break
+    put(place, b"holiday")
+    async with store_in(tmp_path) as store:
+        found = await store.adopt(new)
+    assert found is not None
+    assert NEW == content(place)
+    assert [b"holiday", OLD] == sorted(
+        [content(path) for path in (tmp_path / "superseded").iterdir() if path.suffix == ".png"], key=len
+    )
+    assert OLD == content(tmp_path / found.superseded[old.attempt_id])
 
 
 def move_and_die(store: DirectoryStore, image: StoredImage, to: Task, number: int) -> bool:

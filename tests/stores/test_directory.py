@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -16,10 +17,12 @@ import pytest
 
 from batchgen import __version__
 from batchgen.core.errors import NotAnImageError, StorageError
+from batchgen.core.media import media_of
 from batchgen.core.types import JsonObject, Stored
 from batchgen.stores import arriving
 from batchgen.stores.arriving import decode, room_bytes
 from batchgen.stores.directory import DirectoryStore
+from batchgen.stores.layout import Layout
 from tests.ledgers.samples import RUN, as_renamed, attempt, task
 from tests.stores.images import answer, files, names, picture, sidecar, store_in
 
@@ -195,12 +198,11 @@ async def test_linked_folders_are_refused(folder: Path, tmp_path: Path, name: st
     assert [] == list((tmp_path / "elsewhere").iterdir())
 
 
-async def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:
     """A file where the job's folder should be."""
     folder.write_bytes(b"")
     with pytest.raises(StorageError, match="cannot be prepared"):
-        async with store_in(folder):
-            pass
+        Layout(folder).prepare()
 
 
 # Answers with more than one image, or none
@@ -397,8 +399,8 @@ async def test_the_loop_does_no_slow_work(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "fsync", recorded("fsync", os.fsync))
     monkeypatch.setattr(os, "posix_fallocate", recorded("fallocate", os.posix_fallocate))
     monkeypatch.setattr(arriving, "decode", recorded("decode", arriving.decode))
-    monkeypatch.setattr(arriving, "media_of", recorded("check", arriving.media_of))
-    monkeypatch.setattr(arriving.hashlib, "sha256", recorded("hash", arriving.hashlib.sha256))
+    monkeypatch.setattr(arriving, "media_of", recorded("check", media_of))
+    monkeypatch.setattr(hashlib, "sha256", recorded("hash", hashlib.sha256))
     async with store_in(folder) as store:
         for mine, data in ((older, PNG), (newer, OTHER)):
             await store.reserve(mine)

@@ -56,6 +56,7 @@ class Running:
     """A command under way."""
 
     process: subprocess.Popen[str]
+    key: str
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it."""
@@ -72,6 +73,7 @@ class Running:
     def done(self) -> Done:
         """Wait for its end."""
         out, err = self.process.communicate(timeout=WAIT_S)
+        assert self.key not in out + err, "the key was shown"
         return Done(self.process.returncode, out, err)
 
 
@@ -122,17 +124,16 @@ class Desk:
     def start(self, *words: str, stdin: int = subprocess.DEVNULL) -> Running:
         """Begin a command; its `--base-url` comes from the environment."""
         command = [*BATCHGEN, *words]
-        return Running(
-            subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self.environ,
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environ,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        return Running(process, self.till.key)
 
     def do(self, *words: str) -> Done:
         """A command from beginning to end."""

@@ -26,6 +26,8 @@ def till(paid_port: int) -> Till:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, till: Till) -> Desk:
-    """An empty working folder."""
-    return Desk(tmp_path, till)
+def desk(tmp_path: Path, till: Till) -> Iterator[Desk]:
+    """An empty working folder. Whatever happens in it, the key is in no file afterwards."""
+    yield Desk(tmp_path, till)
+    files = (path for path in tmp_path.rglob("*") if path.is_file())
+    assert [] == [path for path in files if till.key.encode() in path.read_bytes()]

@@ -38,9 +38,10 @@ IMAGE_USD = round((10 * 5 + 196 * 30) / 1_000_000, 6)
 class Rule:
     """How requests are answered whose prompt holds `match`; it holds `times` times, None for always.
 
-    `do`: `b64`, `url`, `error` (with `status`, `error`, `headers`), `cut` in the middle of the answer, `never`
-    (until the server ends), `garbage` that is no JSON, `empty` data. `links`: statuses of the link's first
-    downloads, the last one for all further ones; 0 never answers.
+    `do`: `b64`, `hold` (the same, once the account has a new script), `url`, `error` (with `status`, `error`,
+    `headers`), `cut` in the middle of the answer, `never` (until the server ends), `garbage` that is no JSON,
+    `empty` data. `links`: statuses of the link's first downloads, the last one for all further ones; 0 never
+    answers.
     """
 
     match: str = ""
@@ -71,6 +72,7 @@ class Account:
     downloads: list[dict[str, Any]] = field(default_factory=list)
     links: dict[str, list[int]] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def rule_for(self, prompt: str) -> Rule:
         """The first rule that fits and is not used up."""
@@ -116,6 +118,8 @@ class Server:
         account = self.accounts.setdefault(key, Account())
         if method == "PUT":
             account.rules, account.used = [Rule(**rule) for rule in json.loads(body)], {}
+            account.released.set()
+            account.released = asyncio.Event()
         told = {"requests": account.requests, "downloads": account.downloads, "images": account.images}
         _send(writer, 200, told)
 
@@ -171,6 +175,8 @@ class Server:
             case "empty":
                 _send(writer, 200, answer | {"data": []}, answered)
             case _:
+                if rule.do == "hold":
+                    await account.released.wait()
                 _send(writer, 200, answer | {"data": [{"b64_json": account.images[name]}]}, answered)
 
 

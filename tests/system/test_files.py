@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,14 +77,15 @@ def test_links_are_not_written_through(tmp_path: Path) -> None:
     precious, link = tmp_path / "precious", tmp_path / "link"
     precious.write_bytes(b"precious")
     link.symlink_to(precious)
-    for write in (
-        lambda: write_file(link, b"x"),
-        lambda: fill_file(link, b"x"),
-        lambda: reserve_file(link, 1),
-        lambda: fsync_file(link),
-    ):
+    writers: list[Callable[[Path], None]] = [
+        lambda path: write_file(path, b"x"),
+        lambda path: fill_file(path, b"x"),
+        lambda path: reserve_file(path, 1),
+        fsync_file,
+    ]
+    for write in writers:
         with pytest.raises(OSError, match="symbolic") as caught:
-            write()
+            write(link)
         assert errno.ELOOP == caught.value.errno
     assert b"precious" == precious.read_bytes()
 

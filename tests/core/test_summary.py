@@ -1,0 +1,90 @@
+"""What a plan and a run come to."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.core.plan import Planned
+from batchgen.core.summary import LINES_SHOWN, PlanSummary, RunSummary
+from batchgen.core.types import Change, Price, PriceKind, StopReason
+from tests.ledgers.samples import task, tasks
+
+EXACT = Price(PriceKind.EXACT, 0.006, 0.008, 0.006)
+GUESS = Price(PriceKind.ESTIMATE, 0.04, 0.05, 0.04)
+UNPRICED = Price(PriceKind.UNPRICED)
+
+
+def summary() -> PlanSummary:
+    """A plan without tasks."""
+    return PlanSummary("spring", "spring.yaml", "cometapi", "api.cometapi.com", "output/spring")
+
+
+def test_a_plan_counts_tasks_changes_and_money() -> None:
+    """Only what is sent costs; estimates and unpriced tasks are counted apart."""
+    plan = summary()
+    for price, change, send in (
+        (EXACT, Change.NEW, True),
+        (GUESS, Change.CHANGED, True),
+        (UNPRICED, Change.RETRY, True),
+        (EXACT, Change.KEPT, False),
+        (EXACT, Change.MISSING, False),
+    ):
+        plan.add(Planned(task(price=price), change, send))
+    assert (5, 3) == (plan.tasks, plan.to_send)
+    assert {"new": 1, "changed": 1, "retry": 1, "kept": 1, "missing": 1} == {
+        change.value: count for change, count in plan.changes.items()
+    }
+    assert (0.046, 0.046, 1, 1) == (
+        plan.cost.expected_usd,
+        plan.cost.list_usd,
+        plan.cost.estimated,
+        plan.cost.unpriced,
+    )
+    assert [Change.NEW, Change.CHANGED, Change.RETRY, Change.MISSING] == [change for change, _, _ in plan.lines]
+
+
+def test_costs_are_grouped_by_what_they_depend_on() -> None:
+    """Model, size and quality: the table that `plan` prints."""
+    plan = summary()
+    for parameters in (
+        {"size": "1024x1024", "quality": "low"},
+        {"size": "1024x1024", "quality": "low"},
+        {"n": 1},
+    ):
+        plan.add(Planned(task(parameters=dict(parameters), price=EXACT), Change.NEW, send=True))
+    assert {("gpt-image-2", "1024x1024 low"): (2, 0.012), ("gpt-image-2", ""): (1, 0.006)} == {
+        key: (count, cost.expected_usd) for key, (count, cost) in plan.groups.items()
+    }
+
+
+def test_a_long_diff_is_cut() -> None:
+    """Memory does not grow with the manifest: counts go on, lines do not."""
+    plan = summary()
+    for one in tasks(LINES_SHOWN + 50):
+        plan.add(Planned(one, Change.NEW, send=True))
+    assert (LINES_SHOWN, LINES_SHOWN + 50) == (len(plan.lines), plan.changes[Change.NEW])
+
+
+@given(st.lists(st.integers(0, 10**6).map(lambda micros: micros / 1e6), max_size=40))
+def test_many_prices_add_up_without_noise(prices: list[float]) -> None:
+    """Whole micro-dollars, however many."""
+    plan = summary()
+    for each in prices:
+        plan.add(Planned(task(price=Price(PriceKind.EXACT, each, each, each)), Change.NEW, send=True))
+    assert round(sum(round(each * 1e6) for each in prices) / 1e6, 6) == plan.cost.expected_usd
+
+
+def test_a_plan_as_json_names_every_change() -> None:
+    """All eight kinds of change are there, also those that did not occur."""
+    shown = summary().as_json()
+    assert [0] * 8 == [shown[change.value] for change in Change]
+
+
+def test_a_run_as_json_has_the_fields_of_the_contract_in_order() -> None:
+    """The one line that scripts read."""
+    run = RunSummary("spring", "r1", tasks=3, stored=2, kept=1, stopped_by=StopReason.BUDGET, list_usd=0.1)
+    fields = "job,run_id,tasks,stored,kept,failed,held,pending,attempts,images_per_minute,cost_usd,job_cost_usd"
+    assert f"{fields},maybe_paid_twice_usd,stopped_by,seconds" == ",".join(run.as_json())
+    assert "budget" == run.as_json()["stopped_by"]
+    assert None is RunSummary("spring", "r1").as_json()["stopped_by"]
