@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 
 from batchgen.core.errors import JobLockedError, LedgerError, StorageError, UsageError
 from batchgen.core.protocols import Provider
@@ -69,13 +70,17 @@ def hold_job(job: Job) -> Iterator[None]:
 async def ledger_of(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
     images = job.folder / "images"
-    if not job.ledger.exists() and images.is_dir() and any(images.iterdir()):
+    if not _has_content(job.ledger) and images.is_dir() and any(images.iterdir()):
         raise LedgerError(
-            f"{job.ledger} is gone, but {images} holds images: running now would buy them all again. "
+            f"{job.ledger} is gone or empty, but {images} holds images: running now would buy them all again. "
             "Put the ledger back, or move the folder away to start over."
         )
     async with open_ledger(job.ledger) as ledger:
         yield ledger
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 @asynccontextmanager

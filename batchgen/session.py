@@ -155,7 +155,7 @@ class Session:
 
     def _ends_at(self) -> float | None:
         now = self.job.options.clock().astimezone()
-        moment = ends_at(self.job.limits, now)
+        moment = ends_at(self.job.limits, now, datetime.astimezone)
         return None if moment is None else anyio.current_time() + (moment - now).total_seconds()
 
     async def _starts_at(self, images_per_minute: float | None) -> float:

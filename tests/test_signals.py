@@ -100,7 +100,7 @@ def test_a_signal_ends_a_wait_for_old_links(desk: Desk, till: Till) -> None:
         running.signal(signal.SIGKILL)
         running.done()
     with ended(desk.start("run", "job.yaml", "--json")) as running:
-        until(lambda: len(till.downloads) == 3, running)
+        until(lambda: len(till.downloads) == 4, running)
         running.signal(signal.SIGTERM)
         done = running.done()
 

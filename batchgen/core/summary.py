@@ -100,6 +100,7 @@ class PlanSummary:
             "budget_usd": self.budget_usd,
             "spent_usd": self.spent_usd,
             "images_per_minute": self.images_per_minute,
+            "concurrency": self.concurrency,
             "seconds": self.seconds,
             "lines": [[change.value, task_id, reason] for change, task_id, reason in self.lines],
             "notices": list(self.notices),

@@ -186,9 +186,12 @@ def _internal(error: Exception) -> str:
 
 @contextmanager
 def _final_write() -> Iterator[None]:
-    """Shield what is paid for from a stop, but not for ever."""
-    with anyio.CancelScope(shield=True), anyio.fail_after(FINAL_WRITE_S):
-        yield
+    """Shield what is paid for from a stop, but not for ever. Raises `StorageError` at the deadline."""
+    try:
+        with anyio.CancelScope(shield=True), anyio.fail_after(FINAL_WRITE_S):
+            yield
+    except TimeoutError as error:
+        raise StorageError(f"the disk did not finish a write within {FINAL_WRITE_S:g} s") from error
 
 
 def _since(started: float) -> float:

@@ -94,19 +94,25 @@ class Pool:
             with anyio.move_on_at(math.inf if ends_at is None else ends_at):
                 await self._stop.asked()
             self._stop.ask(StopReason.DEADLINE)
-            if self._stop.reason is StopReason.SIGNAL:
-                await anyio.sleep(self._settings.grace_s)
-                self._stop.cut()
+            await self._stop.interrupted()
+            await anyio.sleep(self._settings.grace_s)
+            self._stop.cut()
 
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Work]) -> None:
         with send, self._stop.ends_sending():
             await anyio.sleep(max(0.0, self._settings.starts_at - anyio.current_time()))
-            while isinstance(found := await lane.next(), Due):
-                await self._afford(found)
-                if not await self._offer(lane, found, send):
-                    return
-            if isinstance(found, Later):
-                self.later = min(self.later or found.moment, found.moment)
+            try:
+                await self._send_due(lane, send)
+            except StorageError as error:
+                self._stop.ask(StopReason.STORAGE, str(error))
+
+    async def _send_due(self, lane: Lane, send: MemoryObjectSendStream[Work]) -> None:
+        while isinstance(found := await lane.next(), Due):
+            await self._afford(found)
+            if not await self._offer(lane, found, send):
+                return
+        if isinstance(found, Later):
+            self.later = min(self.later or found.moment, found.moment)
 
     async def _offer(self, lane: Lane, due: Due, send: MemoryObjectSendStream[Work]) -> bool:
         """Hand an affordable task to a worker once it may be sent; False when the run ends before."""
@@ -163,9 +169,9 @@ class Pool:
                 ended = await self._attempts.perform(due)
                 cost_usd = ended.cost_usd
                 await self._learn(lane, due, ended)
-        except (StorageError, TimeoutError) as error:
+        except StorageError as error:
             cost_usd = due.task.price.bound_usd or 0.0  # nobody knows yet what became of it
-            self._stop.ask(StopReason.STORAGE, str(error) or "the disk did not finish a write in time")
+            self._stop.ask(StopReason.STORAGE, str(error))
         finally:
             self._settle(due, cost_usd)
             self._gate.leave()

@@ -18,11 +18,14 @@ class Stop:
         self.detail = ""
         self.was_cut = False
         self._asked = anyio.Event()
+        self._interrupted = anyio.Event()
         self._sending: set[anyio.CancelScope] = set()
         self._waiting: set[anyio.CancelScope] = set()
 
     def ask(self, reason: StopReason, detail: str = "") -> None:
-        """Send nothing more. The first reason stays."""
+        """Send nothing more. The first reason stays; a signal limits the waiting all the same."""
+        if reason is StopReason.SIGNAL:
+            self._interrupted.set()
         if self.reason is not None:
             return
         self.reason, self.detail = reason, detail
@@ -44,6 +47,10 @@ class Stop:
     async def asked(self) -> None:
         """Wait until `ask` is called."""
         await self._asked.wait()
+
+    async def interrupted(self) -> None:
+        """Wait for a signal."""
+        await self._interrupted.wait()
 
     @contextmanager
     def ends_sending(self) -> Iterator[None]:

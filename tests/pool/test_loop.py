@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from itertools import pairwise
 
+import anyio
 import pytest
 
 from batchgen.core.errors import StorageError
@@ -493,6 +494,29 @@ def test_a_disk_that_fails_leaves_the_attempt_open() -> None:
     assert ("sent", "stored") == (states["t0--01"], states["t1--01"])
     assert 8 == list(states.values()).count("pending")
     assert 0.09 == night.totals.spent_usd == purse.spent_usd
+
+
+@pytest.mark.parametrize("step", ["stored", "failed"])
+def test_a_disk_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A final write that never ends is waited for a minute; then the job stops, with the attempt open."""
+    outcome = Reply() if step == "stored" else fault(FailureClass.REFUSED)
+
+    async def main() -> tuple[Night, dict[str, str]]:
+        async with memory_ledger() as ledger:
+            night = Night(tasks(3), always(outcome), concurrency=1)
+            await queue(ledger, night.tasks)
+            with monkeypatch.context() as patch:
+                patch.setattr(ledger, step, lambda *_values, **_named: anyio.sleep_forever())
+                await night.over(ledger)
+            return night, await states(ledger)
+
+    night, after = simulate(main)
+    assert (StopReason.STORAGE, "the disk did not finish a write within 60 s") == (
+        night.stop.reason,
+        night.stop.detail,
+    )
+    assert ["sent", "pending", "pending"] == list(after.values())
+    assert 61.0 <= night.ended_s <= 62.0
 
 
 def test_a_fault_of_ours_while_making_room_stops_the_job_in_peace() -> None:

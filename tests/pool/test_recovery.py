@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import anyio
 import pytest
 
 from batchgen.core.errors import StorageError
@@ -19,10 +20,10 @@ from batchgen.core.types import (
 )
 from batchgen.ledgers.sqlite import SqliteLedger, memory_ledger
 from batchgen.pool.attempts import Attempts
-from batchgen.pool.recovery import recover
-from tests.ledgers.samples import LOST, RETRY, RUN, fail, known, queue, rerun, send, stored, task
+from batchgen.pool.recovery import DOWNLOADS, recover
+from tests.ledgers.samples import LOST, RETRY, RUN, fail, known, queue, rerun, send, states, stored, task, tasks
 from tests.pool.pools import Night
-from tests.pool.scripted import Reply, ScriptedEngine, fault
+from tests.pool.scripted import Reply, ScriptedEngine, fault, only
 from tests.pool.virtual import simulate, wall_clock
 
 HERE = Link("https://cdn.example.com/1.png?sig=x", Answer(200, "req-1"))
@@ -152,6 +153,50 @@ def test_a_disk_that_fails_is_said() -> None:
     engine = ScriptedEngine(fetched=lambda _attempt: Reply(StorageError("input/output error")))
     with pytest.raises(StorageError, match="input/output error"):
         Morning(engine, link=HERE).settle()
+
+
+async def open_links(ledger: SqliteLedger, count: int) -> None:
+    """Links that a dead run received and did not fetch."""
+    await queue(ledger, tasks(count))
+    for one in tasks(count):
+        await ledger.received((await send(ledger, one)).attempt_id, HERE)
+
+
+async def recovered(ledger: SqliteLedger, engine: ScriptedEngine) -> set[str]:
+    """The tasks whose images are there after a recovery."""
+    attempts = Attempts(ledger, engine, lambda _event: None, "next", RetryPolicy(), wall_clock, lambda: 1.0)
+    return await recover(ledger, engine, attempts, RetryPolicy())
+
+
+def test_links_are_fetched_side_by_side() -> None:
+    """A host that answers slowly keeps nobody else waiting, and is not asked for everything at once."""
+
+    async def main() -> tuple[int, float]:
+        async with memory_ledger() as ledger:
+            await open_links(ledger, 3 * DOWNLOADS)
+            engine = ScriptedEngine(fetched=lambda _attempt: Reply(seconds=10.0))
+            found = await recovered(ledger, engine)
+            assert DOWNLOADS == sum(call.at_s < 5.0 for call in engine.downloads)
+            return len(found), anyio.current_time()
+
+    count, seconds = simulate(main)
+    assert 3 * DOWNLOADS == count
+    assert 30.0 <= seconds < 31.0
+
+
+def test_a_disk_that_fails_once_costs_no_other_link() -> None:
+    """The error is raised when all others are settled; its link is open for the next run."""
+
+    async def main() -> dict[str, str]:
+        async with memory_ledger() as ledger:
+            await open_links(ledger, 3)
+            broken = Reply(StorageError("input/output error"), seconds=0.1)
+            engine = ScriptedEngine(fetched=only("t1--01", lambda _attempt: broken))
+            with pytest.raises(StorageError, match="input/output error"):
+                await recovered(ledger, engine)
+            return await states(ledger)
+
+    assert {"t0--01": "stored", "t1--01": "received", "t2--01": "stored"} == simulate(main)
 
 
 def test_a_dry_look_agrees_with_the_recovery() -> None:
