@@ -182,7 +182,7 @@ def test_a_configuration_that_others_may_write_is_refused(desk: Desk, till: Till
     assert [] == till.requests
 
 
-@pytest.mark.parametrize("damage", ["gone", "garbage"])
+@pytest.mark.parametrize("damage", ["gone", "empty", "garbage"])
 def test_a_ledger_that_cannot_be_trusted_buys_nothing(desk: Desk, till: Till, damage: str) -> None:
     """With images there and no readable ledger a run stops with exit 3, `storage`, instead of buying all again."""
     desk.manifest([{"id": "boat", "prompt": "A boat."}], job="other")
@@ -191,7 +191,7 @@ def test_a_ledger_that_cannot_be_trusted_buys_nothing(desk: Desk, till: Till, da
     if damage == "gone":
         ledger.unlink()
     else:
-        ledger.write_bytes(b"garbage" * 1000)
+        ledger.write_bytes(b"garbage" * 1000 if damage == "garbage" else b"")
 
     done = desk.do("run", "job.yaml", "--json")
 

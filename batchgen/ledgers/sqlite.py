@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -231,8 +231,10 @@ class _Committer:
             self._broken = LedgerError(
                 f"the ledger could not be written ({error}); check the disk, then run again"
             )
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            # Nothing is sent on this ledger again, so a transaction that cannot even be undone changes nothing.
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
             return [self._broken] * len(jobs)
 
 

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Callable
 
 from batchgen.core.types import FailureClass, OnUnknown, RetryPolicy, StopReason
+from batchgen.ledgers.opening import open_private
+from batchgen.ledgers.sqlite import InlineRunner, SqliteLedger
 from batchgen.pool.stopping import Stop
-from tests.ledgers.samples import tasks
+from tests.ledgers.samples import queue, tasks
 from tests.pool.pools import Night
 from tests.pool.scripted import Reply, ScriptedEngine, fault, link
+from tests.pool.virtual import simulate
 
 
 def at(*steps: tuple[float, Callable[[Stop], None]]) -> Callable[[Stop], None]:
@@ -112,3 +115,30 @@ def test_the_first_reason_stays() -> None:
     stop.ask(StopReason.BUDGET, "spent")
     stop.ask(StopReason.SIGNAL, "SIGINT")
     assert (StopReason.BUDGET, "spent") == (stop.reason, stop.detail)
+
+
+def test_a_signal_bounds_the_waiting_after_any_stop() -> None:
+    """A signal after the deadline has ended the sending still waits for the grace only."""
+    night = Night(
+        tasks(6), lasting(500.0), concurrency=2, grace_s=30.0, ends_at=10.0, meanwhile=at((50.0, ask))
+    ).run()
+    assert StopReason.DEADLINE == night.stop.reason
+    assert night.stop.was_cut
+    assert 80.0 <= night.ended_s <= 80.1
+
+
+def test_a_ledger_that_cannot_be_read_stops_the_run() -> None:
+    """A ledger that fails between two requests ends the run as `storage`, without a word of a program's fault."""
+    night = Night(tasks(200), lasting(1.0), concurrency=2)
+
+    async def over_a_ledger_that_breaks() -> None:
+        connection = open_private()
+        ledger = SqliteLedger(InlineRunner(connection))
+        await queue(ledger, night.tasks)
+        asyncio.get_running_loop().call_at(5.5, connection.close)
+        await night.over(ledger)
+
+    simulate(over_a_ledger_that_breaks)
+    assert StopReason.STORAGE == night.stop.reason
+    assert "ledger" in night.stop.detail
+    assert night.ended_s < 8.0
