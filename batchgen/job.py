@@ -25,7 +25,7 @@ class Options:
 
     `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
     back to pending (None: a plain run; empty: everything that can be). `unpriced_usd` is what an image without a
-    price is taken to cost.
+    price is taken to cost. `last_sent` is when each provider was last asked by this process: its jobs share a rate.
     """
 
     config: Config
@@ -46,6 +46,7 @@ class Options:
     adopt: bool = False
     retry: RetrySelection | None = None
     clock: Clock = utc_now
+    last_sent: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,11 +107,13 @@ class Session:
             limits=limits,
             grace_s=job.settings.deadline_s if job.options.grace_s is None else job.options.grace_s,
             ends_at=self._ends_at(),
-            starts_at=await self._starts_at(limits.images_per_minute),
+            starts_at=await self._starts_at(limits.slowest_per_minute),
         )
         purses = await self._purses()
         pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, job.options.clock)
         await pool.run()
+        if last := await self.ledger.last_sent():
+            job.options.last_sent[job.settings.name] = last
         if pool.later is not None:
             self.stop.ask(StopReason.LATER, f"the next task may be sent at {pool.later}")
 
@@ -159,8 +161,9 @@ class Session:
         return None if moment is None else anyio.current_time() + (moment - now).total_seconds()
 
     async def _starts_at(self, images_per_minute: float | None) -> float:
-        """The last run's last request and this one's first are spaced as well."""
-        last = await self.ledger.last_sent()
+        """An earlier run's last request, or an earlier job's of this process, and this one's first are spaced too."""
+        earlier = [self.job.options.last_sent.get(self.job.settings.name), await self.ledger.last_sent()]
+        last = max((moment for moment in earlier if moment is not None), default=None)
         if last is None or images_per_minute is None:
             return anyio.current_time()
         period_s = MARGIN * 60.0 / images_per_minute

@@ -39,6 +39,17 @@ def test_two_runs_are_paced_as_one(desk: Desk, till: Till) -> None:
     assert 0.9 <= second - first
 
 
+def test_jobs_of_one_process_are_paced_as_one(desk: Desk, till: Till) -> None:
+    """The first request of a second job keeps its distance from the first job's; a rate of the model counts too."""
+    desk.manifest([BOATS], name="one.yaml", job="one", limits={"images_per_minute": {"gpt-image-2": 60}})
+    desk.manifest([BOATS], name="two.yaml", job="two", limits={"images_per_minute": {"gpt-image-2": 60}})
+
+    assert 0 == desk.do("run", "one.yaml", "two.yaml", "--limit", "1").code
+
+    first, second = (request["at"] for request in till.requests)
+    assert 0.9 <= second - first
+
+
 def test_no_more_at_once_than_allowed(desk: Desk, till: Till) -> None:
     """The lowest bound holds: flag, manifest and the operator's ceiling; what is lowered is said."""
     (desk.folder / "batchgen.yaml").write_text(

@@ -25,6 +25,11 @@ class PoolLimits:
     images_per_minute: float | None
     lanes: tuple[LaneLimit, ...]
 
+    @property
+    def slowest_per_minute(self) -> float | None:
+        """The lowest of all rates, None when there is none."""
+        return lowest(self.images_per_minute, *(lane.images_per_minute for lane in self.lanes))
+
     def least_seconds(self, counts: Mapping[str, int]) -> float | None:
         """The least time that tasks (counted by model) take at these rates, None when no rate bounds them."""
         bounds = [(sum(counts.values()), self.images_per_minute)]
