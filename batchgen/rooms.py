@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
 
-from batchgen.core.errors import JobLockedError, LedgerError, StorageError, UsageError
+from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import Provider
 from batchgen.job import Job
+from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.endpoint import Endpoint, host_of, resolve
 from batchgen.stores.directory import DirectoryStore, open_store
@@ -69,18 +69,8 @@ def hold_job(job: Job) -> Iterator[None]:
 @asynccontextmanager
 async def ledger_of(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
-    images = job.folder / "images"
-    if not _has_content(job.ledger) and images.is_dir() and any(images.iterdir()):
-        raise LedgerError(
-            f"{job.ledger} is gone or empty, but {images} holds images: running now would buy them all again. "
-            "Put the ledger back, or move the folder away to start over."
-        )
-    async with open_ledger(job.ledger) as ledger:
+    async with open_ledger(job.ledger, may_be_new=not _has_images(job)) as ledger:
         yield ledger
-
-
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
 
 
 @asynccontextmanager
@@ -88,7 +78,14 @@ async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger beside whoever writes it; an empty private one before its first run."""
     exists = job.ledger.exists()
     async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
+        if _has_images(job) and not await ledger.facts():
+            raise gone(job.ledger)
         yield ledger
+
+
+def _has_images(job: Job) -> bool:
+    folders = (job.folder / "images", job.folder / "superseded")
+    return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
 
 
 @asynccontextmanager

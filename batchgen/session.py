@@ -180,9 +180,11 @@ class Session:
         return Purses(*purses)
 
     async def _note_open_links(self) -> None:
-        links = [found for found in await self.ledger.unfinished() if found.link is not None]
+        outcome = await self.ledger.outcome(self.run_id)
+        links = sum(count for (state, _), count in outcome.items() if state == TaskState.RECEIVED)
+        links += self.planned.to_fetch if self.planned else 0
         if links:
-            detail = f"{len(links)} images are made and paid for but could not be fetched; run again to fetch them for free"
+            detail = f"{links} images are made and paid for but could not be fetched; run again to fetch them for free"
             self.stop.ask(StopReason.LATER, detail)
 
     async def _summary(self) -> RunSummary:

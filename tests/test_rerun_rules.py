@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cli import Desk, Running, counts, ended, pick
+from tests.support.cli import Desk, Running, counts, ended, pick, until
 from tests.support.paid import Rule, Till, refuse
 
 pytest_plugins = ("tests.support.fixtures",)
@@ -344,3 +345,97 @@ def test_every_task_is_listed_after_a_partial_run(desk: Desk) -> None:
 
     assert 1201 == len(desk.tasks())
     assert 1201 == len((desk.job / "results.jsonl").read_text().splitlines())
+
+
+@pytest.mark.parametrize("back", ["renamed", "changed back"])
+def test_a_lost_answer_is_remembered_under_any_name(desk: Desk, till: Till, back: str) -> None:
+    """With `on_unknown: hold` a lost answer is not ordered again because its prompt was renamed, or changed and back."""
+    hold = {"on_unknown": "hold"}
+    till.script(Rule("paper", "cut", times=1))
+    desk.manifest([BOAT], retry=hold)
+    assert 1 == desk.run(expect=1)["held"]
+    if back == "changed back":
+        desk.manifest([BOAT | {"prompt": "A tin boat."}], retry=hold)
+        desk.run()
+    desk.manifest([BOAT if back == "changed back" else BOAT | {"id": "ship"}], retry=hold)
+    sent = len(till.requests)
+
+    assert {"held": 1} == {name: count for name, count in desk.plan().items() if name != "removed"}
+    assert (1, 0) == pick(desk.run(expect=1), "held", "attempts")
+    assert (1, 0) == pick(desk.run(expect=1), "held", "attempts")
+    assert sent == len(till.requests)
+    assert 1 == desk.json("retry", "job.yaml")["stored"]
+
+
+def test_a_lost_answer_that_is_sent_again_under_another_name_says_so(desk: Desk, till: Till) -> None:
+    """After a kill the renamed task carries the same key and counts as possibly paid twice."""
+    till.script(Rule("paper", "never", times=1))
+    desk.manifest([BOAT])
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.requests) == 1, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+    desk.manifest([BOAT | {"id": "ship"}])
+
+    assert {"retry": 1} == {name: count for name, count in desk.plan().items() if name != "removed"}
+    assert 0 < desk.run()["maybe_paid_twice_usd"]
+
+    first, second = (request["headers"]["idempotency-key"] for request in till.requests)
+    assert first == second
+
+
+def test_a_paid_link_of_a_renamed_prompt_is_not_bought_again(desk: Desk, till: Till) -> None:
+    """What is made and paid for but not fetched yet serves the new name once it is fetched; nothing is sent."""
+    till.script(Rule("paper", "url", links=(0, 0, 200)))
+    desk.manifest([BOAT])
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.downloads) == 1, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+    desk.manifest([BOAT | {"id": "ship"}])
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        until(lambda: len(till.downloads) == 2, running)
+        running.signal(signal.SIGTERM)
+        assert (1, 1, 0) == pick(running.done().last, "tasks", "pending", "attempts")
+
+    assert 0 == desk.run()["pending"]
+
+    assert ["ship--01"] == list(desk.images())
+    assert 1 == len(till.requests)
+
+
+def test_an_open_link_of_a_removed_prompt_leaves_the_rest_done(desk: Desk, till: Till) -> None:
+    """A link that nobody in the manifest waits for does not make every run an unfinished one."""
+    till.script(Rule("paper", "url", links=(0, 404)))
+    desk.manifest([BOAT])
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.downloads) == 1, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+    desk.manifest([MUG])
+
+    assert (1, 1, None) == pick(desk.run(), "tasks", "stored", "stopped_by")
+
+
+def test_a_lost_sidecar_stops_nobody(desk: Desk) -> None:
+    """After a rename the image whose sidecar is gone is moved like the others, and nothing is bought."""
+    desk.manifest([BOAT | {"images": 3}])
+    desk.run()
+    (desk.job / "images" / "boat--02.json").unlink()
+    desk.manifest([BOAT | {"id": "ship", "images": 3}])
+
+    assert (3, 0) == pick(desk.run(), "kept", "attempts")
+    assert ["ship--01", "ship--02", "ship--03"] == sorted(desk.images())
+    assert 3 == len(desk.sidecars())
+
+
+def test_a_plan_says_that_the_ledger_is_gone(desk: Desk) -> None:
+    """With images there and an empty ledger a plan does not promise to buy them all again."""
+    desk.manifest([BOAT])
+    desk.run()
+    (desk.job / "ledger.sqlite").write_bytes(b"")
+
+    done = desk.do("plan", "job.yaml")
+
+    assert 2 == done.code
+    assert "running now would buy them all again" in done.err

@@ -18,8 +18,27 @@ TRIED_AGAIN = frozenset(
 )
 """Failures that a plain run tries again; the others wait for a changed request or for `retry`."""
 
+RESENDS = 1
+"""Lost answers of a fingerprint that are sent again without being asked to; each `retry` allows one more."""
+
 TO_FETCH = "made and paid for; its link is still to be fetched"
 """The reason of a task that is never sent again, also not when its request changed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Requests of a fingerprint whose tasks no longer want it: they may be paid, so they are not forgotten.
+
+    `lost` counts the lost answers, `retry_key` is the last one's idempotency key. `to_fetch` says that a paid link
+    is still to be downloaded.
+    """
+
+    lost: int = 0
+    retry_key: str | None = None
+    to_fetch: bool = False
+
+
+NOTHING_EARLIER = Earlier()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +47,8 @@ class Known:
 
     `resent` says that the next lost answer of this fingerprint is held, since its resends are used up.
     `image` is the one under the task's final name. `spare` is a paid image of this job with the task's
-    fingerprint that no other task of the manifest wants.
+    fingerprint that no other task of the manifest wants. `earlier` is what such a fingerprint left open where the
+    task has another name or was changed meanwhile.
     """
 
     task: Task
@@ -41,6 +61,7 @@ class Known:
     resent: bool = False
     image: StoredImage | None = None
     spare: StoredImage | None = None
+    earlier: Earlier = NOTHING_EARLIER
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +69,7 @@ class Planned:
     """What a run does with a task. `send` tasks are queued; `restore` is moved back instead of being bought.
 
     `reason` says why for people, "" where the change says it all. `renewed` is a task that `retry` named: its
-    attempts count from 0 again and one more lost answer may be sent again.
+    attempts count from 0 again and one more lost answer may be sent again. `earlier` goes with it.
     """
 
     task: Task
@@ -58,6 +79,7 @@ class Planned:
     restore: StoredImage | None = None
     failure_class: FailureClass | None = None
     renewed: bool = False
+    earlier: Earlier = NOTHING_EARLIER
 
 
 def decide(known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUnknown.RESEND) -> Planned:
@@ -71,13 +93,28 @@ def decide(known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUn
         return Planned(task, Change.KEPT, send=False)
     if known.spare is not None:
         return Planned(task, Change.KEPT, send=False, reason="moved back", restore=known.spare)
+    if known.state is TaskState.RECEIVED or known.earlier.to_fetch:
+        return Planned(task, Change.RETRY, send=False, reason=TO_FETCH)
+    if known.earlier.lost:
+        return _decide_lost_earlier(known, on_unknown)
     if known.state is None:
         return Planned(task, Change.NEW, send=True)
-    if known.state is TaskState.RECEIVED:
-        return Planned(task, Change.RETRY, send=False, reason=TO_FETCH)
     if known.fingerprint != task.fingerprint:
         return Planned(task, Change.CHANGED, send=True, reason="the request changed")
     return _decide_unchanged(known, damage, on_unknown)
+
+
+def _decide_lost_earlier(known: Known, on_unknown: OnUnknown) -> Planned:
+    """The same image was asked for under another name, or before a change, and the answer was lost."""
+    hold = on_unknown is OnUnknown.HOLD or known.earlier.lost > RESENDS
+    return Planned(
+        known.task,
+        Change.HELD if hold else Change.RETRY,
+        send=not hold,
+        reason="its answer was lost when it was asked for before",
+        failure_class=FailureClass.UNKNOWN,
+        earlier=known.earlier,
+    )
 
 
 def _decide_unchanged(known: Known, damage: str | None, on_unknown: OnUnknown) -> Planned:

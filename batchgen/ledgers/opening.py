@@ -18,12 +18,16 @@ _REPAIR = (
 )
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """Open a job's ledger for a run, making a new one if there is none. Raises `LedgerError`."""
+def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
+    """Open a job's ledger for a run, making a new one if there is none and that is all right. Raises `LedgerError`."""
+    if not may_be_new and not path.exists():
+        raise gone(path)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         with _closed_on_error(_connect(str(path))) as connection:
             new = _is_new(connection, path)  # before the settings below, which change the file
+            if new and not may_be_new:
+                raise gone(path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before a request leaves
             connection.execute("PRAGMA secure_delete = ON")  # a signed link must not survive in a free page
@@ -36,15 +40,27 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def open_readable(path: Path) -> sqlite3.Connection:
-    """Open an existing ledger to read it beside a run that may be writing. Raises `LedgerError`."""
+    """Open a ledger to read it beside a run that may be writing; an empty one is as good as none yet.
+
+    Raises `LedgerError`.
+    """
     try:
         with _closed_on_error(_connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             if _is_new(connection, path):
-                raise LedgerError(f"{path}: is empty; the run that began it has not come far. Run again.")
+                connection.close()
+                return open_private()
             _check(connection, path)
     except sqlite3.Error as error:
         raise LedgerError(f"{path}: the ledger cannot be read ({error}). {_REPAIR}") from error
     return connection
+
+
+def gone(path: Path) -> LedgerError:
+    """What to say where images are without their ledger."""
+    return LedgerError(
+        f"{path} is gone or empty, but there are images beside it: running now would buy them all again. "
+        "Put the ledger back, or move the folder away to start over."
+    )
 
 
 def open_private() -> sqlite3.Connection:

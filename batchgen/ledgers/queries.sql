@@ -69,9 +69,18 @@ SELECT count(*) FROM tasks t WHERE t.in_manifest = 1
 SELECT task_id FROM tasks t WHERE t.in_manifest = 1
    AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id) ORDER BY position LIMIT :limit;
 
+-- earlier: lost and open requests of a fingerprint, of tasks that want another one now
+SELECT a.state, a.idempotency_key FROM (
+    SELECT rowid AS place, * FROM attempts WHERE class = 'unknown' AND state = 'failed' AND fingerprint = :fingerprint
+    UNION ALL
+    SELECT rowid AS place, * FROM attempts WHERE state IN ('sent', 'received') AND fingerprint = :fingerprint) a
+ WHERE a.task_id = :task_id OR NOT EXISTS
+       (SELECT 1 FROM temp.staged s WHERE s.task_id = a.task_id AND s.fingerprint = a.fingerprint)
+ ORDER BY a.place;
+
 -- put_pending: a task that is to be sent; a changed request starts with a clean record
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, 0, 1, NULL)
+  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, :lost, 1 + :renewed, :retry_key)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
@@ -80,10 +89,21 @@ ON CONFLICT (task_id) DO UPDATE SET
   class           = CASE WHEN fingerprint = excluded.fingerprint THEN class END,
   reason          = CASE WHEN fingerprint = excluded.fingerprint THEN coalesce(reason, :reason) END,
   not_before      = CASE WHEN fingerprint = excluded.fingerprint AND NOT :renewed THEN not_before END,
-  retry_key       = CASE WHEN fingerprint = excluded.fingerprint THEN retry_key END,
-  unknowns        = CASE WHEN fingerprint = excluded.fingerprint THEN unknowns ELSE 0 END,
-  resends_allowed = CASE WHEN fingerprint = excluded.fingerprint THEN resends_allowed + :renewed ELSE 1 END,
+  retry_key       = CASE WHEN fingerprint = excluded.fingerprint THEN retry_key ELSE :retry_key END,
+  unknowns        = CASE WHEN fingerprint = excluded.fingerprint THEN unknowns ELSE :lost END,
+  resends_allowed = CASE WHEN fingerprint = excluded.fingerprint THEN resends_allowed ELSE 1 END + :renewed,
   fingerprint     = excluded.fingerprint;
+
+-- put_held: a task whose answer was lost before it had this name, or this request again
+INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
+  :variables, :price, :fingerprint, 'held', 'unknown', :reason, NULL, NULL, 1, 0, :lost, 1, :retry_key)
+ON CONFLICT (task_id) DO UPDATE SET
+  prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
+  prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
+  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'held', class = 'unknown',
+  reason = excluded.reason, not_before = NULL, queued_by = NULL, tried = 0, task_id = excluded.task_id,
+  unknowns = excluded.unknowns, resends_allowed = 1, retry_key = excluded.retry_key,
+  fingerprint = excluded.fingerprint;
 
 -- put_stored: a task whose image is there
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
@@ -194,7 +214,7 @@ SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE in_manifest = 1 GRO
 
 -- task_views: tasks as they are read
 SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
-       (SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id) AS attempts,
+       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id IS NOT NULL) AS attempts,
        (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd
   FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
  WHERE t.in_manifest = 1 AND (t.position, t.task_id) > (:position, :task_id)

@@ -70,6 +70,7 @@ CREATE TABLE attempts (                      -- one row a request, never reused,
 CREATE INDEX attempts_task ON attempts (task_id);
 CREATE INDEX attempts_run  ON attempts (run_id);
 CREATE INDEX attempts_open ON attempts (state) WHERE state IN ('sent', 'received');
+CREATE INDEX attempts_lost ON attempts (fingerprint) WHERE class = 'unknown';
 
 CREATE TABLE images (                        -- paid images on disk, superseded ones included
   attempt_id  TEXT PRIMARY KEY,

@@ -256,9 +256,17 @@ class InlineRunner:
 
 
 @asynccontextmanager
-async def open_ledger(path: Path | None, *, readable: bool = False) -> AsyncIterator[SqliteLedger]:
-    """A job's ledger: to be written, or only read, or (`path` None) private to this process."""
-    connection = open_private() if path is None else open_readable(path) if readable else open_file(path)
+async def open_ledger(
+    path: Path | None, *, readable: bool = False, may_be_new: bool = True
+) -> AsyncIterator[SqliteLedger]:
+    """A job's ledger: to be written, or only read, or (`path` None) private to this process.
+
+    Raises `LedgerError`, also for a ledger that is not there yet where it may not be new.
+    """
+    if path is None:
+        connection = open_private()
+    else:
+        connection = open_readable(path) if readable else open_file(path, may_be_new=may_be_new)
     thread: BatchThread[Change, Any] = BatchThread("ledger", _Committer(connection))
     try:
         yield SqliteLedger(thread)

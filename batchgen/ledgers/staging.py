@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from batchgen.core.plan import Known, Planned
-from batchgen.core.types import Change, FailureClass, Stored, StoredImage, Task, TaskState
+from batchgen.core.plan import NOTHING_EARLIER, Earlier, Known, Planned
+from batchgen.core.types import AttemptState, Change, FailureClass, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import image_fields, image_of, storable, task_fields, task_of
 
@@ -42,6 +42,7 @@ def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
 def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool) -> Known:
     task = task_of(row)
     image = _image(connection, row["i_attempt_id"])
+    fresh = row["known_fingerprint"] != task.fingerprint
     return Known(
         task,
         state=TaskState(row["state"]) if row["state"] else None,
@@ -53,7 +54,16 @@ def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool)
         resent=bool(row["resent"]),
         image=image,
         spare=take_spare(connection, task) if any_image and not _fits(image, task) else None,
+        earlier=_earlier(connection, task) if fresh and not _fits(image, task) else NOTHING_EARLIER,
     )
+
+
+def _earlier(connection: sqlite3.Connection, task: Task) -> Earlier:
+    wanted = {"fingerprint": task.fingerprint, "task_id": task.task_id}
+    rows = connection.execute(queries()["earlier"], wanted).fetchall()
+    lost = [row["idempotency_key"] for row in rows if row["state"] != AttemptState.RECEIVED]
+    to_fetch = len(lost) < len(rows)
+    return Earlier(len(lost), lost[-1] if lost else None, to_fetch) if rows else NOTHING_EARLIER
 
 
 def _fits(image: StoredImage | None, task: Task) -> bool:
@@ -92,10 +102,12 @@ def apply(connection: sqlite3.Connection, run_id: str | None, planned: Sequence[
 
 def _statements(run_id: str | None, planned: Sequence[Planned]) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in planned:
-        fields = task_fields(one.task)
+        fields = task_fields(one.task) | {"lost": one.earlier.lost, "retry_key": one.earlier.retry_key}
         if one.send:
             renewed = {"renewed": int(one.renewed), "reason": storable(one.reason) or None}
             yield "put_pending", fields | renewed | {"queued_by": run_id}
+        elif one.change is Change.HELD and one.earlier.lost:
+            yield "put_held", fields | {"reason": one.reason}
         elif one.change is Change.KEPT and one.restore is None:
             yield "put_stored", fields
         elif one.change is Change.MISSING:

@@ -7,16 +7,17 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pybase64
 
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.money import settled_usd
-from batchgen.core.types import Attempt, ImageBytes, StoredImage
+from batchgen.core.types import Attempt, ImageBytes, StoredImage, Task
 from batchgen.stores.arrivals import Arrival, Barrier
 from batchgen.stores.layout import Layout
-from batchgen.stores.sidecars import Origin, build_sidecar, dump_sidecar
+from batchgen.stores.sidecars import Origin, build_sidecar, dump_sidecar, rebuild_sidecar
 from batchgen.system.clock import moment_text
 from batchgen.system.files import fill_file, fsync_directory, write_file
 
@@ -78,6 +79,10 @@ class Arriving:
         for number, encoded in enumerate(image.more, start=2):
             self._keep_extra(attempt, replace(image, encoded=encoded), number)
         return Arrival(stored, image.answer, part, sidecar)
+
+    def rebuilt_sidecar(self, image: StoredImage, task: Task) -> dict[str, Any]:
+        """What is known of a stored image whose sidecar is gone."""
+        return rebuild_sidecar(self._origin, image, task)
 
     def quarantine(self, attempt_id: str, evidence: bytes) -> None:
         """Keep what came instead of an image."""

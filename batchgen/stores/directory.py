@@ -143,10 +143,8 @@ class DirectoryStore:
         source = self._layout.folder / self._place(image)
         leaves = source.with_suffix(".json")
         sidecar = read_sidecar(leaves)
-        if sidecar is None:
-            raise StorageError(
-                f"{leaves}: is gone, so the image beside it cannot be used again; restore it, or move the image away"
-            )
+        if sidecar is None or sidecar["attempt_id"] != image.attempt_id:
+            sidecar = self._arriving.rebuilt_sidecar(image, task)
         name = f"{task.task_id}.{image.media.extension}"
         renamed = rename_sidecar(sidecar, task, name)
         beside = self._layout.part_sidecar(image.attempt_id)

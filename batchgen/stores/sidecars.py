@@ -89,6 +89,12 @@ def build_sidecar(
     }
 
 
+def rebuild_sidecar(origin: Origin, image: StoredImage, task: Task) -> dict[str, Any]:
+    """A sidecar in place of a lost one, from what the ledger knows; the answer's own words are gone."""
+    attempt = Attempt(image.attempt_id, task, number=1, run_id="", idempotency_key="", started="")
+    return build_sidecar(origin, attempt, image, Answer(http_status=200), received="") | {"rebuilt": True}
+
+
 def _usage(usage: Usage | None) -> dict[str, int] | None:
     if usage is None:
         return None

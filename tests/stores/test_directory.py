@@ -318,14 +318,16 @@ async def test_half_an_image_is_evidence(folder: Path) -> None:
     assert {f"state/quarantine/{mine.attempt_id}.part": PNG[: len(PNG) // 2]} == files(folder)
 
 
-async def test_a_restore_without_a_sidecar_is_refused(folder: Path) -> None:
-    """An image whose facts are gone is not passed off as another's: the file to mend is named."""
+async def test_a_lost_sidecar_is_written_again_with_what_is_known(folder: Path) -> None:
+    """An image whose sidecar is gone still serves its new name; the new sidecar says that it was rebuilt."""
     async with store_in(folder) as store:
         kept = await keep(store)
         (folder / "images/boat--01.json").unlink()
-        with pytest.raises(StorageError, match=r"boat--01\.json: is gone"):
-            await store.restore(kept.image, as_renamed(task(), "ship--01"))
-    assert ["images/boat--01.png"] == names(folder)
+        moved = await store.restore(kept.image, as_renamed(task(), "ship--01"))
+    sidecar = json.loads((folder / "images/ship--01.json").read_text())
+    assert ["images/ship--01.json", "images/ship--01.png"] == names(folder)
+    assert (True, moved.image.sha256, "ship--01") == (sidecar["rebuilt"], sidecar["sha256"], sidecar["task_id"])
+    assert kept.image.attempt_id == sidecar["attempt_id"]
 
 
 async def test_a_damaged_spare_cannot_be_restored(folder: Path) -> None:
