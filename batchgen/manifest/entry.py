@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from batchgen.core.errors import Problem
 from batchgen.core.naming import id_fault, printable
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.recipe import Field, Recipe, RequestReader
-from batchgen.manifest.scalars import Kind, describe, kind_of
+from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, mentions
+from batchgen.manifest.scalars import Kind, describe, is_null, kind_of
 from batchgen.manifest.schema import LATER_KEYS, PromptEntry
-from batchgen.manifest.template import Template, TemplateError, is_name, parse_template
+from batchgen.manifest.template import Template, is_name, parse_template
 from batchgen.manifest.translate import check_parts
 from batchgen.manifest.variations import MOST_VARIABLES, Exclusion, Value, Variation
 
@@ -22,6 +22,7 @@ EMPTY_PROMPT = "the prompt is empty (describe the picture)"
 MOST_UNEXPANDED = 1000
 """Requests of faulty entries that are checked as well; more faulty entries than this are one mistake."""
 NO_VARIATION = Variation()
+_WITHOUT_USES = frozenset({"vary", "exclude", "images", "tags"})
 _UNKNOWN = PromptEntry(id="unknown", prompt="unknown")
 
 
@@ -48,14 +49,17 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What the top of a manifest gives to every entry; not `complete` when a part of it is faulty."""
+    """What the top of a manifest gives to every entry.
 
-    model: Template | None
+    `recipe` is None when no model is given; `perhaps` are variables that the top may use where it could not be read.
+    """
+
+    model: Template
     model_node: Node | None
     fields: Mapping[str, Field]
     wrapper: Template | None
     recipe: Recipe | None
-    complete: bool
+    perhaps: frozenset[str]
 
 
 class EntryReader:
@@ -88,15 +92,17 @@ class EntryReader:
         recipe = self._recipe(node)
         prompt_id, text = self._template(node, "id"), self._template(node, PROMPT)
         variation = self._variation(node)
-        if prompt_id is not None and not prompt_id.names:
-            self._check_literal_id(prompt_id.literals[0], node.values["id"])
-        self._check_text(text, node)
+        if prompt_id is not None:
+            self._check_id(prompt_id, variation, node.values["id"])
+        if text is not None:
+            self._check_text(text, node)
         if not later:
-            self._check_names(_uses(node, prompt_id, text, recipe), variation, node)
-        if later or recipe is None or prompt_id is None or text is None:
+            self._check_variables(node, variation, _uses(node, prompt_id, text, recipe))
+        if not self._sound or not recipe.sound:
             self._set_aside(recipe)
+        if not self._sound or prompt_id is None or text is None or recipe.model.faults:
             return None
-        prompt = Prompt(
+        return Prompt(
             node.line,
             node.values["id"],
             node.values[PROMPT],
@@ -108,20 +114,15 @@ class EntryReader:
             tuple(entry.tags),
             first,
         )
-        self._check_slugs(prompt)
-        if self._sound and self._defaults.complete:
-            self._check_unused(prompt, node)
-        if not self._sound:
-            self._set_aside(recipe)
-        return prompt if self._sound else None
 
-    def _set_aside(self, recipe: Recipe | None) -> None:
-        """The request of a faulty entry is still to be checked, as far as that goes without its variables."""
-        if recipe is not None and not recipe.names and len(self.unexpanded) < MOST_UNEXPANDED:
+    def _set_aside(self, recipe: Recipe) -> None:
+        """A request that is faulty, or of a faulty entry, is still to be checked, as far as that goes."""
+        known = bool(self.unexpanded) and self.unexpanded[-1] is recipe
+        if not known and len(self.unexpanded) < MOST_UNEXPANDED:
             self.unexpanded.append(recipe)
 
-    def _check_text(self, text: Template | None, node: MapNode) -> None:
-        if text is not None and not text.names and not text.literals[0].strip():
+    def _check_text(self, text: Template, node: MapNode) -> None:
+        if not (text.names or text.faults or text.literals[0].strip()):
             self._say(node.values[PROMPT], EMPTY_PROMPT)
 
     def _later_keys(self, node: MapNode) -> list[str]:
@@ -131,8 +132,8 @@ class EntryReader:
             self._say(node.keys[name], message)
         return later
 
-    def _recipe(self, node: MapNode) -> Recipe | None:
-        own = node.values.get("model")
+    def _recipe(self, node: MapNode) -> Recipe:
+        own = given(node, "model")
         request = node.values.get("request")
         if own is None and request is None and self._defaults.recipe is not None:
             return self._defaults.recipe
@@ -141,25 +142,23 @@ class EntryReader:
         if self._requests.faults > faults:
             self._sound = False
         if own is not None:
-            model = self._template(node, "model")
-            return None if model is None else Recipe.of(model, own, fields)
-        if self._defaults.model is not None and self._defaults.model_node is not None:
+            return Recipe.of(self._template(node, "model") or UNREAD, own, fields)
+        if self._defaults.model_node is not None:
             return Recipe.of(self._defaults.model, self._defaults.model_node, fields)
-        if self._defaults.model_node is None and not self._model_missed:
+        if not self._model_missed:
             self._model_missed = True
             self._say(node, "`model` is missing (write `model: gpt-image-2` at the top, or in every prompt)")
-        return None
+        return Recipe.of(UNREAD, node, fields)
 
     def _template(self, node: MapNode, key: str) -> Template | None:
-        """The text of a key, None when it is none, which is said already, or its braces are wrong."""
+        """The text of a key, None when it is none, which is said already."""
         value = node.values.get(key)
         if not isinstance(value, Scalar) or kind_of(value) is not Kind.TEXT:
             return None
-        try:
-            return parse_template(value.text)
-        except TemplateError as error:
-            self._say(value, str(error))
-            return None
+        template = parse_template(value.text)
+        for fault in template.faults:
+            self._say(value, fault)
+        return template
 
     def _variation(self, node: MapNode) -> Variation:
         vary = node.values.get("vary")
@@ -172,7 +171,7 @@ class EntryReader:
             self._check_name(vary.keys[name])
         if len(values) > MOST_VARIABLES:
             self._say(vary, f"{len(values)} variables are too many (use at most {MOST_VARIABLES})")
-            return NO_VARIATION
+            return Variation(tuple(values), tuple(map(tuple, values.values())))
         excluded = self._exclusions(node, values)
         variation = Variation.of(tuple(values), tuple(values.values()), excluded)
         if variation.count == 0 and excluded:
@@ -224,6 +223,16 @@ class EntryReader:
                 parts.append((names.index(name), value.text))
         return tuple(sorted(parts)) if self._sound else None
 
+    def _check_id(self, prompt_id: Template, variation: Variation, node: Node) -> None:
+        """A faulty one would mislead: which values it takes in is not known."""
+        if prompt_id.faults:
+            return
+        if not prompt_id.names:
+            self._check_literal_id(prompt_id.literals[0], node)
+        for name, values in zip(variation.names, variation.values, strict=True):
+            if name not in prompt_id.names:
+                self._check_slugs_of(name, values)
+
     def _check_literal_id(self, name: str, node: Node) -> None:
         """An id without placeholders; the others are checked when their values are known."""
         if message := id_fault(name):
@@ -232,11 +241,6 @@ class EntryReader:
         if first is not node and isinstance(first, Scalar):
             used = "is used" if first.text == name else f"is used as {printable(first.text)}"
             self._say(node, f"the id {printable(name)} {used} on line {first.line} already (choose another)")
-
-    def _check_slugs(self, prompt: Prompt) -> None:
-        for name, values in zip(prompt.variation.names, prompt.variation.values, strict=True):
-            if name not in prompt.id.names:
-                self._check_slugs_of(name, values)
 
     def _check_slugs_of(self, name: str, values: tuple[Value, ...]) -> None:
         advice = "write an `id` with placeholders, or choose other values"
@@ -250,8 +254,21 @@ class EntryReader:
                 message = f'"{shown}" and "{printable(other.text)}" of `{name}` both become {value.slug} in a file\'s name ({advice})'
                 self._say(value.node, message)
 
+    def _check_variables(
+        self,
+        node: MapNode,
+        variation: Variation,
+        uses: Sequence[tuple[Node, tuple[str, ...]]],
+    ) -> None:
+        """Missing and unused variables, where what is varied, and what may use it, is there to be read."""
+        vary = given(node, "vary")
+        if vary is None or isinstance(vary, MapNode):
+            self._check_names(node, variation, uses)
+        if isinstance(vary, MapNode) and "id" in node.values and PROMPT in node.values:
+            self._check_unused(node, vary, {name for _, names in uses for name in names})
+
     def _check_names(
-        self, uses: Iterable[tuple[Node, tuple[str, ...]]], variation: Variation, node: MapNode
+        self, node: MapNode, variation: Variation, uses: Iterable[tuple[Node, tuple[str, ...]]]
     ) -> None:
         varied = variation.names
         for place, names in uses:
@@ -269,12 +286,15 @@ class EntryReader:
         wrapper = self._defaults.wrapper
         return () if wrapper is None else tuple(dict.fromkeys(name for name in wrapper.names if name != PROMPT))
 
-    def _check_unused(self, prompt: Prompt, node: MapNode) -> None:
-        """Only for entries without another fault: the use may be in the part that could not be read."""
-        used = {*prompt.id.names, *prompt.text.names, *prompt.recipe.names, *self._around()}
-        vary = node.values.get("vary")
-        for name in prompt.variation.names:
-            if name not in used and isinstance(vary, MapNode):
+    def _check_unused(self, node: MapNode, vary: MapNode, uses: set[str]) -> None:
+        """In a part that could not be read, whatever looks like a variable counts as its use."""
+        used = {*uses, *self._around()}
+        if not self._sound:
+            parts = (value for key, value in node.values.items() if key not in _WITHOUT_USES)
+            used.update(name for part in parts for name in mentions(part))
+        for name in vary.values:
+            usable = is_name(name) and name != PROMPT
+            if usable and name not in used and name not in self._defaults.perhaps:
                 self._say(
                     vary.keys[name],
                     f"`{name}` is varied but never used (write {{{name}}} in the prompt, or remove it)",
@@ -288,20 +308,22 @@ class EntryReader:
         self._report(problem)
 
 
+def given(node: MapNode, key: str) -> Node | None:
+    """The value of a key, None also when nothing is written there."""
+    value = node.values.get(key)
+    return None if value is None or is_null(value) else value
+
+
 def _uses(
-    node: MapNode, prompt_id: Template | None, text: Template | None, recipe: Recipe | None
-) -> Iterator[tuple[Node, tuple[str, ...]]]:
-    """Where an entry uses variables, in the parts of it that could be read."""
-    if prompt_id is not None:
-        yield node.values["id"], prompt_id.names
-    if text is not None:
-        yield node.values[PROMPT], text.names
-    if recipe is not None:
-        yield recipe.model_node, recipe.model.names
-        for field in recipe.fields.values():
-            yield field.node, field.names
-        if recipe.extra is not None:
-            yield recipe.extra.node, recipe.extra.names
+    node: MapNode, prompt_id: Template | None, text: Template | None, recipe: Recipe
+) -> list[tuple[Node, tuple[str, ...]]]:
+    """Where an entry uses variables, as far as it could be read."""
+    uses = list(recipe.uses)
+    if prompt_id is not None and prompt_id.names:
+        uses.append((node.values["id"], prompt_id.names))
+    if text is not None and text.names:
+        uses.append((node.values[PROMPT], text.names))
+    return uses
 
 
 def _missing(name: str, varied: tuple[str, ...]) -> str:

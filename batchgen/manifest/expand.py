@@ -21,7 +21,7 @@ from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue,
 from batchgen.manifest.document import Document, Node
 from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.recipe import Field, Recipe, WholeValue, fill
+from batchgen.manifest.recipe import EXTRA, Field, Recipe, WholeValue, fill
 from batchgen.manifest.template import Template
 from batchgen.manifest.variations import Value
 
@@ -95,13 +95,29 @@ class Expander:
             position += prompt.images
 
     def check(self, recipe: Recipe) -> Iterator[Problem]:
-        """What is wrong with the request of an entry that is not expanded; it has no placeholders."""
-        settled = self._settle(recipe, ())
-        for complaint in settled.judged.complaints:
+        """What is wrong with a request that is faulty or of a faulty entry.
+
+        With placeholders, and in values that could not be read, that is the model and the parameters' names.
+        """
+        told = recipe.model
+        model = None if told.names or told.faults else self._catalogue.find(told.literals[0])
+        complaints = self._of_names(recipe, model)
+        if not recipe.names and not told.faults:
+            complaints = [*self._settle(recipe, ()).judged.complaints, *complaints]
+        for complaint in complaints:
             field = _field(recipe, complaint.parameter)
-            known = settled.judged.model is not None and complaint.parameter in settled.judged.model.parameters
+            known = model is not None and complaint.parameter in model.parameters
             place = recipe.model_node if field is None else field.node if known else field.key
             yield from self._report(place, complaint.message, warning=complaint.warning)
+
+    def _of_names(self, recipe: Recipe, model: Model | None) -> list[Complaint]:
+        """What is wrong with the model and the parameters' names, whatever the values are."""
+        names: JsonObject = dict.fromkeys(name for name in (*recipe.fields, *recipe.faulty) if name != EXTRA)
+        if recipe.model.names or recipe.model.faults:
+            return self._of_unknown_names(names)
+        if model is None:
+            return [*self._of_unknown(recipe.model.literals[0], names)]
+        return [each for each in self._of_known(model, names, {}) if each.parameter not in model.parameters]
 
     def _tasks(
         self,
@@ -232,7 +248,9 @@ def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, param
 
 
 def _field(recipe: Recipe, parameter: str | None) -> Field | None:
-    return recipe.extra if parameter == "extra" else recipe.fields.get(parameter or "")
+    if parameter == EXTRA:
+        return recipe.extra
+    return recipe.fields.get(parameter or "") or recipe.faulty.get(parameter or "")
 
 
 def _prompt_fault(model: Model | None, text: str, rendered: str) -> str | None:

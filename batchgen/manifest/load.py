@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import JsonObject, RetryPolicy
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
-from batchgen.manifest.entry import PROMPT, Defaults, EntryReader, Prompt
+from batchgen.manifest.entry import PROMPT, Defaults, EntryReader, Prompt, given
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.job import Manifest, Setting
 from batchgen.manifest.limits import limits_of
-from batchgen.manifest.recipe import Recipe, RequestReader
+from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, mentions
 from batchgen.manifest.scalars import describe
 from batchgen.manifest.schema import Head
-from batchgen.manifest.template import Template, TemplateError, parse_template
+from batchgen.manifest.template import Template, parse_template
 from batchgen.manifest.translate import check_parts
 
 __all__ = ["Setting", "load_manifest"]
@@ -69,11 +71,12 @@ class _Reading:
             max_tasks=head.max_tasks,
             priority=head.priority,
             report=_as_json(head.report.model_dump(exclude_none=True)),
-            problems=tuple(self._problems),
+            # What is wrong with a default is found in every prompt, and said once.
+            problems=tuple(dict.fromkeys(self._problems)),
             setting=self._setting,
             document=self._document,
             prompts=tuple(prompts),
-            wrapper=wrapper,
+            wrapper=None if wrapper is None or wrapper.faults else wrapper,
             unexpanded=tuple(reader.unexpanded),
         )
 
@@ -134,30 +137,38 @@ class _Reading:
         node = self._root.values.get("prompt_template")
         if text is None or node is None:
             return None
-        try:
-            template = parse_template(text)
-        except TemplateError as error:
-            self._say(node, str(error))
-            return None
-        if PROMPT not in template.names:
+        template = parse_template(text)
+        for fault in template.faults:
+            self._say(node, fault)
+        if PROMPT in template.names:
+            return template
+        if PROMPT not in mentions(node):
             self._say(node, "`prompt_template` must hold the prompt (write {prompt} where it belongs)")
-            return None
-        return template
+        return replace(template, faults=template.faults or UNREAD.faults)
 
     def _defaults(self, head: Head, wrapper: Template | None) -> Defaults:
-        node = self._root.values.get("model")
-        model = None
-        if head.model is not None and isinstance(node, Scalar):
-            try:
-                model = parse_template(head.model)
-            except TemplateError as error:
-                self._say(node, str(error))
-        faults = self._requests.faults
+        node = given(self._root, "model")
+        model = UNREAD if head.model is None else parse_template(head.model)
+        if node is not None and head.model is not None:
+            for fault in model.faults:
+                self._say(node, fault)
         fields = self._requests.read(self._root.values.get("request"))
-        has_wrapper = "prompt_template" in self._root.values
-        complete = self._requests.faults == faults and has_wrapper == (wrapper is not None)
-        recipe = None if model is None or node is None else Recipe.of(model, node, fields)
-        return Defaults(model, node, fields, wrapper, recipe, complete)
+        recipe = None if node is None else Recipe.of(model, node, fields)
+        perhaps = frozenset(name for part in self._unread(model, fields, wrapper) for name in mentions(part))
+        return Defaults(model, node, fields, wrapper, recipe, perhaps)
+
+    def _unread(self, model: Template, fields: Mapping[str, Field], wrapper: Template | None) -> Iterator[Node]:
+        """The parts at the top that may use variables and could not be read."""
+        read = {
+            "prompts": True,
+            "model": not model.faults,
+            "request": isinstance(self._root.values.get("request"), MapNode),
+            "prompt_template": wrapper is not None and not wrapper.faults,
+        }
+        for name, value in self._root.values.items():
+            if not read.get(name, name in Head.model_fields):
+                yield value
+        yield from (each.node for each in fields.values() if not each.sound)
 
     def _prompts(self, reader: EntryReader) -> list[Prompt]:
         prompts: list[Prompt] = []

@@ -11,10 +11,12 @@ from batchgen.core.errors import Problem
 from batchgen.core.types import JsonScalar, JsonValue
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.scalars import Kind, Unclear, describe, kind_of, native, quote_it
-from batchgen.manifest.template import Template, TemplateError, parse_template
+from batchgen.manifest.scalars import Unclear, describe, is_null, native, quote_it
+from batchgen.manifest.template import Template, mentioned, parse_template
 
 EXTRA = "extra"
+UNREAD = Template(("",), faults=("it could not be read",))
+"""Stands for a text that is missing or none, which is said elsewhere."""
 
 Pattern = JsonScalar | Template | list["Pattern"] | dict[str, "Pattern"]
 """A JSON value in which texts may have placeholders."""
@@ -22,11 +24,22 @@ Pattern = JsonScalar | Template | list["Pattern"] | dict[str, "Pattern"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
-    """One parameter of a request: where it is written, and its value."""
+    """One parameter of a request: where it is written, and its value.
+
+    A value that is not `sound` is never sent; what it overrode stays in force (`instead`), so that the other
+    parameters are judged as they were meant.
+    """
 
     key: Scalar
     node: Node
     pattern: Pattern
+    sound: bool = True
+    instead: Field | None = None
+
+    @property
+    def in_force(self) -> Field | None:
+        """The field itself, or what stands in for a faulty one."""
+        return self if self.sound else self.instead
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,22 +49,36 @@ class Field:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
-    """The requests of a prompt, all but the prompt itself. `names` are the variables in them."""
+    """The requests of a prompt, all but the prompt itself. `names` are the variables in them.
+
+    `faulty` are the parameters whose values could not be read, by name, `extra` among them; `uses` says where
+    which variables are, in faulty values too.
+    """
 
     model: Template
     model_node: Node
     fields: Mapping[str, Field] = field(default_factory=lambda: MappingProxyType({}))
     extra: Field | None = None
     names: tuple[str, ...] = ()
+    faulty: Mapping[str, Field] = field(default_factory=lambda: MappingProxyType({}))
+    uses: tuple[tuple[Node, tuple[str, ...]], ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """Whether all of it could be read."""
+        return not self.faulty and not self.model.faults
 
     @classmethod
     def of(cls, model: Template, model_node: Node, fields: Mapping[str, Field]) -> Recipe:
         """A recipe of a model and the merged request."""
         names = dict.fromkeys(model.names)
-        for parameter in fields.values():
+        own = {name: used for name, parameter in fields.items() if (used := parameter.in_force)}
+        for parameter in own.values():
             names.update(dict.fromkeys(parameter.names))
-        own = {name: parameter for name, parameter in fields.items() if name != EXTRA}
-        return cls(model, model_node, own, fields.get(EXTRA), tuple(names))
+        faulty = {name: parameter for name, parameter in fields.items() if not parameter.sound}
+        uses = [(model_node, model.names), *((each.node, each.names) for each in fields.values())]
+        extra = own.pop(EXTRA, None)
+        return cls(model, model_node, own, extra, tuple(names), faulty, tuple(use for use in uses if use[1]))
 
 
 WholeValue = Callable[[str, str], JsonScalar]
@@ -79,6 +106,17 @@ def pattern_names(pattern: Pattern) -> Iterator[str]:
             yield from pattern_names(part)
 
 
+def mentions(node: Node) -> Iterator[str]:
+    """Every name that a part of the file might use as a variable, also where its braces are wrong or unquoted."""
+    if isinstance(node, Scalar):
+        yield from mentioned(node.text)
+        return
+    if isinstance(node, MapNode):
+        yield from (name for name, value in node.values.items() if is_null(value))
+    for part in node.items if isinstance(node, ListNode) else node.values.values():
+        yield from mentions(part)
+
+
 class RequestReader:
     """Reads `request` mappings; problems go to `report`, and `faults` counts them."""
 
@@ -97,20 +135,22 @@ class RequestReader:
             key = node.keys[name]
             if name in REQUEST_ITSELF:
                 self._say(key, _not_here(name))
-            elif isinstance(value, Scalar) and kind_of(value) is Kind.NULL:
+            elif is_null(value):
                 self._remove(fields, key, at_the_top=defaults is None)
             else:
                 self._add(fields, key, value)
         return fields
 
     def _add(self, fields: dict[str, Field], key: Scalar, node: Node) -> None:
-        """A faulty value is left out, so that the catalogue does not complain of it a second time."""
+        """A faulty value is marked, so that the catalogue does not complain of it a second time."""
         faults = self.faults
         if key.text == EXTRA:
             self._check_extra(node)
         pattern = self._pattern(node)
-        if self.faults == faults:
-            fields[key.text] = Field(key, node, pattern)
+        sound = self.faults == faults
+        before = fields.get(key.text)
+        instead = None if sound or before is None else before.in_force
+        fields[key.text] = Field(key, node, pattern, sound, instead)
 
     def _pattern(self, node: Node) -> Pattern:
         """A node as a JSON value with placeholders."""
@@ -125,11 +165,9 @@ class RequestReader:
         return self._text(node) if isinstance(value, str) else value
 
     def _text(self, node: Scalar) -> Template | str:
-        try:
-            template = parse_template(node.text)
-        except TemplateError as error:
-            self._say(node, str(error))
-            return node.text
+        template = parse_template(node.text)
+        for fault in template.faults:
+            self._say(node, fault)
         return template if template.names else template.literals[0]
 
     def _remove(self, fields: dict[str, Field], key: Scalar, *, at_the_top: bool) -> None:

@@ -99,7 +99,17 @@ def describe(node: Node) -> str:
         return f"{quoted(node.text)} is text"
     if kind is Kind.NULL:
         return "this is empty" if not node.text else f"an unquoted {node.text} is nothing (null)"
-    return f"an unquoted {node.text} is {kind}"
+    return f"an unquoted {node.text} is {'a large number' if is_large(node) else kind}"
+
+
+def is_null(node: Node) -> bool:
+    """Whether a node is nothing: an empty value, `~` or `null`."""
+    return isinstance(node, Scalar) and kind_of(node) is Kind.NULL
+
+
+def is_large(scalar: Scalar) -> bool:
+    """Whether a scalar is a whole number that is too long to be kept exactly."""
+    return kind_of(scalar) is Kind.NUMBER and scalar.text.removeprefix("-").isdigit()
 
 
 def quoted(text: str, limit: int = 60) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from batchgen.core.naming import printable
@@ -13,18 +13,24 @@ NAME_PATTERN = r"[^\W\d][\w-]*"
 
 _NAME = re.compile(NAME_PATTERN)
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-
-
-class TemplateError(ValueError):
-    """A text whose braces mean nothing; the message says which and what to write."""
+_NAME_NEXT = re.compile(rf"\s*({NAME_PATTERN})")
+_NAME_LAST = re.compile(rf"({NAME_PATTERN})\s*\Z")
+MOST_FAULTS = 100
+"""Wrong braces of one text that are told: nobody reads more, and a hostile text has millions."""
+_NEAR = 100
+"""Characters before a lone `}` in which its name is looked for: a search of a whole text could take forever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text cut at its placeholders: `literals` has one part more than `names`."""
+    """A text cut at its placeholders: `literals` has one part more than `names`.
+
+    `faults` are the braces that mean nothing, each with what to write; a text with any is not to be rendered.
+    """
 
     literals: tuple[str, ...]
     names: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     def render(self, values: Mapping[str, str]) -> str:
         """The text with its placeholders replaced; what a value holds is not looked at again."""
@@ -48,33 +54,49 @@ def is_name(text: str) -> bool:
 
 
 def parse_template(text: str) -> Template:
-    """Cut a text at its placeholders. Raises `TemplateError`."""
+    """Cut a text at its placeholders."""
     if "{" not in text and "}" not in text:
         return Template((text,))
-    literals, names = [""], list[str]()
+    literals, names, faults, parts = list[str](), list[str](), list[str](), list[str]()
     end = 0
     for piece in _PIECE.finditer(text):
-        literals[-1] += text[end : piece.start()]
+        parts.append(text[end : piece.start()])
         end = piece.end()
         if piece[0] in ("{{", "}}"):
-            literals[-1] += piece[0][0]
+            parts.append(piece[0][0])
+        elif piece[1] is None or not is_name(piece[1]):
+            if len(faults) < MOST_FAULTS:
+                faults.append(_fault(piece))
         else:
-            names.append(_placeholder(piece))
-            literals.append("")
-    literals[-1] += text[end:]
-    return Template(tuple(literals), tuple(names))
+            names.append(piece[1])
+            literals.append("".join(parts))
+            parts.clear()
+    literals.append("".join(parts) + text[end:])
+    return Template(tuple(literals), tuple(names), tuple(dict.fromkeys(faults)))
 
 
-def _placeholder(piece: re.Match[str]) -> str:
+def mentioned(text: str) -> Iterator[str]:
+    """Names in or beside the braces of a text, right or wrong: what `{color }` or `{color` was meant to use."""
+    end = 0
+    for piece in _PIECE.finditer(text):
+        beside = None
+        if piece[1] is not None:
+            yield from _NAME.findall(piece[1])
+        elif piece[0] == "{":
+            beside = _NAME_NEXT.match(text, piece.end())
+        elif piece[0] == "}":
+            beside = _NAME_LAST.search(text[max(end, piece.start() - _NEAR) : piece.start()])
+        if beside:
+            yield beside[1]
+        end = piece.end()
+
+
+def _fault(piece: re.Match[str]) -> str:
     name: str | None = piece[1]
     if name is None:
         where = printable(piece.string[max(piece.start() - 10, 0) : piece.end() + 10])
-        raise TemplateError(
-            f"a single {piece[0]} in `{where}` (write {piece[0] * 2} for a brace, {{name}} for a variable)"
-        )
-    if not is_name(name):
-        raise TemplateError(
-            f"`{{{printable(name)}}}` is no variable: names are letters, digits, _ and - "
-            f"(write {{name}}, or {{{{ and }}}} for braces)"
-        )
-    return name
+        return f"a single {piece[0]} in `{where}` (write {piece[0] * 2} for a brace, {{name}} for a variable)"
+    return (
+        f"`{{{printable(name)}}}` is no variable: names are letters, digits, _ and - "
+        f"(write {{name}}, or {{{{ and }}}} for braces)"
+    )

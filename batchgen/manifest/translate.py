@@ -14,7 +14,7 @@ from batchgen.core.errors import Problem
 from batchgen.core.naming import printable
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.scalars import Kind, describe, kind_of, plain_value, quote_it
+from batchgen.manifest.scalars import Kind, describe, is_large, kind_of, plain_value, quote_it
 from batchgen.manifest.schema import Shape
 
 M = TypeVar("M", bound=Shape)
@@ -127,6 +127,8 @@ def _number(path: str, value: Node, error: ErrorDetails, advice: str) -> str:
         and kind_of(Scalar(0, 0, value.text, plain=True)) in _NUMBERS
     ):
         advice = f"write {value.text} without quotes"
+    if isinstance(value, Scalar) and is_large(value):
+        return f"`{path}` is {printable(value.text)}, which is too {'small' if value.text[0] == '-' else 'large'} ({advice})"
     return f"`{path}` must be {wanted}, but {describe(value)} ({advice})"
 
 

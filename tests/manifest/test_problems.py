@@ -102,6 +102,8 @@ def test_top(tmp_path: Path, expected: str, text: str) -> None:
         ("`{color}` is not varied in this prompt", '{id: a, prompt: A, request: {user: §"{color}"}}'),
         ("`images` is 0 (write at least 1)", "{id: a, prompt: A, images: §0}"),
         ("`tags` must be a list", "{id: a, prompt: A, tags: §shop}"),
+        ("`images` is 99999999999999999999, which is too large (write ", "{id: a, prompt: A, images: §99999999999999999999}"),
+        ("`id` must be text, but an unquoted 99999999999999999999 is a large number", "{id: §99999999999999999999, prompt: A}"),
         ("unknown key `imags` (did you mean images?)", "{id: a, prompt: A, §imags: 2}"),
         ("this version of batchgen cannot send reference images yet", "{id: a, prompt: A, §references: [a.png]}"),
         ("this version of batchgen cannot read prompts from a table yet", '{§table: a.csv, id: "{sku}"}'),
@@ -209,3 +211,128 @@ def test_a_faulty_entry_hides_no_other_mistake(tmp_path: Path) -> None:
 
     # Size, unquoted id, missing variable, empty prompt, images, quality.
     assert sorted(places) == ["3:17", "5:10", "5:22", "6:21", "6:34", "6:56"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "entry"),
+    [
+        # Missing `q` and `s`, unused `d`, the unknown `seed`.
+        (
+            ["`{q}` is not", "`d` is varied but never", "no known model takes `seed`", "`{s}` is not"],
+            'prompt: "x {c} {q}", vary: {c: [1], d: [1]}, request: {seed: 3, size: "{s}"}',
+        ),
+        (
+            ["`d` is varied but never", "`e` is not varied here"],
+            'prompt: "{c}", vary: {c: [1], d: [1]}, exclude: [{e: 1}]',
+        ),
+        (
+            ["`{a b}` is no", "`{0}` is no", "`{zz}` is not", "`{yy}` is not"],
+            'prompt: "{a b} {0} {zz} {yy}"',
+        ),
+        # A faulty value hides neither its own name nor its placeholders.
+        (
+            ["no known model takes `sede`", "`{a b}` is no", "`{q}` is not"],
+            'prompt: A, request: {sede: "{a b} {q}"}',
+        ),
+        (["gpt-image-2 does not take style", "an unquoted 012"], "prompt: A, request: {style: 012}"),
+        (
+            ["`images` is 0", "gpt-image-2 does not take style"],
+            'prompt: "{c}", images: 0, vary: {c: [1]}, request: {style: "{c}"}',
+        ),
+        (
+            ["`images` is 0", "warning: the catalogue does not know the model gpt-imag-2"],
+            'prompt: "{c}", images: 0, vary: {c: [1]}, model: gpt-imag-2, request: {size: "{c}"}',
+        ),
+        # The names of parameters need no model.
+        (["`{0}` is no", "no known model takes `seed`"], 'prompt: A, model: "{0}", request: {seed: 3}'),
+        # Slugs are looked at though the prompt is missing.
+        (["`prompt` is missing", '"日本" has no ASCII'], "vary: {c: [日本]}"),
+    ],
+)  # fmt: skip
+def test_one_fault_hides_no_other(tmp_path: Path, expected: list[str], entry: str) -> None:
+    """All that is wrong with an entry, and with each of its texts, is said in one go, and nothing twice."""
+    found = [
+        line.partition(": ")[2] for line in problems_of(tmp_path, f"{HEAD}prompts:\n  - {{id: a, {entry}}}\n")
+    ]
+
+    assert expected == [line[: len(start)] for line, start in zip(found, expected, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("head", "entry"),
+    [
+        ("", 'prompt: "{d }"'),
+        ("", 'prompt: "{d"'),
+        ("", "prompt: {d}"),
+        ("", 'promt: "{d}"'),
+        ("", 'prompt: A, requst: {size: "{d}"}'),
+        ("", 'prompt: A, request: {size: "{d }"}'),
+        ("", 'prompt: A, request: {n: "{d}"}'),
+        ('request: {user: "{d }"}\n', "prompt: A"),
+        ('request: "{d}"\n', "prompt: A"),
+        ('model: "{d }"\n', "prompt: A"),
+        ('prompt_template: "{prompt} {d }"\n', "prompt: A"),
+        ('prompt_templat: "{prompt} {d}"\n', "prompt: A"),
+    ],
+)
+def test_a_part_that_cannot_be_read_may_use_a_variable(tmp_path: Path, head: str, entry: str) -> None:
+    """A variable that a wrong part was meant to use is not called unused: that would send people astray."""
+    model = "" if "model" in head else "model: gpt-image-2\n"
+    text = f"batchgen: 1\n{model}{head}prompts:\n  - {{id: a, {entry}, vary: {{d: [1]}}}}\n"
+
+    found = problems_of(tmp_path, text)
+
+    assert found
+    assert [] == [line for line in found if "never used" in line]
+
+
+@pytest.mark.parametrize("head", ['request: {user: "{q}"}\n', 'request: {seed: "{a b}"}\n'])
+def test_a_faulty_default_is_told_once(tmp_path: Path, head: str) -> None:
+    """What is wrong with a default is not said again for every prompt that has it."""
+    text = f"{HEAD}{head}prompts:\n" + "".join(f"  - {{id: p{n}, prompt: A}}\n" for n in range(3))
+
+    found = problems_of(tmp_path, text)
+
+    assert found
+    assert len(set(found)) == len(found)
+
+
+def test_a_faulty_default_can_be_removed(tmp_path: Path) -> None:
+    """A default that could not be read is still there to be removed by a prompt."""
+    text = HEAD + "request: {user: 012}\nprompts:\n  - {id: a, prompt: A, request: {user: null}}\n"
+
+    (problem,) = problems_of(tmp_path, text)
+
+    assert problem.startswith("3:17: an unquoted 012")
+
+
+def test_a_faulty_value_leaves_its_default_in_force(tmp_path: Path) -> None:
+    """Parameters that depend on each other are judged as they were meant, though one of them is unreadable."""
+    text = HEAD + (
+        "request: {output_format: jpeg, output_compression: 50}\nprompts:\n"
+        "  - {id: a, prompt: A, request: {output_format: 012}}\n"
+    )
+
+    (problem,) = problems_of(tmp_path, text)
+
+    assert problem.startswith("5:49: an unquoted 012")
+
+
+@pytest.mark.parametrize(
+    "text", ["batchgen: 1\nmodel:\n" + FINE, "batchgen: 1\nprompts:\n  - {id: a, prompt: A, model: null}\n"]
+)
+def test_an_empty_model_is_missing(tmp_path: Path, text: str) -> None:
+    """A model with nothing written behind it is no model, rather than no tasks."""
+    (problem,) = problems_of(tmp_path, text)
+
+    assert "`model` is missing" in problem
+
+
+def test_too_many_variables_are_one_mistake(tmp_path: Path) -> None:
+    """Variables over the limit are not called missing where they are used."""
+    names = [f"v{n}" for n in range(33)]
+    vary, text = ", ".join(f"{name}: [1]" for name in names), " ".join(f"{{{name}}}" for name in names)
+
+    (problem,) = problems_of(tmp_path, f'{HEAD}prompts:\n  - {{id: a, prompt: "{text}", vary: {{{vary}}}}}\n')
+
+    assert "33 variables are too many" in problem

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.manifest.template import TemplateError, parse_template
+from batchgen.manifest.template import MOST_FAULTS, mentioned, parse_template
 
 texts = st.text(st.characters(exclude_characters="{}"), max_size=20)
 braces = st.text("{}ab ", max_size=12)
@@ -49,5 +51,39 @@ def test_doubling_keeps_any_text(text: str) -> None:
 )
 def test_refused(text: str) -> None:
     """A single brace, an attribute, an index, a conversion or an empty name is an error that says what to write."""
-    with pytest.raises(TemplateError, match=r"\(write .*\)$"):
-        parse_template(text)
+    template = parse_template(text)
+    assert template.faults
+    assert all(re.search(r"\(write .*\)$", fault) for fault in template.faults)
+
+
+def test_every_fault_of_a_text() -> None:
+    """One look finds all braces of a text that mean nothing, and the placeholders between them are still read."""
+    template = parse_template("{a b} {0} {zz} { x {0} {yy}")
+    assert ("zz", "yy") == template.names
+    assert ["`{a b}`", "`{0}`", "a single"] == [
+        re.split(" is | {", fault)[0] if fault[0] == "`" else fault[:8] for fault in template.faults
+    ]
+
+
+def test_faults_of_a_text_are_bounded() -> None:
+    """A text of nothing but wrong braces is refused without a message for every one."""
+    template = parse_template("".join(f"{{{n}}}" for n in range(MOST_FAULTS + 1)))
+    assert MOST_FAULTS == len(template.faults)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (["d"], "{d}"),
+        (["d"], "{d } x"),
+        (["d"], "x { d"),
+        (["d"], "x d }"),
+        (["d", "x"], "{d.x}"),
+        (["d"], "{{d}"),
+        ([], "d {{d}} d"),
+        ([], "d {1}} {"),
+    ],
+)
+def test_mentioned(expected: list[str], text: str) -> None:
+    """A name in or beside wrong braces was probably meant as a placeholder; doubled braces are only braces."""
+    assert expected == list(mentioned(text))
