@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,9 +14,9 @@ import anyio
 from batchgen.core.errors import StorageError
 from batchgen.core.events import Event, Notice, RunEnded
 from batchgen.core.summary import RunSummary
-from batchgen.core.types import StopReason
-from batchgen.job import Job
-from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.core.types import StopReason, TaskState
+from batchgen.job import Job, Options, load_job
+from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.settings import SANDBOX
 from batchgen.reports.events import EventLog
 from batchgen.session import Session
@@ -64,6 +65,25 @@ async def close_run(session: Session, observers: Observers) -> RunSummary:
             if summary.stopped_by is None:
                 summary.stopped_by, summary.stop_detail = StopReason.STORAGE, str(error)
         observers.notify(RunEnded(summary.as_json()))
+    return summary
+
+
+async def summary_of_stopped(path: Path, options: Options, error: StorageError) -> RunSummary:
+    """How a job stands whose run ended before it could sum itself up; zeros where its ledger cannot be read."""
+    job = load_job(path, options)
+    summary = RunSummary(job.name, "", stopped_by=StopReason.STORAGE, stop_detail=str(error))
+    try:
+        async with open_ledger(job.ledger, readable=True) as ledger:
+            states, totals = await ledger.states(), await ledger.totals()
+    except StorageError:
+        return summary  # `error` has said what is wrong with the disk
+    counts: Counter[str] = Counter()
+    for (state, _), count in states.items():
+        counts[state] += count
+    summary.tasks, summary.job_cost_usd = counts.total(), totals.spent_usd
+    summary.kept, summary.failed = counts.pop(TaskState.STORED, 0), counts.pop(TaskState.FAILED, 0)
+    summary.held = counts.pop(TaskState.HELD, 0)
+    summary.pending = counts.total()
     return summary
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
 from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import Provider
@@ -57,13 +57,20 @@ def hold_job(job: Job) -> Iterator[None]:
         job.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{job.folder}: the job's folder cannot be made ({error})") from error
-    try:
-        with hold_lock(job.folder / ".lock", moment_text(job.options.clock())):
-            yield
-    except LockHeldError as error:
-        raise JobLockedError(
-            f"{job.folder}: another run works on this job ({error}); nothing was sent"
-        ) from error
+    lock = job.folder / ".lock"
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_lock(lock, moment_text(job.options.clock())))
+        except LockHeldError as error:
+            raise JobLockedError(
+                f"{job.folder}: another run works on this job ({error}); nothing was sent"
+            ) from error
+        except OSError as error:
+            raise StorageError(
+                f"{lock}: the job's lock cannot be taken ({error.strerror}); nothing was sent. It must be a file that "
+                "you may write: run as the user who began the job; remove it only if it is no file at all."
+            ) from error
+        yield
 
 
 @asynccontextmanager

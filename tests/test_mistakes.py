@@ -182,6 +182,66 @@ def test_a_configuration_that_others_may_write_is_refused(desk: Desk, till: Till
     assert [] == till.requests
 
 
+NO_NUMBERS = (
+    *(
+        (flag, value)
+        for flag in ("--images-per-minute", "--budget-usd")
+        for value in ("nan", "inf", "-inf", "1e999")
+    ),
+    ("--allow-unpriced", "nan"),
+    ("--allow-unpriced", "inf"),
+    *(("--grace", value) for value in ("-5", "nan", "inf", "soon", "1.5", "", "9" * 400)),
+)
+
+
+def test_numbers_that_bound_nothing_are_refused(desk: Desk) -> None:
+    """`nan`, `inf`, a negative grace or junk in a flag: exit 2, naming the flag in words; nothing is made."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    cases = [("plan", "job.yaml", *words) for words in NO_NUMBERS] + [("sandbox", "--error-share", "nan")]
+
+    for words, done in zip(cases, together(partial(desk.do, *words) for words in cases), strict=True):
+        assert (2, "") == (done.code, done.out), words
+        assert f"'{words[-2]}'" in done.err, words
+        assert "Traceback" not in done.err, words
+    for grace in ("0", "600", "10m"):
+        assert 0 == desk.do("plan", "job.yaml", "--grace", grace).code
+
+
+def test_a_lock_that_cannot_be_opened_stops_in_words(desk: Desk, till: Till) -> None:
+    """A folder in place of the lock: `run` and `report` exit 3 with advice, and the JSON says how the job stands."""
+    till.script(Rule("refused", "error", status=400, error=REFUSED))
+    desk.manifest([{"id": "boat", "prompt": "A boat."}, {"id": "mug", "prompt": "A refused mug."}])
+    cost_usd = desk.run(expect=1)["job_cost_usd"]
+    (desk.job / ".lock").unlink()
+    (desk.job / ".lock").mkdir()
+
+    run, report = desk.do("run", "job.yaml", "--json"), desk.do("report", "job.yaml")
+
+    for done in (run, report):
+        assert 3 == done.code
+        assert "output/job/.lock: the job's lock cannot be taken (Is a directory)" in done.err
+        assert "Traceback" not in done.err
+    keys = ("stopped_by", "tasks", "stored", "kept", "failed", "held", "pending")
+    assert ("storage", 2, 0, 1, 1, 0, 0) == pick(run.last, *keys)
+    assert cost_usd > 0
+    assert cost_usd == run.last["job_cost_usd"]
+    assert 2 == len(till.requests)
+
+
+def test_an_output_folder_that_cannot_be_read_is_said(desk: Desk) -> None:
+    """`status` on a file, or on a place that the system refuses, is exit 2 in words; no folder at all is no job yet."""
+    (desk.folder / "output").write_text("not a folder")
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    too_long = "x" * 300
+
+    for words in ((), ("--output", too_long), ("job.yaml", "--output", too_long)):
+        done = desk.do("status", *words)
+        assert (2, "") == (done.code, done.out), words
+        assert "cannot be read" in done.err, words
+        assert "Traceback" not in done.err, words
+    assert (0, "", "") == pick(vars(desk.do("status", "--output", "none")), "code", "out", "err")
+
+
 @pytest.mark.parametrize("damage", ["gone", "empty", "garbage"])
 def test_a_ledger_that_cannot_be_trusted_buys_nothing(desk: Desk, till: Till, damage: str) -> None:
     """With images there and no readable ledger a run stops with exit 3, `storage`, instead of buying all again."""

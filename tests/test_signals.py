@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 from functools import partial
 
-from tests.support.cli import Desk, ended, pick, together, until
+import pytest
+
+from tests.support.cli import WAIT_S, Desk, ended, pick, together, until
 from tests.support.paid import Rule, Till
 
 pytest_plugins = ("tests.support.fixtures",)
+
+EARLY = """
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from batchgen.cli.options import options_of
+from batchgen.cli.running import run_all
+from batchgen.system.clock import utc_now
+
+first = True
+
+def clock():
+    global first
+    if first:
+        first = False
+        os.kill(os.getpid(), signal.Signals[sys.argv[1]])
+    return utc_now()
+
+values = {"verbose": False, "quiet": False, "as_json": True}
+sys.exit(run_all([Path("job.yaml")], replace(options_of(values), clock=clock), values))
+"""
+"""A run that is signalled while it reads its manifest: the day is asked for before the first line is read."""
 
 BOATS = {"id": "boat", "prompt": "A boat.", "images": 8}
 TWO = {"concurrency": 2}
@@ -39,6 +68,22 @@ def _drain(desk: Desk, number: signal.Signals, code: int) -> None:
     assert (desk.job / "index.html").exists()
     assert (6, 2) == pick(desk.run(), "stored", "kept")
     assert 8 == len(till.charged)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_while_the_manifest_is_read(desk: Desk, till: Till, name: str, code: int) -> None:
+    """It is heard when the reading ends: nothing is sent, the JSON line is there, and the next run makes everything."""
+    desk.manifest([BOATS])
+    command = [sys.executable, "-W", "error", "-c", EARLY, name]
+    done = subprocess.run(
+        command, cwd=desk.folder, env=desk.environ, capture_output=True, text=True, check=False, timeout=WAIT_S
+    )
+
+    assert code == done.returncode, done.stderr
+    assert "stopping" in done.stderr
+    assert ("signal", 8, 8, 0) == pick(json.loads(done.stdout), "stopped_by", "tasks", "pending", "attempts")
+    assert [] == till.requests
+    assert 8 == desk.run()["stored"]
 
 
 def test_the_second_signal_stops_at_once(desk: Desk, till: Till) -> None:

@@ -10,26 +10,13 @@ from typing import Any, TypeVar
 
 import click
 
+from batchgen.cli.params import Moment, Number, Seconds
 from batchgen.config import Config, load_config
 from batchgen.job import Options
-from batchgen.manifest.durations import EXAMPLES, parse_duration
-from batchgen.manifest.moments import is_moment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MANIFEST = click.Path(path_type=Path, dir_okay=False)
-
-
-class Moment(click.ParamType[str]):
-    """A local time or a date with a time."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse what is no moment."""
-        if not isinstance(value, str) or not is_moment(value):
-            self.fail(f"{value!r} is no time (write 06:30, or 2026-11-24T06:30)", param, ctx)
-        return value
 
 
 def _stack(command: Command, options: list[Callable[[Command], Command]]) -> Command:
@@ -63,7 +50,7 @@ def common_options(command: Command) -> Command:
 
 def run_options(command: Command) -> Command:
     """Bounds and choices of a run."""
-    above_0 = click.FloatRange(min=0, min_open=True)
+    above_0 = Number(min=0, min_open=True)
     return _stack(
         command,
         [
@@ -73,13 +60,13 @@ def run_options(command: Command) -> Command:
             ),
             click.option(
                 "--budget-usd",
-                type=click.FloatRange(min=0),
+                type=Number(min=0),
                 metavar="USD",
                 help="The most that this run may spend.",
             ),
             click.option(
                 "--allow-unpriced",
-                type=click.FloatRange(min=0),
+                type=Number(min=0),
                 metavar="USD_EACH",
                 help="Take images without a price to cost this.",
             ),
@@ -94,7 +81,10 @@ def run_options(command: Command) -> Command:
                 "--limit", type=click.IntRange(min=0), metavar="N", help="Send at most this many tasks."
             ),
             click.option(
-                "--grace", metavar="SECONDS", help="Wait this long for what is in flight after a signal."
+                "--grace",
+                type=Seconds(),
+                metavar="SECONDS",
+                help="Wait this long for what is in flight after a signal.",
             ),
             click.option("--engine", metavar="NAME", help="Where requests are performed (default: local)."),
             click.option("--adopt", is_flag=True, help="Take over a job that another manifest began."),
@@ -118,7 +108,7 @@ def options_of(values: dict[str, Any]) -> Options:
         max_attempts=values.get("max_attempts"),
         only=tuple(values.get("only") or ()),
         limit=values.get("limit"),
-        grace_s=_seconds(values.get("grace")),
+        grace_s=values.get("grace"),
         engine=values.get("engine"),
         adopt=bool(values.get("adopt")),
     )
@@ -136,12 +126,3 @@ def command_line(verb: str, manifest: Path, values: dict[str, Any]) -> str:
         if values.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", str(values[name])]
     return shlex.join(words)
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    seconds = float(text) if text.isdecimal() else parse_duration(text)
-    if seconds is None:
-        raise click.BadParameter(f"--grace: {text!r} is no duration (write 600, or {EXAMPLES})")
-    return seconds

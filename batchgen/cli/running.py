@@ -12,15 +12,17 @@ from typing import Any
 
 import anyio
 import click
+from anyio.abc import TaskStatus
 
 from batchgen.cli.app import exit_code_of
 from batchgen.cli.options import command_line
+from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import AttemptSent, Event, TaskStored
 from batchgen.core.records import Totals
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason
-from batchgen.job import Options, load_job
+from batchgen.job import Options
 from batchgen.pool.stopping import Stop
 from batchgen.reports.progress import Progress
 from batchgen.reports.summary import render_summary
@@ -36,9 +38,10 @@ class Signals:
         self.first: int | None = None
         self.stop = Stop()
 
-    async def watch(self) -> None:
-        """Listen until cancelled."""
+    async def watch(self, *, task_status: TaskStatus[None]) -> None:
+        """Listen until cancelled; started as soon as no signal is lost any more."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            task_status.started()
             async for number in received:
                 if self.first is None:
                     self.first = number
@@ -60,7 +63,7 @@ async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str
     signals = Signals()
     codes = [0]
     async with anyio.create_task_group() as group:
-        group.start_soon(signals.watch)
+        await group.start(signals.watch)  # reading a large manifest blocks; a signal then waits for its end
         for path in manifests:
             if signals.first is None:
                 signals.stop = Stop()
@@ -85,12 +88,7 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
             summary = await run_job(path, options, notify, stop)
     except StorageError as error:
         click.echo(str(error), err=True)
-        _print(
-            path,
-            RunSummary(load_job(path, options).name, "", stopped_by=StopReason.STORAGE, stop_detail=str(error)),
-            values,
-            quiet=True,
-        )
+        _print(path, await summary_of_stopped(path, options, error), values, quiet=True)
         return 3
     except BatchgenError as error:
         click.echo(str(error), err=True)

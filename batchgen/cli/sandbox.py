@@ -8,12 +8,13 @@ from typing import Any
 import anyio
 import click
 
+from batchgen.cli.params import Number
 from batchgen.core.errors import UsageError
 from batchgen.sandbox.faults import AnswerAs, Behaviour
 from batchgen.sandbox.server import serve
 
-_SHARE = click.FloatRange(0, 1)
-_SECONDS = click.FloatRange(min=0)
+_SHARE = Number(0, 1)
+_SECONDS = Number(min=0)
 
 
 @click.command("sandbox")
@@ -48,7 +49,7 @@ _SECONDS = click.FloatRange(min=0)
 @click.option("--refuse-word", metavar="WORD", help="Refuse prompts that hold this word.")
 @click.option(
     "--images-per-minute",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     metavar="N",
     help="A strict limit in any minute.",
 )

@@ -39,7 +39,8 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     code = 0
     for folder, budget_usd in _jobs(manifests, options):
         try:
-            anyio.run(_show, folder, budget_usd, view, values["as_json"])
+            if _is_there(folder / LEDGER):
+                anyio.run(_show, folder, budget_usd, view, values["as_json"])
         except BatchgenError as error:
             click.echo(str(error), err=True)
             code = 2
@@ -50,14 +51,35 @@ def _jobs(manifests: tuple[Path, ...], options: Options) -> Iterator[tuple[Path,
     """The folder of each job, with its budget where a manifest says one."""
     for path in manifests:
         job = load_job(path, options)
-        if job.ledger.exists():
+        if _is_there(job.ledger):
             yield job.folder, job.limits.budget_usd
         else:
             raise UsageError(f"{path}: this job has not run yet; `batchgen run {path}` begins it")
     if not manifests:
-        output = options.output or options.config.output
-        for ledger in sorted(output.glob(f"*/{LEDGER}")):
-            yield ledger.parent, None
+        for folder in _folders(options.output or options.config.output):
+            yield folder, None
+
+
+def _folders(output: Path) -> list[Path]:
+    """What may be a job; nothing before the first run. Raises `UsageError`."""
+    try:
+        return sorted(output.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UsageError(
+            f"{output}: the folder of all jobs cannot be read ({error.strerror}); name another with --output"
+        ) from error
+
+
+def _is_there(ledger: Path) -> bool:
+    """Whether a job has run. Raises `UsageError` when nobody may tell."""
+    try:
+        return ledger.exists()
+    except OSError as error:
+        raise UsageError(
+            f"{ledger}: cannot be read ({error.strerror}); look as the user who runs the job"
+        ) from error
 
 
 async def _show(folder: Path, budget_usd: float | None, view: str | None, as_json: bool) -> None:

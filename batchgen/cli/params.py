@@ -1,0 +1,47 @@
+"""What flags take besides words: finite numbers, durations, moments. Anything else is refused in words, exit 2."""
+
+from __future__ import annotations
+
+import math
+
+import click
+
+from batchgen.manifest.durations import EXAMPLES, parse_duration
+from batchgen.manifest.moments import is_moment
+
+
+class Number(click.FloatRange):
+    """A number within bounds. `nan` and `inf` pass every comparison of a range, and would bound nothing."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Refuse what is no finite number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number", param, ctx)
+        return number
+
+
+class Seconds(click.ParamType[float]):
+    """A count of seconds, or a duration with units."""
+
+    name = "seconds"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Refuse what is no duration, or too long to be counted."""
+        text = str(value)
+        seconds = float(text) if text.isdecimal() else parse_duration(text)
+        if seconds is None or not math.isfinite(seconds):
+            self.fail(f"{value!r} is no duration (write 600, or {EXAMPLES})", param, ctx)
+        return seconds
+
+
+class Moment(click.ParamType[str]):
+    """A local time or a date with a time."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is no moment."""
+        if not isinstance(value, str) or not is_moment(value):
+            self.fail(f"{value!r} is no time (write 06:30, or 2026-11-24T06:30)", param, ctx)
+        return value
