@@ -19,7 +19,7 @@ from batchgen.job import Job, Options, load_job
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.settings import SANDBOX
 from batchgen.reports.events import EventLog
-from batchgen.session import Session
+from batchgen.steps import Steps
 from batchgen.system.clock import moment_text
 from batchgen.system.files import replace_file, write_file
 
@@ -51,12 +51,12 @@ class Observers:
         self._notify(event)
 
 
-async def close_run(session: Session, observers: Observers) -> RunSummary:
+async def close_run(steps: Steps, observers: Observers) -> RunSummary:
     """Sum a run up and write its reports; a report that fails is said, and spoils nothing else."""
     with anyio.CancelScope(shield=True):
-        summary = await session.finish()
+        summary = await steps.finish()
         try:
-            summary.report = str(await write_reports(session.job, session.ledger, session.host, summary))
+            summary.report = str(await write_reports(steps.job, steps.ledger, steps.host, summary))
             replace_file(observers.folder / "summary.json", (json.dumps(summary.as_json()) + "\n").encode())
         except OSError as error:
             observers.notify(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.config import Config
+from batchgen.core.errors import StorageError
 from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
 from batchgen.core.types import Limits, RetryPolicy
 from batchgen.manifest.job import Manifest
@@ -79,6 +80,16 @@ class Job:
     def ledger(self) -> Path:
         """The ledger's file."""
         return self.folder / LEDGER
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether the job has run before. Raises `StorageError` when nobody may tell."""
+        try:
+            return self.ledger.exists()
+        except OSError as error:
+            raise StorageError(
+                f"{self.ledger}: cannot be read ({error.strerror}); run as the user who began the job"
+            ) from error
 
     @property
     def manifest_name(self) -> str:

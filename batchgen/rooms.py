@@ -83,7 +83,7 @@ async def ledger_of(job: Job) -> AsyncIterator[SqliteLedger]:
 @asynccontextmanager
 async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger beside whoever writes it; an empty private one before its first run."""
-    exists = job.ledger.exists()
+    exists = job.has_ledger
     async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
         if _has_images(job) and not await ledger.facts():
             raise gone(job.ledger)

@@ -23,7 +23,7 @@ from batchgen.rooms import (
     readable_ledger,
     store_of,
 )
-from batchgen.session import Session, new_run_id, new_summary
+from batchgen.steps import Steps, new_run_id, new_summary
 from batchgen.survey import Survey, stage
 
 
@@ -58,7 +58,7 @@ async def run_job(path: Path, options: Options, notify: Callable[[Event], None],
     job = load_job(path, options)
     endpoint, host = endpoint_of(job), host_for(job)
     engine = engine_factory(options.engine or options.config.engine)
-    if not job.ledger.exists():
+    if not job.has_ledger:
         async with open_ledger(None) as nothing_yet:
             await stage(job, nothing_yet)  # a broken manifest leaves no folder behind
     with hold_job(job):
@@ -68,9 +68,9 @@ async def run_job(path: Path, options: Options, notify: Callable[[Event], None],
             async with store_of(job, host) as store, provider_of(job, endpoint) as provider:
                 run_id = new_run_id(options.clock())
                 with Observers(job, run_id, notify) as observers:
-                    session = Session(
+                    steps = Steps(
                         job, ledger, store, engine(provider, store), host, stop, observers.notify, run_id
                     )
-                    await session.begin()
-                    await session.send(await session.plan(warnings))
-                    return await close_run(session, observers)
+                    await steps.begin()
+                    await steps.send(await steps.plan(warnings))
+                    return await close_run(steps, observers)

@@ -10,7 +10,7 @@ import click
 
 from batchgen.cli.options import MANIFEST, common_options, options_of
 from batchgen.closing import write_reports
-from batchgen.core.errors import UsageError
+from batchgen.core.errors import StorageError, UsageError
 from batchgen.job import Job, load_job
 from batchgen.rooms import hold_job, host_for, readable_ledger
 
@@ -21,7 +21,7 @@ from batchgen.rooms import hold_job, host_for, readable_ledger
 def command(manifest: Path, **values: Any) -> None:
     """Write index.html, results.jsonl and results.csv of a job again."""
     job = load_job(manifest, options_of(values))
-    if not job.ledger.exists():
+    if not job.has_ledger:
         raise UsageError(f"{manifest}: this job has not run yet; `batchgen run {manifest}` begins it")
     click.echo(str(anyio.run(_write, job)))
 
@@ -29,4 +29,7 @@ def command(manifest: Path, **values: Any) -> None:
 async def _write(job: Job) -> Path:
     with hold_job(job):
         async with readable_ledger(job) as ledger:
-            return await write_reports(job, ledger, host_for(job))
+            try:
+                return await write_reports(job, ledger, host_for(job))
+            except OSError as error:
+                raise StorageError(f"{job.folder}: the report cannot be written ({error})") from error

@@ -37,7 +37,7 @@ def new_run_id(now: datetime) -> str:
 
 
 @dataclass(slots=True)
-class Session:
+class Steps:
     """The steps of one run, in their order."""
 
     job: Job
