@@ -28,13 +28,17 @@ def test_killed_in_the_middle_of_200_tasks(desk: Desk) -> None:
     together(partial(_kill_and_resume, desk.beside(str(number)), *case) for number, case in enumerate(cases))
 
 
+def _reached(till: Till, moment: int) -> bool:
+    return len(till.requests) >= moment
+
+
 def _kill_and_resume(desk: Desk, answer: str, moments: tuple[int, ...]) -> None:
     till = desk.till
     till.script(Rule(do=answer, delay_s=0.03))
     desk.manifest([BOATS], limits={"concurrency": CONCURRENCY})
     for moment in moments:
         with ended(desk.start("run", "job.yaml")) as running:
-            until(lambda moment=moment: len(till.requests) >= moment, running)  # type: ignore[misc]
+            until(partial(_reached, till, moment), running)
             running.signal(signal.SIGKILL)
             assert -signal.SIGKILL == running.done().code
     paid_before, on_disk = len(till.requests), desk.images()

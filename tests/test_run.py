@@ -83,7 +83,7 @@ def test_a_request_is_the_manifests_own_values_and_nothing_more(desk: Desk, till
         *(small | {"prompt": prompt} for prompt in list(TASKS.values())[:4]),
         common | {"quality": "high", "seed": 7, "prompt": "A tree."},
     ]
-    order = lambda body: json.dumps(body, sort_keys=True)  # noqa: E731
+    order = partial(json.dumps, sort_keys=True)
     assert sorted(expected, key=order) == sorted((request["body"] for request in requests), key=order)
     attempts = {attempt["attempt_id"]: attempt["task_id"] for attempt in desk.attempts()}
     assert attempts.keys() == {request["headers"]["x-client-request-id"] for request in requests}

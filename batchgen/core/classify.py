@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 
+from batchgen.core.plain import REASON_LIMIT, one_line
+from batchgen.core.retry_after import retry_after_s
 from batchgen.core.types import Failure, FailureClass, Paid
-
-REASON_LIMIT = 300
-"""Characters of a reason: enough for any provider's sentence, short enough for one line of a report."""
-
-RETRY_AFTER_CAP_S = 7 * 24 * 3600.0
-"""A longer wait is taken as a week, so that no header can push a moment out of the calendar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,82 +234,6 @@ def classify_network(
     return Failure(FailureClass.UNKNOWN, f"{head}; {risk}", paid=paid)
 
 
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|h|m|s)")
-_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
-_WAIT_WORDS = re.compile(
-    r"(?:try again|retry) (?:in|after) "
-    r"([0-9]{1,12}(?:\.[0-9]{1,12})?)? ?((?:[0-9.]{0,25}(?:ms|h|m|s)){1,4}|milliseconds?|seconds?|minutes?|hours?)(?![a-z])",
-    re.IGNORECASE,
-)
-_WORD_SECONDS = {"millisecond": 0.001, "second": 1.0, "minute": 60.0, "hour": 3600.0}
-
-
-def retry_after_s(headers: Mapping[str, str], message: str, now: datetime) -> float | None:
-    """How long the provider asked to wait, in seconds; None when it said nothing usable.
-
-    In this order: `retry-after-ms`, `retry-after` in seconds, `retry-after` as an HTTP date (past: 0),
-    `x-ratelimit-reset-*` of what is used up (durations such as `6m0s`), "try again in 12s" in the message.
-    Negative numbers, `nan` and words are nothing; more than a week is a week.
-    """
-    asked = _number(headers.get("retry-after-ms"))
-    if asked is not None:
-        return min(asked / 1000, RETRY_AFTER_CAP_S)
-    after = headers.get("retry-after")
-    for told in (_number(after), _until(after, now), _longest_reset(headers), _told_in(message)):
-        if told is not None:
-            return min(told, RETRY_AFTER_CAP_S)
-    return None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
-
-
-def _until(text: str | None, now: datetime) -> float | None:
-    try:
-        moment = parsedate_to_datetime(text or "")
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (aware - now).total_seconds())
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-
-
-def _duration_s(text: str) -> float | None:
-    """A duration as Go writes it: `1s`, `120ms`, `6m0s`, `1h2m3.5s`."""
-    if not _DURATION.fullmatch(text):
-        return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
-
-
-def _longest_reset(headers: Mapping[str, str]) -> float | None:
-    """The longest reset of the budgets that are used up; one that says nothing of its rest counts as used up."""
-    prefix = "x-ratelimit-reset-"
-    waits = [
-        wait
-        for name, value in headers.items()
-        if name.startswith(prefix)
-        and not _number(headers.get(f"x-ratelimit-remaining-{name.removeprefix(prefix)}"))
-        and (wait := _duration_s(value.strip())) is not None
-    ]
-    return max(waits, default=None)
-
-
-def _told_in(message: str) -> float | None:
-    found = _WAIT_WORDS.search(message)
-    if found is None:
-        return None
-    number, unit = found[1] or "", found[2].lower()
-    word = _WORD_SECONDS.get(unit.removesuffix("s"))
-    if word is not None:
-        return float(number) * word if number else None
-    return _duration_s(number + unit)
-
-
 _ID_HEADERS = ("x-request-id", "request-id", "x-oneapi-request-id", "x-amzn-requestid", "cf-ray")
 _ID_WORDS = re.compile(r"request[ _]id:? ?([A-Za-z0-9_-]{4,80})", re.IGNORECASE)
 
@@ -329,25 +247,3 @@ def request_id(headers: Mapping[str, str], message: str = "") -> str | None:
 
 
 # Terminal sequences: CSI, OSC up to its end, and the two-character escapes.
-_ANSI = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|\x9b[0-?]*[ -/]*[@-~]"
-)
-
-
-def plain(text: str) -> str:
-    """Foreign text as one line without terminal escapes, control, bidi and other invisible characters."""
-    shown = text if text.isprintable() else "".join(map(_shown, _ANSI.sub("", text)))
-    return " ".join(shown.split())
-
-
-def _shown(char: str) -> str:
-    if char.isspace():
-        return " "
-    return char if char.isprintable() else ""
-
-
-def one_line(text: str, limit: int = REASON_LIMIT) -> str:
-    """Foreign text as one plain line of at most `limit` characters, the cut marked with `…`."""
-    # Far more than the limit is never looked at, so that a megabyte of error costs nothing.
-    line = plain(text[: limit * 20])
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

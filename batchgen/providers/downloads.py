@@ -12,8 +12,8 @@ import anyio
 from anyio import to_thread
 from yarl import URL
 
-from batchgen.core.classify import one_line
 from batchgen.core.errors import AttemptError
+from batchgen.core.plain import one_line
 from batchgen.core.retry import backoff_s
 from batchgen.core.types import Failure, FailureClass, ImageBytes, Link, Paid
 from batchgen.providers.addresses import AddressRefusedError, guarded_socket_factory

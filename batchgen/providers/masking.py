@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from batchgen.core.classify import plain
+from batchgen.core.plain import plain
 from batchgen.providers.endpoint import Secret
 
 HIDDEN = "***"

@@ -10,16 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.classify import (
-    REASON_LIMIT,
-    RETRY_AFTER_CAP_S,
     ErrorBody,
     NetworkFault,
     classify_network,
     classify_status,
-    one_line,
     request_id,
-    retry_after_s,
 )
+from batchgen.core.plain import REASON_LIMIT, one_line
+from batchgen.core.retry_after import RETRY_AFTER_CAP_S, retry_after_s
 from batchgen.core.types import Failure, FailureClass, Paid
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -1,0 +1,87 @@
+"""How long a provider asks to wait: headers of several kinds, and words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+RETRY_AFTER_CAP_S = 7 * 24 * 3600.0
+"""A longer wait is taken as a week, so that no header can push a moment out of the calendar."""
+
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|h|m|s)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
+_WAIT_WORDS = re.compile(
+    r"(?:try again|retry) (?:in|after) "
+    r"([0-9]{1,12}(?:\.[0-9]{1,12})?)? ?((?:[0-9.]{0,25}(?:ms|h|m|s)){1,4}|milliseconds?|seconds?|minutes?|hours?)(?![a-z])",
+    re.IGNORECASE,
+)
+_WORD_SECONDS = {"millisecond": 0.001, "second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+
+def retry_after_s(headers: Mapping[str, str], message: str, now: datetime) -> float | None:
+    """How long the provider asked to wait, in seconds; None when it said nothing usable.
+
+    In this order: `retry-after-ms`, `retry-after` in seconds, `retry-after` as an HTTP date (past: 0),
+    `x-ratelimit-reset-*` of what is used up (durations such as `6m0s`), "try again in 12s" in the message.
+    Negative numbers, `nan` and words are nothing; more than a week is a week.
+    """
+    asked = _number(headers.get("retry-after-ms"))
+    if asked is not None:
+        return min(asked / 1000, RETRY_AFTER_CAP_S)
+    after = headers.get("retry-after")
+    for told in (_number(after), _until(after, now), _longest_reset(headers), _told_in(message)):
+        if told is not None:
+            return min(told, RETRY_AFTER_CAP_S)
+    return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _until(text: str | None, now: datetime) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, (aware - now).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _duration_s(text: str) -> float | None:
+    """A duration as Go writes it: `1s`, `120ms`, `6m0s`, `1h2m3.5s`."""
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def _longest_reset(headers: Mapping[str, str]) -> float | None:
+    """The longest reset of the budgets that are used up; one that says nothing of its rest counts as used up."""
+    prefix = "x-ratelimit-reset-"
+    waits = [
+        wait
+        for name, value in headers.items()
+        if name.startswith(prefix)
+        and not _number(headers.get(f"x-ratelimit-remaining-{name.removeprefix(prefix)}"))
+        and (wait := _duration_s(value.strip())) is not None
+    ]
+    return max(waits, default=None)
+
+
+def _told_in(message: str) -> float | None:
+    found = _WAIT_WORDS.search(message)
+    if found is None:
+        return None
+    number, unit = found[1] or "", found[2].lower()
+    word = _WORD_SECONDS.get(unit.removesuffix("s"))
+    if word is not None:
+        return float(number) * word if number else None
+    return _duration_s(number + unit)
