@@ -56,11 +56,11 @@ async def run_job(path: Path, options: Options, notify: Callable[[Event], None],
     Raises `UsageError` and `ProblemsError` (nothing was sent), `JobLockedError`, `StorageError`.
     """
     job = load_job(path, options)
-    endpoint, host = endpoint_of(job), host_for(job)
     engine = engine_factory(options.engine or options.config.engine)
     if not job.has_ledger:
         async with open_ledger(None) as nothing_yet:
             await stage(job, nothing_yet)  # a broken manifest leaves no folder behind
+    endpoint, host = endpoint_of(job), host_for(job)  # after the manifest: its writer may have no key
     with hold_job(job):
         async with ledger_of(job) as ledger:
             await check_owner(job, ledger)

@@ -316,3 +316,17 @@ def test_links_leave_no_trace_once_they_are_fetched(desk: Desk, till: Till) -> N
     link = f"/link/{till.key[::-1]}"
     assert link not in done.out + done.err
     assert _searched(desk.job, link.encode()) > 10
+
+
+def test_a_manifests_mistakes_are_said_before_a_missing_key(desk: Desk, till: Till) -> None:
+    """Who writes manifests may have no key: the mistake is what they can mend."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}], request={"qualty": "low"})
+    del desk.environ["COMETAPI_KEY"]
+
+    done = desk.do("run", "job.yaml")
+
+    assert 2 == done.code
+    assert "qualty" in done.err
+    assert "COMETAPI_KEY" not in done.err
+    assert not (desk.folder / "output").exists()
+    assert [] == till.requests
