@@ -34,7 +34,7 @@ _SVG_DEFAULT = (300, 150)
 """What a browser takes for a drawing that names no size."""
 
 
-def media_of(data: bytes | memoryview, *, allow_svg: bool = False) -> Media:
+def media_of(data: bytes | bytearray | memoryview, *, allow_svg: bool = False) -> Media:
     """Type, extension and pixels of a whole image, from its bytes alone and without copying them.
 
     Raises `NotAnImageError` saying what the bytes are instead, or where the image is damaged. SVG counts as an

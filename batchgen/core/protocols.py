@@ -47,7 +47,7 @@ class ImageStore(Protocol):
     async def reserve(self, attempt: Attempt) -> None:
         """Make room for an answer before it is paid for. Raises `StorageError` when there is none."""
 
-    async def release(self, attempt_id: str, evidence: bytes = b"") -> None:
+    async def release(self, attempt_id: str, evidence: bytes | bytearray = b"") -> None:
         """Give up an attempt's room when it brought no image; what came instead goes to quarantine."""
 
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
@@ -62,8 +62,11 @@ class ImageStore(Protocol):
     async def restore(self, image: StoredImage, task: Task) -> Stored:
         """Move a paid image of the same fingerprint to the name of `task`, instead of buying it again."""
 
-    async def damaged(self, images: Sequence[StoredImage]) -> Mapping[str, str]:
-        """What is wrong with images, by attempt id: `missing` or `altered`; the sound ones are left out."""
+    async def damaged(self, images: Sequence[StoredImage], *, by_hash: bool = False) -> Mapping[str, str]:
+        """What is wrong with images, by attempt id: `missing` or `altered`; the sound ones are left out.
+
+        By size and time, and by hash where these leave a doubt; every byte is read with `by_hash`.
+        """
 
 
 class Ledger(Protocol):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchgen.core.types import Attempt, AttemptState, ImageRequest, JsonObject, Link, Task, TaskState
+from batchgen.core.types import (
+    Attempt,
+    AttemptState,
+    ImageRequest,
+    JsonObject,
+    Link,
+    StoredImage,
+    Task,
+    TaskState,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,24 @@ class Unfinished:
     link: Link | None
     unknowns: int
     resends_allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A paid image on disk with what its sidecar says of the attempt that brought it: enough for a lost ledger.
+
+    `current` is True under its task's final name, False in `superseded/`. Moments are UTC texts, "" when not known.
+    """
+
+    image: StoredImage
+    current: bool
+    number: int
+    run_id: str
+    started: str
+    ended: str
+    http_status: int | None
+    request_id: str | None
+    possible_duplicate: bool
 
 
 @dataclass(frozen=True, slots=True)

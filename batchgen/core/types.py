@@ -256,11 +256,16 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An attempt whose image is durable. `superseded` maps attempt ids of replaced images to their new files."""
+    """An attempt whose image is durable.
+
+    `superseded` maps attempt ids of replaced images to their new files. `more` are further images that the answer
+    brought, which lie in `superseded/`.
+    """
 
     image: StoredImage
     answer: Answer
     superseded: Mapping[str, str] = field(default_factory=dict)
+    more: tuple[StoredImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

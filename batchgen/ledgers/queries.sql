@@ -176,10 +176,10 @@ UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attem
 -- image_moved: where it went
 UPDATE images SET file = :file, current = 0 WHERE attempt_id = :attempt_id;
 
--- image_put: the image under a task's name
+-- image_put: an image under a task's name (current), or in superseded/
 INSERT INTO images VALUES (:attempt_id, :task_id, :fingerprint, :file, :sha256, :size_bytes, :mtime_ns, :media_type,
-  :extension, :width, :height, :cost_usd, 1)
-ON CONFLICT (attempt_id) DO UPDATE SET task_id = excluded.task_id, file = excluded.file, current = 1,
+  :extension, :width, :height, :cost_usd, :current)
+ON CONFLICT (attempt_id) DO UPDATE SET task_id = excluded.task_id, file = excluded.file, current = excluded.current,
   mtime_ns = excluded.mtime_ns;
 
 -- orphaned: a task whose image was moved to another name is pending again, should it come back

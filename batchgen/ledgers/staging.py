@@ -129,7 +129,9 @@ def put_image(connection: sqlite3.Connection, stored: Stored) -> None:
     connection.execute(sql["image_leave"], {"task_id": image.task_id, "attempt_id": image.attempt_id})
     for attempt_id, file in stored.superseded.items():
         connection.execute(sql["image_moved"], {"attempt_id": attempt_id, "file": file})
-    connection.execute(sql["image_put"], image_fields(image))
+    connection.execute(sql["image_put"], image_fields(image) | {"current": 1})
+    for further in stored.more:
+        connection.execute(sql["image_put"], image_fields(further) | {"current": 0})
 
 
 def moved(connection: sqlite3.Connection, stored: Stored, task: Task) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from batchgen.core.errors import StorageError
 from batchgen.core.types import Answer, Stored, StoredImage
-from batchgen.stores.layout import Layout
+from batchgen.stores.layout import Layout, place_of
 from batchgen.stores.sidecars import dump_sidecar, read_sidecar
-from batchgen.system.files import fsync_directory, fsync_file, replace_file
+from batchgen.system.folder import File
 
 SYNC_THREADS = 8
 """Fsyncs of one batch run side by side: a disk finishes eight in about the time of two."""
@@ -23,119 +20,141 @@ SYNC_THREADS = 8
 class Arrival:
     """An image at `source` with its new sidecar at `sidecar`, both to be renamed to the names that `image` says.
 
-    `leaves` is the sidecar that an image moved from another name leaves behind.
+    `leaves` is the sidecar that an image moved from another name leaves behind. `more` are further images of the
+    same answer, whose place in `superseded/` is chosen here.
     """
 
     image: StoredImage
     answer: Answer
-    source: Path
-    sidecar: Path
-    leaves: Path | None = None
+    source: File
+    sidecar: File
+    leaves: File | None = None
+    more: tuple[Arrival, ...] = ()
 
 
 class Barrier:
-    """Makes batches of arrivals durable; what stood under a final name moves to `superseded/` in the same step."""
+    """Makes batches of arrivals durable; what stood under a final name moves to `superseded/` in the same step.
+
+    After a failed fsync it refuses everything: the kernel may have dropped what was not written, and a second
+    fsync would succeed without having written it (wiki.postgresql.org/wiki/Fsync_Errors).
+    """
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="fsync")
+        self._broken: StorageError | None = None
 
     def close(self) -> None:
         """End the fsync threads."""
         self._pool.shutdown()
 
     def __call__(self, arrivals: Sequence[Arrival]) -> list[Stored | Exception]:
-        """Sync, rename, sync the directories; an arrival that fails takes no other down."""
-        synced = list(self._pool.map(_sync, arrivals))
+        """Sync, rename, sync the directories; an arrival that cannot be renamed takes no other down."""
+        if self._broken is not None:
+            return [self._broken] * len(arrivals)
+        synced = list(self._pool.map(self._sync, arrivals))
         results = [
             error if error is not None else self._rename(arrival)
             for arrival, error in zip(arrivals, synced, strict=True)
         ]
-        touched = {self._layout.images, self._layout.superseded}
         try:
-            for directory in touched:
-                fsync_directory(directory)
+            for folder in (self._layout.images, self._layout.superseded):
+                folder.sync()
         except OSError as error:
-            return [_storage_error(error, self._layout.folder)] * len(arrivals)
+            self._broken = _storage_error(error, self._layout.path)
+            return [self._broken] * len(arrivals)
         for arrival, result in zip(arrivals, results, strict=True):
             if arrival.leaves is not None and isinstance(result, Stored):
-                arrival.leaves.unlink(missing_ok=True)
+                arrival.leaves.unlink()
         return results
+
+    def _sync(self, arrival: Arrival) -> StorageError | None:
+        try:
+            for one in (arrival, *arrival.more):
+                one.source.sync()
+                one.sidecar.sync()
+        except OSError as error:
+            self._broken = _storage_error(error, arrival.source)
+            return self._broken
+        return None
 
     def _rename(self, arrival: Arrival) -> Stored | Exception:
         image = arrival.image
-        target = self._layout.folder / image.file
+        target = self._layout.file(image.file)
         try:
             superseded = self._clear(image, target)
-            arrival.sidecar.replace(self._layout.sidecar(image.task_id))
-            arrival.source.replace(target)
+            arrival.sidecar.rename(self._layout.sidecar(image.task_id))
+            arrival.source.rename(target)
+            more = tuple(self.set_aside(one) for one in arrival.more)
         except OSError as error:
             return _storage_error(error, target)
-        return Stored(image, arrival.answer, superseded)
+        return Stored(image, arrival.answer, superseded, more)
 
-    def _clear(self, image: StoredImage, target: Path) -> dict[str, str]:
+    def set_aside(self, arrival: Arrival) -> StoredImage:
+        """Move a paid image that no task's name is for from the state folder to `superseded/`. Raises `OSError`."""
+        image = arrival.image
+        suffix = f".{image.media.extension}"
+        name = self.superseded_name(image.task_id, image.fingerprint, suffix, image.attempt_id)
+        sidecar = read_sidecar(arrival.sidecar) or {}
+        name.with_suffix(".json").replace(dump_sidecar(sidecar | {"file": name.name}))
+        arrival.source.rename(name)
+        arrival.sidecar.unlink()
+        return replace(image, file=place_of(name))
+
+    def _clear(self, image: StoredImage, target: File) -> dict[str, str]:
         """Move what stands under a task's name away; returns where, by attempt id."""
         beside = self._layout.sidecar(image.task_id)
         standing = read_sidecar(beside)
         moved = {}
-        if standing is None and os.path.lexists(beside):
+        if standing is None and beside.exists():
             beside.rename(self.superseded_name(image.task_id, "unknown-", beside.suffix, ""))
         if standing is not None and standing["attempt_id"] != image.attempt_id:
-            source = self._layout.images / Path(standing["file"]).name
+            source = self._layout.images.file(standing["file"])
             name = self.superseded_name(
                 image.task_id, standing["fingerprint"], source.suffix, standing["attempt_id"]
             )
             if source.exists() and not name.exists():
                 # The copy of the sidecar comes first, so that a crash in between leaves no image without one.
-                replace_file(name.with_suffix(".json"), dump_sidecar(standing | {"file": name.name}))
+                name.with_suffix(".json").replace(dump_sidecar(standing | {"file": name.name}))
                 source.rename(name)
             if name.exists():
-                moved[standing["attempt_id"]] = f"{self._layout.superseded.name}/{name.name}"
+                moved[standing["attempt_id"]] = place_of(name)
         again = standing is not None and standing["attempt_id"] == image.attempt_id and is_whole(target, image)
-        if os.path.lexists(target) and not again:
+        if target.exists() and not again:
             # Not ours: put there by hand, or its sidecar is gone. Never overwritten, never deleted.
             target.rename(self.superseded_name(image.task_id, "unknown-", target.suffix, ""))
         return moved
 
-    def superseded_name(self, task_id: str, fingerprint: str, suffix: str, attempt_id: str) -> Path:
+    def superseded_name(self, task_id: str, fingerprint: str, suffix: str, attempt_id: str) -> File:
         """A free name in `superseded/`, or the one that this attempt's sidecar has there already."""
         stem = f"{task_id}.{fingerprint[:8]}"
         for name in self._numbered(stem, suffix):
             there = read_sidecar(name.with_suffix(".json"))
-            free = there is None and not os.path.lexists(name)
+            free = there is None and not name.exists()
             if free or (there is not None and there["attempt_id"] == attempt_id):
                 return name
         raise AssertionError("numbers do not run out")
 
-    def _numbered(self, stem: str, suffix: str) -> Iterable[Path]:
+    def _numbered(self, stem: str, suffix: str) -> Iterable[File]:
         number = 1
         while True:
             tail = "" if number == 1 else f"-{number}"
-            yield self._layout.superseded / f"{stem}{tail}{suffix}"
+            yield self._layout.superseded.file(f"{stem}{tail}{suffix}")
             number += 1
 
 
-def _sync(arrival: Arrival) -> StorageError | None:
-    try:
-        fsync_file(arrival.source)
-        fsync_file(arrival.sidecar)
-    except OSError as error:
-        return _storage_error(error, arrival.source)
-    return None
-
-
-def _storage_error(error: OSError, path: Path) -> StorageError:
-    failure = StorageError(f"{path}: could not be made durable ({error}); check the disk, then run again")
+def _storage_error(error: OSError, file: object) -> StorageError:
+    failure = StorageError(
+        f"{file}: could not be made durable ({error.strerror or error}); check the disk, then run again"
+    )
     failure.__cause__ = error
     return failure
 
 
-def is_whole(path: Path, image: StoredImage) -> bool:
-    """Whether the bytes at `path` are the image's, to the last one."""
+def is_whole(file: File, image: StoredImage) -> bool:
+    """Whether a file's bytes are the image's, to the last one."""
     try:
-        if path.is_symlink() or path.stat().st_size != image.size_bytes:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == image.sha256
+        same_size = file.is_regular() and file.status().st_size == image.size_bytes
+        return same_size and file.sha256() == image.sha256
     except FileNotFoundError:
         return False

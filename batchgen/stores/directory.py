@@ -15,26 +15,40 @@ import anyio
 import anyio.to_thread
 
 from batchgen.core.errors import StorageError
+from batchgen.core.inventory import Inventory
+from batchgen.core.records import Found
 from batchgen.core.types import Attempt, ImageBytes, Stored, StoredImage, Task
 from batchgen.stores.arrivals import Arrival, Barrier, is_whole
-from batchgen.stores.arriving import Arriving, room_bytes
-from batchgen.stores.layout import Layout
-from batchgen.stores.sidecars import Origin, dump_sidecar, read_sidecar, rename_sidecar, stored_of
+from batchgen.stores.arriving import Arriving, Check, room_bytes
+from batchgen.stores.layout import Layout, open_layout
+from batchgen.stores.moving import Mover
+from batchgen.stores.salvage import Salvage
+from batchgen.stores.sidecars import Origin, dump_sidecar, rebuild_sidecar
 from batchgen.system.batches import BatchThread
 from batchgen.system.clock import utc_now
-from batchgen.system.files import reserve_file, write_file
+from batchgen.system.folder import Bytes
 
 Result = TypeVar("Result")
+
+FREE_BYTES = 8 << 20
+"""Room that is left alone: for sidecars, the ledger's journal and the report of what is in flight."""
+FREE_FILES = 64
+"""Files that can still be made, for the same."""
 
 
 class DirectoryStore:
     """`batchgen.core.protocols.ImageStore` in a job's folder."""
 
-    def __init__(self, layout: Layout, origin: Origin, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, layout: Layout, origin: Origin, now: Callable[[], datetime], check: Check | None = None
+    ) -> None:
         self._layout = layout
+        self._origin = origin
         self._barrier = Barrier(layout)
         self._arrivals: BatchThread[Arrival, Stored] = BatchThread("store", self._barrier)
-        self._arriving = Arriving(layout, origin, self._barrier, now)
+        self._arriving = Arriving(layout, origin, now, check)
+        self._move = Mover(layout, origin)
+        self._salvage = Salvage(layout, self._barrier)
         # Decoding and hashing release the interpreter lock for long stretches: a few more threads than cores help.
         self._threads = anyio.CapacityLimiter((os.cpu_count() or 2) + 2)
 
@@ -45,13 +59,13 @@ class DirectoryStore:
 
     async def sweep(self) -> None:
         """Delete the parts of earlier runs that are only room; one with bytes waits for `adopt`."""
-        await self._hop(self._sweep)
+        await self._hop(self._salvage.sweep)
 
     async def reserve(self, attempt: Attempt) -> None:
-        """Create the part file with its room. Raises `StorageError` when the disk has none left."""
-        await self._hop(reserve_file, self._layout.part(attempt.attempt_id), room_bytes(attempt))
+        """Create the part file with its room, and its sidecar's. Raises `StorageError` when the disk has none left."""
+        await self._hop(self._reserve, attempt)
 
-    async def release(self, attempt_id: str, evidence: bytes = b"") -> None:
+    async def release(self, attempt_id: str, evidence: Bytes = b"") -> None:
         """Give the room back; evidence goes to quarantine."""
         await self._hop(self._release, attempt_id, evidence)
 
@@ -61,160 +75,118 @@ class DirectoryStore:
 
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """Finish what a crash interrupted; what is left of an unusable answer is quarantined."""
-        found = await self._hop(self._find, attempt)
+        found = await self._hop(self._salvage.find, attempt)
         if isinstance(found, Arrival):
             found = await self._arrivals.submit(found)
         if found is None:
             return None
-        gone = await self._hop(self._superseded_of, attempt.task.task_id)
-        return replace(found, superseded=gone)
+        superseded = await self._hop(self._move.superseded_of, attempt.task.task_id)
+        return replace(found, superseded=superseded)
 
     async def restore(self, image: StoredImage, task: Task) -> Stored:
-        """Move an image to the name of `task`. Raises `StorageError` when it is not there."""
+        """Move a paid image to the name of `task`."""
         moved = await self._hop(self._move, image, task)
         if isinstance(moved, Arrival):
             moved = await self._arrivals.submit(moved)
-        return replace(moved, superseded=await self._hop(self._superseded_of, task.task_id))
-
-    async def damaged(self, images: Sequence[StoredImage]) -> Mapping[str, str]:
-        """What is wrong with images: by size and modification time, and by hash only where the time differs."""
-        return await self._hop(self._damaged, images)
+        return replace(moved, superseded=await self._hop(self._move.superseded_of, task.task_id))
 
     async def restorable(self, image: StoredImage, task: Task) -> bool:
         """Whether `restore` would find the image whole, where the ledger says or where a crash left it."""
-        return not await self._hop(self._damaged, [image]) or await self._hop(self._is_left, image, task)
+        return not await self.damaged([image]) or await self._hop(self._move.can_move, image, task)
+
+    async def damaged(self, images: Sequence[StoredImage], *, by_hash: bool = False) -> Mapping[str, str]:
+        """What is wrong with images: by size and modification time, and by hash where the time differs, or always."""
+        return await self._hop(partial(self._salvage.damaged, by_hash=by_hash), images)
+
+    async def inventory(self) -> Inventory:
+        """What is on the disk, to be compared with what the ledger knows."""
+        return await self._hop(self._salvage.inventory)
+
+    async def images(self) -> AsyncIterator[Sequence[Found]]:
+        """Everything that has a sidecar: images under their names first, superseded ones after them."""
+        for folder in (self._layout.images, self._layout.superseded):
+            pages = self._salvage.images(folder)
+            while page := await self._hop(next, pages, None):
+                yield page
+
+    async def whole(self, found: Sequence[Found]) -> Sequence[Found]:
+        """Those whose bytes are what their sidecars say, to the last one."""
+        return await self._hop(
+            lambda: [one for one in found if is_whole(self._layout.file(one.image.file), one.image)]
+        )
+
+    async def set_parts_aside(self) -> int:
+        """Keep whole images of attempts that nobody remembers; to be called when none is open. Returns how many."""
+        return await self._hop(self._salvage.set_parts_aside)
+
+    async def without_sidecar(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
+        """Those whose sidecar is gone or speaks of another image."""
+        return await self._hop(self._salvage.without_sidecar, images)
+
+    async def write_sidecar(self, image: StoredImage, task: Task) -> None:
+        """Put a sidecar beside an image that has lost its own, from what the ledger knows."""
+        content = dump_sidecar(rebuild_sidecar(self._origin, image, task))
+        await self._hop(self._layout.file(image.file).with_suffix(".json").replace, content)
+
+    async def foreign(self, limit: int) -> Sequence[str]:
+        """Places of files in the images' folders that are not batchgen's, at most `limit` of them."""
+        return await self._hop(
+            lambda: [place for place, _ in zip(self._salvage.foreign(), range(limit), strict=False)]
+        )
 
     async def _hop(self, function: Callable[..., Result], *values: object) -> Result:
         try:
             return await anyio.to_thread.run_sync(partial(function, *values), limiter=self._threads)
         except OSError as error:
-            raise StorageError(f"{self._layout.folder}: {error}; check the disk, then run again") from error
+            raise StorageError(f"{self._layout.path}: {error}; check the disk, then run again") from error
 
-    def _release(self, attempt_id: str, evidence: bytes) -> None:
+    def _reserve(self, attempt: Attempt) -> None:
+        part, beside = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
+        try:
+            beside.reserve(0)
+            part.reserve(room_bytes(attempt))
+            self._check_free()
+        except (OSError, StorageError):
+            part.unlink()
+            beside.unlink()
+            raise
+
+    def _check_free(self) -> None:
+        free = self._layout.state.free()
+        if free.size_bytes < FREE_BYTES:
+            left = f"only {free.size_bytes / 2**20:.1f} MiB is left"
+        elif free.files is not None and free.files < FREE_FILES:
+            left = f"only {free.files} more files can be made"
+        else:
+            return
+        raise StorageError(f"{self._layout.path}: the disk is full, {left}; make room, then run again")
+
+    def _release(self, attempt_id: str, evidence: Bytes) -> None:
         if evidence:
             self._arriving.quarantine(attempt_id, evidence)
-        self._layout.part(attempt_id).unlink(missing_ok=True)
-
-    def _find(self, attempt: Attempt) -> Arrival | Stored | None:
-        part, beside = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
-        waiting = read_sidecar(beside)
-        sidecar = waiting or read_sidecar(self._layout.sidecar(attempt.task.task_id))
-        if sidecar is not None and sidecar["attempt_id"] == attempt.attempt_id:
-            image, answer = stored_of(sidecar, self._layout.images.name, 0)
-            path = part if part.exists() else self._layout.folder / image.file
-            if is_whole(path, image):
-                image = replace(image, mtime_ns=path.stat().st_mtime_ns)
-                if path != part:
-                    return Stored(image, answer)
-                if waiting is None:
-                    write_file(beside, dump_sidecar(sidecar))
-                return Arrival(image, answer, part, beside)
-        self._discard(part, beside)
-        return None
-
-    def _discard(self, part: Path, beside: Path) -> None:
-        """An empty part is only room; one with bytes is evidence."""
-        if part.exists():
-            if _is_empty(part):
-                part.unlink()
-            else:
-                part.replace(self._layout.quarantine / part.name)
-        beside.unlink(missing_ok=True)
-
-    def _sweep(self) -> None:
-        for part in self._layout.state.glob("*.part"):
-            if _is_empty(part):
-                part.unlink()
-
-    def _superseded_of(self, task_id: str) -> dict[str, str]:
-        """Where replaced images of a task lie, by attempt id; a crash may have kept it from the ledger."""
-        found = {}
-        for path in self._layout.superseded.glob(f"{task_id}.*.json"):
-            sidecar = read_sidecar(path)
-            if sidecar is not None and (self._layout.superseded / sidecar["file"]).exists():
-                found[sidecar["attempt_id"]] = f"{self._layout.superseded.name}/{sidecar['file']}"
-        return found
-
-    def _move(self, image: StoredImage, task: Task) -> Arrival | Stored:
-        there = self._moved_already(image, task)
-        if there is not None:
-            self._forget_sidecar(image, task)
-            return there
-        source = self._layout.folder / self._place(image)
-        leaves = source.with_suffix(".json")
-        sidecar = read_sidecar(leaves)
-        if sidecar is None or sidecar["attempt_id"] != image.attempt_id:
-            sidecar = self._arriving.rebuilt_sidecar(image, task)
-        name = f"{task.task_id}.{image.media.extension}"
-        renamed = rename_sidecar(sidecar, task, name)
-        beside = self._layout.part_sidecar(image.attempt_id)
-        write_file(beside, dump_sidecar(renamed))
-        moved = replace(image, task_id=task.task_id, file=f"{self._layout.images.name}/{name}")
-        _, answer = stored_of(renamed, self._layout.images.name, image.mtime_ns)
-        stays = leaves == self._layout.sidecar(task.task_id)
-        return Arrival(moved, answer, source, beside, leaves=None if stays else leaves)
-
-    def _place(self, image: StoredImage) -> str:
-        """Where an image lies: a crash may have kept its move to `superseded/` from the ledger."""
-        if is_whole(self._layout.folder / image.file, image):
-            return image.file
-        return self._superseded_of(image.task_id).get(image.attempt_id, image.file)
-
-    def _is_left(self, image: StoredImage, task: Task) -> bool:
-        moved = self._moved_already(image, task) is not None
-        return moved or is_whole(self._layout.folder / self._place(image), image)
-
-    def _forget_sidecar(self, image: StoredImage, task: Task) -> None:
-        """The copy that an interrupted move left under the old name."""
-        left = (self._layout.folder / image.file).with_suffix(".json")
-        sidecar = read_sidecar(left)
-        ours = sidecar is not None and sidecar["attempt_id"] == image.attempt_id
-        if ours and left != self._layout.sidecar(task.task_id):
-            left.unlink()
-
-    def _moved_already(self, image: StoredImage, task: Task) -> Stored | None:
-        sidecar = read_sidecar(self._layout.sidecar(task.task_id))
-        if sidecar is None or sidecar["attempt_id"] != image.attempt_id:
-            return None
-        moved, answer = stored_of(sidecar, self._layout.images.name, 0)
-        path = self._layout.folder / moved.file
-        if not is_whole(path, moved):
-            return None
-        return Stored(replace(moved, mtime_ns=path.stat().st_mtime_ns), answer)
-
-    def _damaged(self, images: Sequence[StoredImage]) -> dict[str, str]:
-        found = {}
-        for image in images:
-            path = self._layout.folder / image.file
-            try:
-                status = path.lstat()
-            except FileNotFoundError:
-                found[image.attempt_id] = "missing"
-                continue
-            same = status.st_size == image.size_bytes and status.st_mtime_ns == image.mtime_ns
-            if path.is_symlink() or not (same or is_whole(path, image)):
-                found[image.attempt_id] = "altered"
-        return found
-
-
-def _is_empty(part: Path) -> bool:
-    with part.open("rb") as file:
-        return not file.read(1 << 16).strip(b"\0")
+        self._layout.part(attempt_id).unlink()
+        self._layout.part_sidecar(attempt_id).unlink()
 
 
 @asynccontextmanager
 async def open_store(
-    folder: Path, origin: Origin, *, now: Callable[[], datetime] = utc_now, readable: bool = False
+    folder: Path,
+    origin: Origin,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    readable: bool = False,
+    check: Check | None = None,
 ) -> AsyncIterator[DirectoryStore]:
-    """The store of a job's folder, which is made unless it is only to be read. Raises `StorageError`."""
-    layout = Layout(folder)
-    if not readable:
-        await anyio.to_thread.run_sync(layout.prepare)
-    store = DirectoryStore(layout, origin, now)
-    try:
-        if not readable:
-            await store.sweep()
-        yield store
-    finally:
-        with anyio.CancelScope(shield=True):
-            await store.close()
+    """The store of a job's folder, which is made unless it is only to be read. Raises `StorageError`.
+
+    `check` looks at an image's bytes before they are stored; by default at their structure.
+    """
+    with open_layout(folder, make=not readable) as layout:
+        store = DirectoryStore(layout, origin, now, check)
+        try:
+            if not readable:
+                await store.sweep()
+            yield store
+        finally:
+            with anyio.CancelScope(shield=True):
+                await store.close()

@@ -1,71 +1,112 @@
-"""Where things lie in a job's folder."""
+"""Where things lie in a job's folder, held open so that nothing put in their place is written through."""
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.core.errors import StorageError
+from batchgen.system.folder import File, Folder
+
+IMAGES = "images"
+SUPERSEDED = "superseded"
+STATE = "state"
+QUARANTINE = "quarantine"
+
+_MODES = {IMAGES: 0o755, SUPERSEDED: 0o755, STATE: 0o700, QUARANTINE: 0o700}
+_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of one job's folder."""
+    """The folders of one job.
 
-    folder: Path
+    `images`: images and sidecars under their final names. `superseded`: paid images that newer ones replaced.
+    `state`: part files. `quarantine`, in it: answers that are no image, kept for a refund claim.
+    """
 
-    @property
-    def images(self) -> Path:
-        """Images and sidecars under their final names."""
-        return self.folder / "images"
+    path: Path
+    images: Folder
+    superseded: Folder
+    state: Folder
+    quarantine: Folder
 
-    @property
-    def superseded(self) -> Path:
-        """Paid images that newer ones replaced."""
-        return self.folder / "superseded"
-
-    @property
-    def state(self) -> Path:
-        """Part files and quarantine; nobody else's business."""
-        return self.folder / "state"
-
-    @property
-    def quarantine(self) -> Path:
-        """Answers that are no image, kept for a refund claim."""
-        return self.state / "quarantine"
-
-    def part(self, attempt_id: str) -> Path:
+    def part(self, attempt_id: str) -> File:
         """Room for an attempt's image, then the image itself until it is renamed."""
-        return self.state / f"{attempt_id}.part"
+        return self.state.file(f"{attempt_id}.part")
 
-    def part_sidecar(self, attempt_id: str) -> Path:
+    def part_sidecar(self, attempt_id: str) -> File:
         """The sidecar beside a part."""
-        return self.state / f"{attempt_id}.json"
+        return self.state.file(f"{attempt_id}.json")
 
-    def sidecar(self, task_id: str) -> Path:
+    def sidecar(self, task_id: str) -> File:
         """A task's sidecar under its final name."""
-        return self.images / f"{task_id}.json"
+        return self.images.file(f"{task_id}.json")
 
-    def prepare(self) -> None:
-        """Make the folders. Raises `StorageError` when one cannot be made, or is a link to somewhere else."""
+    def evidence(self, attempt_id: str) -> File:
+        """What came instead of an image."""
+        return self.quarantine.file(f"{attempt_id}.bin")
+
+    def file(self, place: str) -> File:
+        """The file of a place relative to the job's folder, such as `images/boat--01.png`."""
+        folder, _, name = place.partition("/")
+        return (self.superseded if folder == SUPERSEDED else self.images).file(name.replace("/", "_"))
+
+
+def place_of(file: File) -> str:
+    """Where a file lies relative to the job's folder, with `/`."""
+    return f"{file.folder.path.name}/{file.name}"
+
+
+@contextmanager
+def open_layout(folder: Path, *, make: bool) -> Iterator[Layout]:
+    """Open a job's folders, which are made unless they are only to be read.
+
+    Raises `StorageError` when one cannot be made or opened, or is a link to somewhere else.
+    """
+    with ExitStack() as opened:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for path, mode in (
-                (self.images, 0o755),
-                (self.superseded, 0o755),
-                (self.state, 0o700),
-                (self.quarantine, 0o700),
-            ):
-                if path.is_symlink():
-                    raise StorageError(
-                        f"{path} is a link; move it away, since images must stay in the job's folder"
-                    )
-                path.mkdir(exist_ok=True)
-                path.chmod(mode)  # whatever the umask is
-            if not os.access(self.images, os.W_OK | os.X_OK):
-                raise StorageError(f"{self.images}: cannot be written; check its permissions, then run again")
+            layout = _open(folder, opened, make=make)
         except OSError as error:
             raise StorageError(
-                f"{self.folder}: cannot be prepared ({error}); check the path and its permissions"
+                f"{folder}: cannot be prepared ({error}); check the path and its permissions"
             ) from error
+        yield layout
+
+
+def _open(folder: Path, opened: ExitStack, *, make: bool) -> Layout:
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def within(parent: Folder, name: str) -> Folder:
+        try:
+            return opened.enter_context(closing(parent.within(name, mode=_MODES[name] if make else None)))
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+            kind = "a link" if (parent.path / name).is_symlink() else "no folder"
+            raise StorageError(
+                f"{parent.path / name} is {kind}; move it away, since images must stay in the job's folder"
+            ) from error
+
+    job = opened.enter_context(closing(Folder.open(folder, missing_ok=not make)))
+    if job.is_missing:
+        return Layout(
+            folder, *(Folder(folder / name, None) for name in (IMAGES, SUPERSEDED, STATE, QUARANTINE))
+        )
+    state = within(job, STATE)
+    quarantine = within(state, QUARANTINE) if make else Folder(folder / STATE / QUARANTINE, None)
+    layout = Layout(folder, within(job, IMAGES), within(job, SUPERSEDED), state, quarantine)
+    if make:
+        _check_writable(layout.images)
+    return layout
+
+
+def _check_writable(images: Folder) -> None:
+    """Find a read-only disk before anything is paid for; root passes every check of permissions alone."""
+    if not os.access(images.path, os.W_OK | os.X_OK):
+        raise StorageError(f"{images.path}: cannot be written; check its permissions, then run again")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen import __version__
+from batchgen.core.records import Found
 from batchgen.core.types import (
     Answer,
     Attempt,
@@ -16,8 +17,13 @@ from batchgen.core.types import (
     Task,
     Usage,
 )
+from batchgen.stores.layout import IMAGES
+from batchgen.system.folder import File
 
 SIDECAR_VERSION = 1
+
+SIDECAR_CAP_BYTES = 4 << 20
+"""A sidecar with the longest prompt and answer that are kept has under a tenth of it."""
 
 _TEXTS = ("attempt_id", "task_id", "fingerprint", "file", "sha256", "media_type")
 _VALUES = (
@@ -118,10 +124,10 @@ def dump_sidecar(sidecar: dict[str, Any]) -> bytes:
     return (json.dumps(sidecar, indent=1) + "\n").encode("ascii")
 
 
-def read_sidecar(path: Path) -> dict[str, Any] | None:
+def read_sidecar(file: File) -> dict[str, Any] | None:
     """A sidecar, or None when there is none that can be read, or something else in its place."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(file.read(SIDECAR_CAP_BYTES)) if file.is_regular() else None
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or any(name not in content for name in _VALUES):
@@ -150,3 +156,25 @@ def stored_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> tuple[Stor
         sidecar["http_status"], sidecar["request_id"], usage, sidecar["revised_prompt"], sidecar["answer"]
     )
     return image, answer
+
+
+def found_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> Found:
+    """What a sidecar says of its image and of the attempt that brought it. Raises `ValueError` for nonsense."""
+    image, answer = stored_of(sidecar, folder, mtime_ns)
+    numbers = (image.size_bytes, image.media.width, image.media.height)
+    costs = (image.cost_usd, answer.http_status)
+    if not all(isinstance(number, int) for number in numbers) or not all(
+        cost is None or isinstance(cost, int | float) for cost in costs
+    ):
+        raise ValueError("a sidecar with words where numbers belong")
+    return Found(
+        image,
+        current=folder == IMAGES,
+        number=max(1, int(sidecar.get("attempts") or 1)),
+        run_id=str(sidecar.get("run_id") or ""),
+        started=str(sidecar.get("sent") or ""),
+        ended=str(sidecar.get("received") or ""),
+        http_status=answer.http_status,
+        request_id=answer.request_id,
+        possible_duplicate=bool(sidecar.get("possible_duplicate")),
+    )

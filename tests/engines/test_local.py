@@ -124,7 +124,7 @@ async def test_a_link_that_cannot_be_reached_now_is_transient(folder: Path) -> N
         failure = await engine.fetch(mine, link)
         assert isinstance(failure, Failure)
         assert FailureClass.TRANSIENT == failure.failure_class
-        assert [f"state/{mine.attempt_id}.part"] == names(folder)
+        assert [f"state/{mine.attempt_id}.json", f"state/{mine.attempt_id}.part"] == names(folder)
         assert isinstance(await engine.fetch(mine, link), Stored)
 
 

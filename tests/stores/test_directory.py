@@ -22,7 +22,7 @@ from batchgen.core.types import JsonObject, Stored
 from batchgen.stores import arriving
 from batchgen.stores.arriving import decode, room_bytes
 from batchgen.stores.directory import DirectoryStore
-from batchgen.stores.layout import Layout
+from batchgen.stores.layout import open_layout
 from tests.ledgers.samples import RUN, as_renamed, attempt, task
 from tests.stores.images import answer, files, names, picture, sidecar, store_in
 
@@ -201,8 +201,8 @@ async def test_linked_folders_are_refused(folder: Path, tmp_path: Path, name: st
 def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:
     """A file where the job's folder should be."""
     folder.write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot be prepared"):
-        Layout(folder).prepare()
+    with pytest.raises(StorageError, match="cannot be prepared"), open_layout(folder, make=True):
+        pass
 
 
 # Answers with more than one image, or none

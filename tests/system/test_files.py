@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchgen.system.clock import moment_of, moment_text, utc_now
-from batchgen.system.files import (
-    fill_file,
-    fsync_directory,
-    fsync_file,
-    replace_file,
-    reserve_file,
-    write_file,
-)
+from batchgen.system.files import replace_file, write_file
+from batchgen.system.folder import File, Folder
 from tests.stores.crashes import CrashError, dying_at
 
 
@@ -51,13 +46,20 @@ def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
         assert b"old" == reading.read()
 
 
-def test_room_is_taken_and_filled_and_cut(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """An empty folder, held open."""
+    with closing(Folder.open(tmp_path)) as opened:
+        yield opened
+
+
+def test_room_is_taken_and_filled_and_cut(folder: Folder) -> None:
     """A reserved file owns its size, is private, and ends with exactly what was put in."""
-    path = tmp_path / "a.part"
-    reserve_file(path, 1 << 20)
-    assert (1 << 20, 0o600) == (path.stat().st_size, stat.S_IMODE(path.stat().st_mode))
-    fill_file(path, b"image")
-    assert b"image" == path.read_bytes()
+    part = folder.file("a.part")
+    part.reserve(1 << 20)
+    assert (1 << 20, 0o600) == (part.status().st_size, stat.S_IMODE(part.status().st_mode))
+    part.fill(b"image")
+    assert b"image" == part.read()
 
 
 @settings(max_examples=20, deadline=None)
@@ -66,32 +68,69 @@ def test_filling_leaves_nothing_of_what_was_there(
     before: int, data: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Whatever was reserved, the file is the data."""
-    path = tmp_path_factory.mktemp("fill") / "a.part"
-    write_file(path, b"x" * before)
-    fill_file(path, data)
-    assert data == path.read_bytes()
+    with closing(Folder.open(tmp_path_factory.mktemp("fill"))) as folder:
+        part = folder.file("a.part")
+        part.write(b"x" * before)
+        part.fill(data)
+        assert data == part.read()
 
 
-def test_links_are_not_written_through(tmp_path: Path) -> None:
-    """A link where a file should be made is refused, and what it leads to stays."""
+def test_links_are_not_followed(folder: Folder, tmp_path: Path) -> None:
+    """A link where a file should be is refused, and what it leads to is neither read nor written."""
     precious, link = tmp_path / "precious", tmp_path / "link"
     precious.write_bytes(b"precious")
     link.symlink_to(precious)
-    writers: list[Callable[[Path], None]] = [
-        lambda path: write_file(path, b"x"),
-        lambda path: fill_file(path, b"x"),
-        lambda path: reserve_file(path, 1),
-        fsync_file,
+    users: list[Callable[[File], object]] = [
+        lambda file: file.write(b"x"),
+        lambda file: file.fill(b"x"),
+        lambda file: file.reserve(1),
+        File.sync,
+        File.read,
+        File.sha256,
+        lambda file: write_file(Path(str(file)), b"x"),
     ]
-    for write in writers:
+    for use in users:
         with pytest.raises(OSError, match="symbolic") as caught:
-            write(link)
+            use(folder.file("link"))
         assert errno.ELOOP == caught.value.errno
     assert b"precious" == precious.read_bytes()
+    assert not folder.file("link").is_regular()
+
+
+def test_a_folder_that_is_swapped_for_a_link_is_not_followed(tmp_path: Path) -> None:
+    """What is opened stays: files are made in the folder itself, wherever its name leads meanwhile."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    with closing(Folder.open(tmp_path)) as job, closing(job.within("images")) as images:
+        (tmp_path / "images").rename(tmp_path / "moved")
+        (tmp_path / "images").symlink_to(tmp_path / "elsewhere")
+        images.file("boat.png").write(b"boat")
+        images.file("boat.png").rename(images.file("ship.png"))
+        with pytest.raises(NotADirectoryError):
+            job.within("images")
+    assert [] == list((tmp_path / "elsewhere").iterdir())
+    assert b"boat" == (tmp_path / "moved" / "ship.png").read_bytes()
+
+
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    """Reading it is reading an empty one; nothing can be written in it."""
+    with closing(Folder.open(tmp_path / "none", missing_ok=True)) as missing:
+        assert missing.is_missing
+        assert [] == list(missing.names())
+        assert not missing.file("a").exists()
+        with pytest.raises(FileNotFoundError):
+            missing.file("a").write(b"x")
+
+
+def test_a_pipe_in_a_files_place_does_not_wait(folder: Folder, tmp_path: Path) -> None:
+    """It is no file; who looks is not kept waiting for a writer."""
+    os.mkfifo(tmp_path / "pipe")
+    assert not folder.file("pipe").is_regular()
+    assert b"" == folder.file("pipe").read()
 
 
 def test_a_directory_that_cannot_be_synced_is_tolerated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some file systems refuse to sync directories, which is no fault of the disk; every other error is one."""
 
@@ -102,10 +141,10 @@ def test_a_directory_that_cannot_be_synced_is_tolerated(
         monkeypatch.setattr(os, "fsync", fsync)
 
     failing(errno.EINVAL)
-    fsync_directory(tmp_path)
+    folder.sync()
     failing(errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):
-        fsync_directory(tmp_path)
+        folder.sync()
 
 
 def test_moments_sort_as_texts() -> None:

@@ -1,0 +1,148 @@
+"""What lies on the disk: images that a crash or a lost ledger left without a record, and images that are damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from batchgen.core.inventory import Inventory
+from batchgen.core.records import Found
+from batchgen.core.types import Attempt, Stored, StoredImage
+from batchgen.stores.arrivals import Arrival, Barrier, is_whole
+from batchgen.stores.layout import IMAGES, Layout, place_of
+from batchgen.stores.sidecars import dump_sidecar, found_of, read_sidecar, stored_of
+from batchgen.system.folder import File, Folder
+
+PAGE = 500
+"""Images a page: memory stays flat, and other work of the threads goes on in between."""
+
+
+class Salvage:
+    """Reads the disk for what the ledger should know. Called on worker threads; raises `OSError`."""
+
+    def __init__(self, layout: Layout, barrier: Barrier) -> None:
+        self._layout = layout
+        self._barrier = barrier
+
+    def find(self, attempt: Attempt) -> Arrival | Stored | None:
+        """The whole image of an attempt that a crash interrupted; what is left of another is quarantined."""
+        part, beside = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
+        waiting = read_sidecar(beside)
+        sidecar = waiting or read_sidecar(self._layout.sidecar(attempt.task.task_id))
+        if sidecar is not None and sidecar["attempt_id"] == attempt.attempt_id:
+            image, answer = stored_of(sidecar, IMAGES, 0)
+            file = part if part.exists() else self._layout.file(image.file)
+            if is_whole(file, image):
+                file.rewrite(mode=0o644)
+                image = replace(image, mtime_ns=file.status().st_mtime_ns)
+                beside.write(dump_sidecar(sidecar))
+                return Arrival(image, answer, file, beside)
+        self._discard(part)
+        return None
+
+    def sweep(self) -> None:
+        """Delete parts that are only room; one with bytes waits for `find`."""
+        for name in list(self._layout.state.names()):
+            part = self._layout.state.file(name)
+            if name.endswith(".part") and _is_empty(part):
+                part.with_suffix(".json").unlink()
+                part.unlink()
+
+    def inventory(self) -> Inventory:
+        """What is there by its sidecars."""
+        return Inventory.of(
+            place_of(file).removesuffix(".json")
+            for folder in (self._layout.images, self._layout.superseded)
+            for file in _sidecars(folder)
+        )
+
+    def images(self, folder: Folder) -> Iterator[list[Found]]:
+        """What the sidecars of a folder say, page by page; whether the images are whole is not looked at."""
+        found = (one for file in _sidecars(folder) if (one := self._found(file)) is not None)
+        while page := list(islice(found, PAGE)):
+            yield page
+
+    def set_parts_aside(self) -> int:
+        """Move whole images of attempts that nobody remembers to `superseded/`; returns how many.
+
+        To be called when no attempt is open. Other parts with bytes are evidence.
+        """
+        moved = 0
+        for name in list(self._layout.state.names()):
+            part = self._layout.state.file(name)
+            if not name.endswith(".part"):
+                continue
+            sidecar = read_sidecar(part.with_suffix(".json"))
+            image, answer = stored_of(sidecar, IMAGES, 0) if sidecar is not None else (None, None)
+            if image is not None and answer is not None and is_whole(part, image):
+                part.rewrite(mode=0o644)
+                part.sync()
+                self._barrier.set_aside(Arrival(image, answer, part, part.with_suffix(".json")))
+                moved += 1
+            else:
+                self._discard(part)
+        self._layout.superseded.sync()
+        return moved
+
+    def damaged(self, images: Sequence[StoredImage], *, by_hash: bool) -> dict[str, str]:
+        """What is wrong with images; their bytes are read where size and time leave a doubt, or `by_hash`."""
+        found = {}
+        for image in images:
+            file = self._layout.file(image.file)
+            if not file.exists():
+                found[image.attempt_id] = "missing"
+                continue
+            status = file.status()
+            same = status.st_size == image.size_bytes and status.st_mtime_ns == image.mtime_ns
+            if not file.is_regular() or not ((same and not by_hash) or is_whole(file, image)):
+                found[image.attempt_id] = "altered"
+        return found
+
+    def without_sidecar(self, images: Sequence[StoredImage]) -> list[StoredImage]:
+        """Those whose sidecar is gone or speaks of another image."""
+        return [image for image in images if not self._has_sidecar(image)]
+
+    def foreign(self) -> Iterator[str]:
+        """Places of files that are neither images with a sidecar nor sidecars."""
+        for folder in (self._layout.images, self._layout.superseded):
+            for name in folder.names():
+                file = folder.file(name)
+                sidecar = read_sidecar(file.with_suffix(".json"))
+                if sidecar is None or name not in {sidecar["file"], file.with_suffix(".json").name}:
+                    yield place_of(file)
+
+    def _has_sidecar(self, image: StoredImage) -> bool:
+        sidecar = read_sidecar(self._layout.file(image.file).with_suffix(".json"))
+        return sidecar is not None and (sidecar["attempt_id"], sidecar["sha256"]) == (
+            image.attempt_id,
+            image.sha256,
+        )
+
+    def _found(self, file: File) -> Found | None:
+        """What a sidecar says; None when it is none, or its image is not there."""
+        sidecar = read_sidecar(file)
+        if sidecar is None or "/" in sidecar["file"]:
+            return None
+        image = file.folder.file(sidecar["file"])
+        try:
+            return found_of(sidecar, file.folder.path.name, image.status().st_mtime_ns)
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+
+    def _discard(self, part: File) -> None:
+        """An empty part is only room; one with bytes is evidence."""
+        if part.exists():
+            if _is_empty(part):
+                part.unlink()
+            else:
+                part.rename(self._layout.quarantine.file(part.name))
+        part.with_suffix(".json").unlink()
+
+
+def _sidecars(folder: Folder) -> Iterator[File]:
+    return (folder.file(name) for name in folder.names() if name.endswith(".json") and name[0] != ".")
+
+
+def _is_empty(part: File) -> bool:
+    return part.is_regular() and not part.read(1 << 16).strip(b"\0")
