@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+from anyio import to_thread
 
 from batchgen.core.errors import StorageError
 from batchgen.core.events import Event, Notice, RunEnded
@@ -57,7 +58,8 @@ async def close_run(steps: Steps, observers: Observers) -> RunSummary:
         summary = await steps.finish()
         try:
             summary.report = str(await write_reports(steps.job, steps.ledger, steps.host, summary))
-            replace_file(observers.folder / "summary.json", (json.dumps(summary.as_json()) + "\n").encode())
+            told = (json.dumps(summary.as_json()) + "\n").encode()
+            await to_thread.run_sync(replace_file, observers.folder / "summary.json", told)
         except OSError as error:
             observers.notify(
                 Notice(f"the report could not be written ({error}); `batchgen report` writes it again")

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
+from anyio import to_thread
+
 from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import Provider
 from batchgen.job import Job
 from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.endpoint import Endpoint, host_of, resolve
+from batchgen.stores.arriving import Check
 from batchgen.stores.directory import DirectoryStore, open_store
 from batchgen.stores.sidecars import Origin
 from batchgen.system.clock import moment_text
+from batchgen.system.files import make_folder
+from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
 
 EMBEDDED_HOST = "embedded sandbox"
@@ -50,13 +55,26 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
         yield await rooms.enter_async_context(open_provider(endpoint, concurrency=job.limits.concurrency))
 
 
+async def make_job_folder(job: Job) -> None:
+    """Make the job's folder where it may be. Raises `StorageError`."""
+    await to_thread.run_sync(_make_folder, job)
+
+
+def _make_folder(job: Job) -> None:
+    try:
+        make_folder(job.folder)
+        fault = unfit(job.folder)
+    except OSError as error:
+        raise StorageError(
+            f"{job.folder}: the job's folder cannot be made ({error.strerror}); nothing was sent"
+        ) from error
+    if fault:
+        raise StorageError(f"{job.folder}: {fault}; nothing was sent")
+
+
 @contextmanager
 def hold_job(job: Job) -> Iterator[None]:
-    """Hold the job's lock, making its folder if needed. Raises `JobLockedError`, `StorageError`."""
-    try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{job.folder}: the job's folder cannot be made ({error})") from error
+    """Hold the job's lock; its folder is there. Raises `JobLockedError`, `StorageError`."""
     lock = job.folder / ".lock"
     with ExitStack() as held:
         try:
@@ -76,7 +94,7 @@ def hold_job(job: Job) -> Iterator[None]:
 @asynccontextmanager
 async def ledger_of(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
-    async with open_ledger(job.ledger, may_be_new=not _has_images(job)) as ledger:
+    async with open_ledger(job.ledger, may_be_new=not has_images(job)) as ledger:
         yield ledger
 
 
@@ -85,22 +103,32 @@ async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger beside whoever writes it; an empty private one before its first run."""
     exists = job.has_ledger
     async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
-        if _has_images(job) and not await ledger.facts():
+        if has_images(job) and not await ledger.facts():
             raise gone(job.ledger)
         yield ledger
 
 
-def _has_images(job: Job) -> bool:
+def has_images(job: Job) -> bool:
+    """Whether anything lies where images are kept."""
     folders = (job.folder / "images", job.folder / "superseded")
     return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
 
 
 @asynccontextmanager
 async def store_of(job: Job, host: str, *, readable: bool = False) -> AsyncIterator[DirectoryStore]:
-    """The job's images."""
+    """The job's images, each looked at before it is stored as the operator wants it."""
+    check = _decoding() if job.options.config.verify == "decode" and not readable else None
     origin = Origin(job.name, job.settings.name, host)
-    async with open_store(job.folder, origin, now=job.options.clock, readable=readable) as store:
+    opened = open_store(job.folder, origin, now=job.options.clock, readable=readable, check=check)
+    async with opened as store:
         yield store
+
+
+def _decoding() -> Check:
+    # Imported here, since Pillow is slow to import and few ask for it.
+    from batchgen.stores.decoding import decoded_media_of
+
+    return decoded_media_of
 
 
 async def check_owner(job: Job, ledger: SqliteLedger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from batchgen.closing import Observers, close_run
@@ -19,12 +20,14 @@ from batchgen.rooms import (
     hold_job,
     host_for,
     ledger_of,
+    make_job_folder,
     provider_of,
     readable_ledger,
     store_of,
 )
 from batchgen.steps import Steps, new_run_id, new_summary
 from batchgen.survey import Survey, stage
+from batchgen.system.clock import steady
 
 
 async def validate_job(path: Path, options: Options) -> list[Problem]:
@@ -55,12 +58,14 @@ async def run_job(path: Path, options: Options, notify: Callable[[Event], None],
 
     Raises `UsageError` and `ProblemsError` (nothing was sent), `JobLockedError`, `StorageError`.
     """
+    options = replace(options, clock=steady(options.clock))
     job = load_job(path, options)
     engine = engine_factory(options.engine or options.config.engine)
     if not job.has_ledger:
         async with open_ledger(None) as nothing_yet:
             await stage(job, nothing_yet)  # a broken manifest leaves no folder behind
     endpoint, host = endpoint_of(job), host_for(job)  # after the manifest: its writer may have no key
+    await make_job_folder(job)
     with hold_job(job):
         async with ledger_of(job) as ledger:
             await check_owner(job, ledger)

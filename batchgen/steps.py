@@ -26,6 +26,7 @@ from batchgen.pool.pacing import MARGIN
 from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.recovery import recover
 from batchgen.pool.stopping import Stop
+from batchgen.reconcile import apply_page, take_in_unnoted
 from batchgen.stores.directory import DirectoryStore
 from batchgen.survey import Survey
 from batchgen.system.clock import moment_of, moment_text
@@ -63,8 +64,18 @@ class Steps:
             # What a signal leaves unsettled here is durable, and free for the next run.
             with self.stop.ends_sending():
                 self.finished_earlier = await recover(self.ledger, self.engine, self._attempts(), job.retry)
+                await self._take_in_unnoted()
         except StorageError as error:
             self.stop.ask(StopReason.STORAGE, str(error))
+
+    async def _take_in_unnoted(self) -> None:
+        if taken := await take_in_unnoted(self.ledger, self.store):
+            self.notify(
+                Notice(
+                    f"{taken} paid images on the disk were not on the ledger and were taken in, for nothing: it seems to be "
+                    "older than they are. What it knew of requests that brought no image may be lost"
+                )
+            )
 
     async def plan(self, warnings: list[Problem]) -> PlanSummary:
         """Decide every task, move paid images to their new names, and queue what is to be sent.
@@ -75,7 +86,7 @@ class Steps:
         try:
             async for page in survey.pages():
                 survey.check_prices()
-                await self._apply(page)
+                await self._queue(page)
         except UsageError:
             await self.ledger.end_run(self.run_id, moment_text(self.job.options.clock()), None)
             raise
@@ -84,15 +95,11 @@ class Steps:
         self.planned = await survey.finish()
         return self.planned
 
-    async def _apply(self, page: Sequence[Planned]) -> None:
-        for one in page:
-            if one.restore is not None:
-                image = await self.ledger.image(one.restore.attempt_id)
-                await self.ledger.moved(await self.store.restore(image, one.task), one.task)
-            elif one.change is Change.KEPT and one.task.task_id in self.finished_earlier:
-                self.resumed += 1
+    async def _queue(self, page: Sequence[Planned]) -> None:
+        kept = [one.task.task_id for one in page if one.change is Change.KEPT and one.restore is None]
+        self.resumed += len(self.finished_earlier.intersection(kept))
         retry = self.job.options.retry
-        await self.ledger.apply(self.run_id if retry is None or retry.run else None, page)
+        await apply_page(self.ledger, self.store, self.run_id if retry is None or retry.run else None, page)
 
     async def send(self, plan: PlanSummary) -> None:
         """Work the queue within all limits, until it is empty or the run is stopped."""

@@ -19,6 +19,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "validate": "Show everything that is wrong with a manifest.",
         "status": "Show where jobs stand.",
         "retry": "Order failed, held and missing images again.",
+        "verify": "Check every stored byte; repair what can be.",
         "report": "Write a job's report again.",
         "models": "Show which model is for what, and its price.",
         "sandbox": "Serve the embedded image API on this machine.",

@@ -55,6 +55,10 @@ class LedgerError(StorageError):
     """The ledger cannot be read or trusted; nothing is sent until it can."""
 
 
+class LedgerDamagedError(LedgerError):
+    """The ledger is gone, empty or damaged: `verify --repair` makes a new one from what lies on the disk."""
+
+
 class AttemptError(BatchgenError):
     """An attempt failed; `failure` says how. Raised by providers, turned into a `Failure` by engines.
 

@@ -64,6 +64,7 @@ class Found:
     """A paid image on disk with what its sidecar says of the attempt that brought it: enough for a lost ledger.
 
     `current` is True under its task's final name, False in `superseded/`. Moments are UTC texts, "" when not known.
+    `further` is an image beyond the one that its attempt asked for.
     """
 
     image: StoredImage
@@ -75,6 +76,7 @@ class Found:
     http_status: int | None
     request_id: str | None
     possible_duplicate: bool
+    further: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchgen.core.errors import LedgerError
+from batchgen.core.errors import LedgerDamagedError, LedgerError
 from batchgen.ledgers.queries import schema
 
 SCHEMA_VERSION = 1
 
 _REPAIR = (
-    "Its images have sidecars that hold everything; keep the file aside and ask for help before running again."
+    "Nothing was sent. `batchgen verify MANIFEST --repair` makes a new one from the images and their sidecars, "
+    "and keeps this one aside."
 )
 
 
@@ -35,7 +36,7 @@ def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
                 connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
             _check(connection, path)
     except (OSError, sqlite3.Error) as error:
-        raise LedgerError(f"{path}: the ledger cannot be opened ({error}). {_REPAIR}") from error
+        raise _unusable(path, error, "cannot be opened") from error
     return connection
 
 
@@ -51,15 +52,30 @@ def open_readable(path: Path) -> sqlite3.Connection:
                 return open_private()
             _check(connection, path)
     except sqlite3.Error as error:
-        raise LedgerError(f"{path}: the ledger cannot be read ({error}). {_REPAIR}") from error
+        raise _unusable(path, error, "cannot be read") from error
     return connection
+
+
+def _unusable(path: Path, error: OSError | sqlite3.Error, what: str) -> LedgerError:
+    """Bytes that are no ledger can be repaired; a disk, a lock or permissions must be mended where they are."""
+    told = error.strerror if isinstance(error, OSError) else str(error)
+    if is_damage(error):
+        return LedgerDamagedError(f"{path}: the ledger {what} ({told}). {_REPAIR}")
+    return LedgerError(
+        f"{path}: the ledger {what} ({told}). Check the disk and its permissions, then run again."
+    )
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite says that a file's bytes are no database: it has no class of its own for that."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def gone(path: Path) -> LedgerError:
     """What to say where images are without their ledger."""
-    return LedgerError(
+    return LedgerDamagedError(
         f"{path} is gone or empty, but there are images beside it: running now would buy them all again. "
-        "Put the ledger back, or move the folder away to start over."
+        "Put the ledger back, or run `batchgen verify MANIFEST --repair`, which makes a new one from the images."
     )
 
 
@@ -95,11 +111,11 @@ def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
             f"{path}: written by a newer version of batchgen (schema {version}); upgrade batchgen."
         )
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise LedgerError(f"{path}: is not a ledger of batchgen.")
+        raise LedgerDamagedError(f"{path}: is not a ledger of batchgen. {_REPAIR}")
     return bool(version == 0)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise LedgerError(f"{path}: the ledger is damaged ({verdict}). {_REPAIR}")
+        raise LedgerDamagedError(f"{path}: the ledger is damaged ({verdict}). {_REPAIR}")

@@ -13,7 +13,7 @@ INSERT INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, :m
 UPDATE runs SET ended = :ended, stopped_by = :stopped_by WHERE run_id = :run_id;
 
 -- run_last: the run that began last
-SELECT * FROM runs ORDER BY started DESC, rowid DESC LIMIT 1;
+SELECT * FROM runs ORDER BY rowid DESC LIMIT 1;
 
 -- stage_create: the manifest's tasks of this process, on disk if they are many
 CREATE TEMP TABLE IF NOT EXISTS staged (
@@ -60,6 +60,30 @@ SELECT 1 FROM images LIMIT 1;
 
 -- image: one image
 SELECT * FROM images WHERE attempt_id = :attempt_id;
+
+-- images_page: every image, superseded ones included
+SELECT rowid, * FROM images WHERE rowid > :after AND mtime_ns <> 0 ORDER BY rowid LIMIT :limit;
+
+-- image_places: where images lie; 0 as the time marks one that is known to be lost
+SELECT file FROM images WHERE mtime_ns <> 0;
+
+-- images_known: some images as they are noted
+SELECT attempt_id, file, current, mtime_ns FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
+
+-- image_lost: an image that is gone or altered; should its file come back, its hash decides
+UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id = :attempt_id;
+
+-- attempt_found: the attempt that brought an image which is on the disk
+INSERT INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, http_status, request_id,
+  started, ended, reserved_usd, cost_usd, paid, possible_duplicate)
+VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, '', 'stored', :http_status, :request_id,
+  :started, :ended, :cost_usd, :cost_usd, 'yes', :possible_duplicate)
+ON CONFLICT (attempt_id) DO UPDATE SET state = 'stored', class = NULL, reason = NULL, url = NULL, answer = NULL,
+  http_status = excluded.http_status, request_id = excluded.request_id, ended = excluded.ended,
+  cost_usd = excluded.cost_usd, paid = 'yes';
+
+-- request_of: what was asked for by an image's task, if it still wants the same
+SELECT * FROM tasks WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- removed_count: tasks that are no longer in the manifest
 SELECT count(*) FROM tasks t WHERE t.in_manifest = 1

@@ -10,14 +10,15 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from batchgen.core.errors import LedgerError
+from batchgen.core.errors import LedgerDamagedError, LedgerError
+from batchgen.core.inventory import Inventory
 from batchgen.core.money import usd
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import AttemptView, Due, Found, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Attempt, Failure, Link, Stored, StoredImage, Task
-from batchgen.ledgers import staging, steps
-from batchgen.ledgers.opening import open_file, open_private, open_readable
+from batchgen.ledgers import rebuild, reconcile, staging, steps
+from batchgen.ledgers.opening import is_damage, open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import attempt_view, image_of, task_view
 from batchgen.system.batches import BatchThread
@@ -105,6 +106,41 @@ class SqliteLedger:
         if not rows:
             raise KeyError(attempt_id)
         return image_of(rows[0])
+
+    async def images(self) -> AsyncIterator[Sequence[StoredImage]]:
+        """Every image that should be on the disk, superseded ones included, in pages."""
+        after, page = await self._do(reconcile.images_page, 0)
+        while page:
+            yield page
+            after, page = await self._do(reconcile.images_page, after)
+
+    async def inventory(self) -> Inventory:
+        """What should be on the disk, to be compared with what is."""
+        return await self._do(reconcile.inventory)
+
+    async def unknown(self, found: Sequence[Found]) -> Sequence[Found]:
+        """Images on disk that are not noted as they lie there."""
+        return await self._do(reconcile.unknown, found)
+
+    async def take_in(self, found: Sequence[Found]) -> None:
+        """Note whole images that are on the disk, and the attempts that brought them."""
+        await self._do(reconcile.take_in, found)
+
+    async def lose(self, images: Sequence[StoredImage]) -> None:
+        """Note that images are gone or altered."""
+        await self._do(reconcile.lose, images)
+
+    async def task_for(self, image: StoredImage) -> Task | None:
+        """The task that an image was made for, None when it wants another one by now."""
+        return await self._do(reconcile.task_for, image)
+
+    async def integrity(self) -> str:
+        """What is wrong with the ledger's file, "" when it is whole."""
+        return await self._do(reconcile.integrity)
+
+    async def salvage(self, damaged: Path) -> int:
+        """Take over what a damaged ledger still tells; returns how many rows."""
+        return await self._do(rebuild.salvage, damaged)
 
     async def moved(self, stored: Stored, task: Task) -> None:
         """An image serves another task."""
@@ -209,7 +245,8 @@ def transact(connection: sqlite3.Connection, jobs: Sequence[Change]) -> list[Any
 
 def _translated(error: Exception) -> Exception:
     if isinstance(error, sqlite3.Error):
-        failure = LedgerError(f"the ledger refused a change ({error})")
+        kind = LedgerDamagedError if is_damage(error) else LedgerError
+        failure = kind(f"the ledger refused a change ({error})")
         failure.__cause__ = error
         return failure
     return error

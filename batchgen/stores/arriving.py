@@ -102,7 +102,7 @@ class Arriving:
                 stored, cost_usd=0.0
             )  # it belongs to the same request, whose cost the first one carries
         received = moment_text(self._now().astimezone(UTC))
-        content = build_sidecar(self._origin, attempt, stored, image.answer, received)
+        content = build_sidecar(self._origin, attempt, stored, image.answer, received, further=further)
         sidecar.write(dump_sidecar(content), durable=False)
         return Arrival(stored, image.answer, part, sidecar)
 

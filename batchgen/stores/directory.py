@@ -56,6 +56,7 @@ class DirectoryStore:
         """Finish what is queued."""
         await self._arrivals.close()
         self._barrier.close()
+        self._layout.close()
 
     async def sweep(self) -> None:
         """Delete the parts of earlier runs that are only room; one with bytes waits for `adopt`."""
@@ -181,12 +182,12 @@ async def open_store(
 
     `check` looks at an image's bytes before they are stored; by default at their structure.
     """
-    with open_layout(folder, make=not readable) as layout:
-        store = DirectoryStore(layout, origin, now, check)
-        try:
-            if not readable:
-                await store.sweep()
-            yield store
-        finally:
-            with anyio.CancelScope(shield=True):
-                await store.close()
+    layout = await anyio.to_thread.run_sync(partial(open_layout, folder, make=not readable))
+    store = DirectoryStore(layout, origin, now, check)
+    try:
+        if not readable:
+            await store.sweep()
+        yield store
+    finally:
+        with anyio.CancelScope(shield=True):
+            await store.close()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +34,11 @@ class Layout:
     state: Folder
     quarantine: Folder
 
+    def close(self) -> None:
+        """Let the folders go."""
+        for folder in (self.images, self.superseded, self.quarantine, self.state):
+            folder.close()
+
     def part(self, attempt_id: str) -> File:
         """Room for an attempt's image, then the image itself until it is renamed."""
         return self.state.file(f"{attempt_id}.part")
@@ -62,9 +66,8 @@ def place_of(file: File) -> str:
     return f"{file.folder.path.name}/{file.name}"
 
 
-@contextmanager
-def open_layout(folder: Path, *, make: bool) -> Iterator[Layout]:
-    """Open a job's folders, which are made unless they are only to be read.
+def open_layout(folder: Path, *, make: bool) -> Layout:
+    """Open a job's folders, which are made, durably, unless they are only to be read.
 
     Raises `StorageError` when one cannot be made or opened, or is a link to somewhere else.
     """
@@ -75,7 +78,8 @@ def open_layout(folder: Path, *, make: bool) -> Iterator[Layout]:
             raise StorageError(
                 f"{folder}: cannot be prepared ({error}); check the path and its permissions"
             ) from error
-        yield layout
+        opened.pop_all()
+    return layout
 
 
 def _open(folder: Path, opened: ExitStack, *, make: bool) -> Layout:
@@ -93,16 +97,13 @@ def _open(folder: Path, opened: ExitStack, *, make: bool) -> Layout:
                 f"{parent.path / name} is {kind}; move it away, since images must stay in the job's folder"
             ) from error
 
-    job = opened.enter_context(closing(Folder.open(folder, missing_ok=not make)))
-    if job.is_missing:
-        return Layout(
-            folder, *(Folder(folder / name, None) for name in (IMAGES, SUPERSEDED, STATE, QUARANTINE))
-        )
-    state = within(job, STATE)
-    quarantine = within(state, QUARANTINE) if make else Folder(folder / STATE / QUARANTINE, None)
-    layout = Layout(folder, within(job, IMAGES), within(job, SUPERSEDED), state, quarantine)
-    if make:
-        _check_writable(layout.images)
+    with closing(Folder.open(folder, missing_ok=not make)) as job:
+        state = within(job, STATE)
+        layout = Layout(folder, within(job, IMAGES), within(job, SUPERSEDED), state, within(state, QUARANTINE))
+        if make:
+            _check_writable(layout.images)
+            job.sync()  # a file is not there after a power cut if its folder is not
+            state.sync()
     return layout
 
 

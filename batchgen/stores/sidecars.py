@@ -49,9 +49,18 @@ class Origin:
 
 
 def build_sidecar(
-    origin: Origin, attempt: Attempt, image: StoredImage, answer: Answer, received: str
+    origin: Origin,
+    attempt: Attempt,
+    image: StoredImage,
+    answer: Answer,
+    received: str,
+    *,
+    further: bool = False,
 ) -> dict[str, Any]:
-    """A sidecar's content; `received` is when the answer was whole, in UTC. No key and no link is in it."""
+    """A sidecar's content; `received` is when the answer was whole, in UTC. No key and no link is in it.
+
+    `further` is an image beyond the one that was asked for.
+    """
     task = attempt.task
     request = task.request
     return {
@@ -81,6 +90,7 @@ def build_sidecar(
         "attempt_id": attempt.attempt_id,
         "attempts": attempt.number,
         "possible_duplicate": attempt.possible_duplicate,
+        "further": further,
         "run_id": attempt.run_id,
         "sent": attempt.started,
         "received": received,
@@ -177,4 +187,5 @@ def found_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> Found:
         http_status=answer.http_status,
         request_id=answer.request_id,
         possible_duplicate=bool(sidecar.get("possible_duplicate")),
+        further=bool(sidecar.get("further")),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], datetime]
 """Returns the present moment in UTC; injected, so that tests move it by hand."""
@@ -12,6 +13,16 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The present moment."""
     return datetime.now(UTC)
+
+
+def steady(clock: Clock) -> Clock:
+    """A clock that starts at the present moment of `clock` and is not moved by corrections of the wall clock.
+
+    It goes on while the machine sleeps, where the platform can tell.
+    """
+    source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    started, since = clock(), time.clock_gettime(source)
+    return lambda: started + timedelta(seconds=time.clock_gettime(source) - since)
 
 
 def moment_text(moment: datetime) -> str:

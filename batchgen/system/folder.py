@@ -47,6 +47,8 @@ class Folder:
     def within(self, name: str, *, mode: int | None = None) -> Folder:
         """Open a directory in this one, which must be no link. With a mode it is made, and has that mode then."""
         path = self.path / name
+        if self.is_missing and mode is None:
+            return Folder(path, None)
         try:
             if mode is not None:
                 with suppress(FileExistsError):

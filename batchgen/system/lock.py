@@ -1,4 +1,4 @@
-"""A lock file that the kernel drops when its holder dies: no stale locks, no guessing from process ids."""
+"""A lock that the kernel drops when its holder dies: no stale locks, no guessing from process ids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -17,19 +17,25 @@ class LockHeldError(Exception):
 
 @contextmanager
 def hold_lock(path: Path, started: str) -> Iterator[None]:
-    """Hold `path` exclusively. Raises `LockHeldError` at once when it is held. The file stays, only the lock goes."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockHeldError(_holder(descriptor)) from None
+    """Hold `path` exclusively, and the folder that it lies in. The file stays, only the lock goes.
+
+    The folder is locked too, since the file may be deleted and made anew while it is held. Raises `LockHeldError`
+    at once when either is held, and `OSError`.
+    """
+    with ExitStack() as opened:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        opened.callback(os.close, folder)
+        descriptor = os.open(path.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        opened.callback(os.close, descriptor)
+        for lock in (descriptor, folder):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LockHeldError(_holder(descriptor)) from None
         text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started})
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _holder(descriptor: int) -> str:

@@ -120,10 +120,10 @@ async def test_a_newer_ledger_is_refused(path: Path) -> None:
 
 @pytest.mark.parametrize("readable", [False, True])
 async def test_a_damaged_ledger_is_refused_in_words(path: Path, *, readable: bool) -> None:
-    """Nothing is recreated in silence: the file is named, and that the images' sidecars hold everything."""
+    """Nothing is recreated in silence: the file is named, and what makes a new one from the images."""
     put(path, b"no ledger at all, but long enough for a header" * 20)
     before = content(path)
-    with pytest.raises(LedgerError, match="sidecars that hold everything"):
+    with pytest.raises(LedgerError, match=r"batchgen verify MANIFEST --repair"):
         async with open_ledger(path, readable=readable):
             pass
     assert before == content(path)

@@ -81,6 +81,7 @@ async def test_a_sidecar_tells_everything(folder: Path) -> None:
         "attempt_id": mine.attempt_id,
         "attempts": 3,
         "possible_duplicate": False,
+        "further": False,
         "run_id": RUN,
         "sent": "2026-11-23T22:00:00.000Z",
         "received": "2026-11-23T22:00:30.250Z",
@@ -201,8 +202,8 @@ async def test_linked_folders_are_refused(folder: Path, tmp_path: Path, name: st
 def test_a_folder_that_cannot_be_made_is_said(folder: Path) -> None:
     """A file where the job's folder should be."""
     folder.write_bytes(b"")
-    with pytest.raises(StorageError, match="cannot be prepared"), open_layout(folder, make=True):
-        pass
+    with pytest.raises(StorageError, match="cannot be prepared"):
+        open_layout(folder, make=True)
 
 
 # Answers with more than one image, or none

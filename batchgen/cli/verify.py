@@ -1,0 +1,34 @@
+"""`batchgen verify`: every byte of a job against its ledger, and `--repair`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from batchgen.cli.options import MANIFEST, command_line, common_options, options_of
+from batchgen.reports.verdict import render_verdict
+from batchgen.verify import verify_job
+
+
+@click.command("verify")
+@click.argument("manifest", type=MANIFEST)
+@common_options
+@click.option(
+    "--repair", is_flag=True, help="Rebuild the ledger, take images in, put what is lost back to pending."
+)
+def command(manifest: Path, *, repair: bool, **values: Any) -> None:
+    """Re-hash a job's images and compare them with the ledger; with --repair bring both in step. Sends nothing."""
+    verdict = anyio.run(lambda: verify_job(manifest, options_of(values), repair=repair))
+    verbs = {
+        "repair": f"{command_line('verify', manifest, values)} --repair",
+        "run": command_line("run", manifest, values),
+    }
+    click.echo(render_verdict(verdict, **verbs), err=values["as_json"])
+    if values["as_json"]:
+        click.echo(json.dumps(verdict.as_json()))
+    sys.exit(0 if verdict.sound else 1)

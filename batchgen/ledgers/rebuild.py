@@ -1,0 +1,76 @@
+"""A new ledger in place of a damaged one: the old file stays aside, and what it still tells is taken over."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from batchgen.core.errors import LedgerError
+from batchgen.ledgers.opening import SCHEMA_VERSION
+from batchgen.system.folder import Folder
+
+_TABLES = ("job", "runs", "tasks", "attempts", "images")
+_BESIDE = ("", "-wal", "-shm")
+
+
+def set_aside(path: Path) -> Path | None:
+    """Give a damaged ledger another name in its folder; returns it, None where there is no ledger at all.
+
+    Raises `LedgerError`.
+    """
+    try:
+        with closing(Folder.open(path.parent)) as folder:
+            if not folder.file(path.name).exists():
+                return None
+            target = _free_name(folder, path)
+            for beside in _BESIDE:
+                if folder.file(path.name + beside).exists():
+                    folder.file(path.name + beside).rename(folder.file(target.name + beside))
+            folder.sync()
+    except OSError as error:
+        raise LedgerError(f"{path}: the damaged ledger cannot be put aside ({error.strerror})") from error
+    return target
+
+
+def _free_name(folder: Folder, path: Path) -> Path:
+    number = 1
+    while folder.file(f"{path.stem}.damaged-{number}{path.suffix}").exists():
+        number += 1
+    return path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")
+
+
+def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
+    """Copy the rows of a damaged ledger that can still be read; returns how many.
+
+    They are worth having for what no sidecar tells: requests that failed or whose answer was lost.
+    """
+    taken = 0
+    with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as old:
+        if not _is_ledger(old):
+            return 0
+        for table in _TABLES:
+            for row in _readable_rows(old, table):
+                marks = ", ".join("?" * len(row))
+                try:
+                    done = connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608 - the names are constants here
+                except sqlite3.Error:
+                    continue  # a row of the wrong shape or type is damage, and so left out
+                taken += done.rowcount
+    return taken
+
+
+def _is_ledger(old: sqlite3.Connection) -> bool:
+    try:
+        return bool(old.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION)
+    except sqlite3.Error:
+        return False
+
+
+def _readable_rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+    """The rows of a table up to the first damage."""
+    try:
+        yield from old.execute(f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608 - the names are constants here
+    except sqlite3.Error:
+        return

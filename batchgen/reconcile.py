@@ -1,0 +1,42 @@
+"""Ledger and disk brought in step: whole paid images that the ledger does not know are taken in, for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from batchgen.core.plan import Planned
+from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.stores.directory import DirectoryStore
+
+
+async def take_in_unnoted(
+    ledger: SqliteLedger, store: DirectoryStore, tell: Callable[[str], None] = lambda _place: None
+) -> int:
+    """Note every whole image on the disk that the ledger does not know; returns how many. `tell` gets their places.
+
+    A ledger that was restored from a backup lacks images, and without them a run would buy them again. Both are
+    compared by a checksum of their names first, so that a job in step costs a reading of two folders. To be called
+    when no attempt is open.
+    """
+    moved = await store.set_parts_aside()
+    if not moved and await ledger.inventory() == await store.inventory():
+        return 0
+    taken = 0
+    async for page in store.images():
+        whole = await store.whole(await ledger.unknown(page))
+        await ledger.take_in(whole)
+        taken += len(whole)
+        for one in whole:
+            tell(one.image.file)
+    return taken
+
+
+async def apply_page(
+    ledger: SqliteLedger, store: DirectoryStore, run_id: str | None, page: Sequence[Planned]
+) -> None:
+    """Make the tasks' rows what a plan says, and move paid images to their new names; `run_id` sends what is queued."""
+    for one in page:
+        if one.restore is not None:
+            image = await ledger.image(one.restore.attempt_id)
+            await ledger.moved(await store.restore(image, one.task), one.task)
+    await ledger.apply(run_id, page)

@@ -1,0 +1,131 @@
+"""`verify`: every byte that was paid for, against the ledger; `--repair` rebuilds, adopts, and requeues what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from batchgen.core.errors import LedgerDamagedError, UsageError
+from batchgen.core.records import RunRecord
+from batchgen.core.types import Change, ImageRequest, Price, PriceKind, StoredImage, Task
+from batchgen.core.verdict import NAMES_KEPT, Verdict
+from batchgen.job import Job, Options, RetrySelection, load_job
+from batchgen.ledgers.rebuild import set_aside
+from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
+from batchgen.reconcile import apply_page, take_in_unnoted
+from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
+from batchgen.steps import new_run_id, new_summary
+from batchgen.stores.directory import DirectoryStore
+from batchgen.survey import Survey, stage
+from batchgen.system.clock import moment_text
+
+
+async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
+    """Check a job's ledger, images and sidecars against each other; with `repair` bring them in step.
+
+    Nothing is sent. Raises `UsageError`, `ProblemsError`, `JobLockedError`, and `StorageError` where the disk
+    itself is at fault.
+    """
+    job = load_job(path, replace(options, retry=RetrySelection(frozenset({Change.MISSING.value}), run=False)))
+    if not job.has_ledger and not has_images(job):
+        raise UsageError(f"{path}: this job has not run yet; `batchgen run {path}` begins it")
+    verdict = Verdict(job.name, repair)
+    with hold_job(job):
+        async with store_of(job, host_for(job), readable=not repair) as store:
+            try:
+                async with _checked_ledger(job) as ledger:
+                    await _Verification(job, ledger, store, verdict).run()
+            except LedgerDamagedError as error:
+                verdict.ledger = str(error)
+                if repair:
+                    await _rebuild(job, store, verdict)
+    return verdict
+
+
+@asynccontextmanager
+async def _checked_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
+    """The job's ledger, read to its last row. Raises `LedgerDamagedError`."""
+    async with open_ledger(job.ledger, may_be_new=False) as ledger:
+        if damage := await ledger.integrity():
+            raise LedgerDamagedError(f"{job.ledger}: the ledger is damaged ({damage})")
+        yield ledger
+
+
+async def _rebuild(job: Job, store: DirectoryStore, verdict: Verdict) -> None:
+    """A new ledger from the images, with what the damaged one still tells."""
+    damaged = set_aside(job.ledger)
+    async with open_ledger(job.ledger) as ledger:
+        if damaged is not None:
+            verdict.kept_aside = damaged.name
+            verdict.salvaged = await ledger.salvage(damaged)
+        await _Verification(job, ledger, store, verdict).run()
+
+
+@dataclass(slots=True)
+class _Verification:
+    """One look at everything."""
+
+    job: Job
+    ledger: SqliteLedger
+    store: DirectoryStore
+    verdict: Verdict
+
+    async def run(self) -> None:
+        await check_owner(self.job, self.ledger)
+        await stage(self.job, self.ledger)
+        if self.verdict.repair:
+            await take_in_unnoted(self.ledger, self.store, self.verdict.unnoted.add)
+        else:
+            await self._find_unnoted()
+        async for page in self.ledger.images():
+            await self._check(page)
+        for place in await self.store.foreign(NAMES_KEPT):
+            self.verdict.foreign.add(place)
+        if self.verdict.repair:
+            await self._settle()
+
+    async def _find_unnoted(self) -> None:
+        async for page in self.store.images():
+            for one in await self.store.whole(await self.ledger.unknown(page)):
+                self.verdict.unnoted.add(one.image.file)
+
+    async def _check(self, page: Sequence[StoredImage]) -> None:
+        self.verdict.images += len(page)
+        damage = await self.store.damaged(page, by_hash=True)
+        for image in page:
+            if wrong := damage.get(image.attempt_id):
+                (self.verdict.missing if wrong == "missing" else self.verdict.altered).add(image.file)
+        sound = [image for image in page if image.attempt_id not in damage]
+        bare = await self.store.without_sidecar(sound)
+        for image in bare:
+            self.verdict.without_sidecar.add(image.file)
+        if self.verdict.repair:
+            await self.ledger.lose([image for image in page if image.attempt_id in damage])
+            for image in bare:
+                await self.store.write_sidecar(image, await self._task_of(image))
+
+    async def _task_of(self, image: StoredImage) -> Task:
+        """What an image was made for; what nobody knows any more stays empty in its sidecar."""
+        nothing = ImageRequest(model="", prompt="")
+        forgotten = Task(
+            image.task_id, image.task_id, 0, 1, nothing, image.fingerprint, Price(PriceKind.UNPRICED)
+        )
+        return await self.ledger.task_for(image) or forgotten
+
+    async def _settle(self) -> None:
+        """Put back what is lost to be bought by the next run, and note that the job is in step again."""
+        job, host = self.job, host_for(self.job)
+        now = job.options.clock()
+        run_id = new_run_id(now)
+        record = RunRecord(run_id, job.name, job.manifest_name, job.settings.name, host, moment_text(now))
+        await self.ledger.begin_run(record)
+        survey = Survey(job, self.ledger, self.store, new_summary(job, host, []))
+        async for page in survey.pages():
+            for one in page:
+                if one.renewed:
+                    self.verdict.requeued.add(one.task.task_id)
+            await apply_page(self.ledger, self.store, None, page)
+        await self.ledger.settle_manifest()
+        await self.ledger.end_run(run_id, moment_text(job.options.clock()), None)
