@@ -72,8 +72,8 @@ class Steps:
         if taken := await take_in_unnoted(self.ledger, self.store):
             self.notify(
                 Notice(
-                    f"{taken} paid images on the disk were not on the ledger and were taken in, for nothing: it seems to be "
-                    "older than they are. What it knew of requests that brought no image may be lost"
+                    f"{taken} paid images lay otherwise than the ledger knew and were taken in, for nothing: it seems "
+                    "to be older than they are. What was known of requests that brought no image may be lost"
                 )
             )
 

@@ -1,0 +1,254 @@
+"""`verify` and its repair: whatever happens to ledger or files, no paid image is lost and none is bought again in silence."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+from pathlib import Path
+
+from tests.support.cli import Desk, ended, pick, until
+from tests.support.paid import Rule, Till, refuse
+
+pytest_plugins = ("tests.support.fixtures",)
+
+BOATS = {"id": "boat", "prompt": "Boat {n}.", "vary": {"n": ["1", "2", "3", "4"]}}
+RED = {"id": "boat", "prompt": "Red boat {n}.", "vary": {"n": ["1", "2", "3", "4"]}}
+
+
+def bought(desk: Desk) -> dict[str, bytes]:
+    """Four boats, paid for; their bytes."""
+    desk.manifest([BOATS])
+    desk.run()
+    return desk.images()
+
+
+def contents(desk: Desk) -> dict[Path, bytes]:
+    """Every file of the job but its lock, which says who held it last."""
+    files = (path for path in desk.job.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path: path.read_bytes() for path in files}
+
+
+def drop_ledger(desk: Desk) -> None:
+    """Remove the ledger with what SQLite puts beside it."""
+    for path in desk.job.glob("ledger.sqlite*"):
+        path.unlink()
+
+
+def verify(desk: Desk, *words: str, expect: int = 0) -> dict[str, object]:
+    """`batchgen verify job.yaml --json`; returns its findings without the empty ones."""
+    told = desk.json("verify", "job.yaml", *words, expect=expect)
+    return {name: value for name, value in told.items() if value and name not in {"job", "counts", "repair"}}
+
+
+def test_a_sound_job_is_called_sound(desk: Desk) -> None:
+    """Every byte is read, nothing is changed, and the exit code is 0; a job that never ran is exit 2."""
+    desk.manifest([BOATS])
+    assert 2 == desk.do("verify", "job.yaml").code
+    bought(desk)
+    before = contents(desk)
+    assert {"sound": True, "images": 4} == verify(desk)
+    assert before == contents(desk)
+    done = desk.do("verify", "job.yaml")
+    assert (0, "job: 4 images read to the last byte, all as they were stored\n") == (done.code, done.out)
+
+
+def test_lost_images_are_found_by_their_bytes_and_bought_only_when_asked(desk: Desk, till: Till) -> None:
+    """A bit that turned under an unchanged size and date is found; repair puts the tasks back, the next run buys."""
+    bought(desk)
+    rotten, gone = desk.job / "images/boat--1--01.png", desk.job / "images/boat--2--01.png"
+    times, data = rotten.stat(), bytearray(rotten.read_bytes())
+    data[40] ^= 1
+    rotten.write_bytes(data)
+    os.utime(rotten, ns=(times.st_atime_ns, times.st_mtime_ns))
+    gone.unlink()
+    findings = {
+        "missing": ["images/boat--2--01.png"],
+        "altered": ["images/boat--1--01.png"],
+        "images": 4,
+    }
+    assert findings == verify(desk, expect=1)
+    assert findings == verify(desk, expect=1)
+    assert (1, 0) == pick(desk.run(expect=1), "failed", "attempts")  # only the one that a run sees at a glance
+
+    assert findings | {"requeued": ["boat--1--01", "boat--2--01"]} == verify(desk, "--repair", expect=1)
+
+    assert {"pending"} == {desk.tasks()[task]["state"] for task in ("boat--1--01", "boat--2--01")}
+    assert 4 == len(till.requests)
+    assert (2, 2) == pick(desk.run(), "stored", "kept")
+    assert 6 == len(till.requests)
+    assert {"sound": True} == {key: value for key, value in verify(desk).items() if key != "images"}
+    assert bytes(data) in {path.read_bytes() for path in (desk.job / "superseded").glob("*.png")}
+
+
+def test_files_that_come_back_are_not_bought(desk: Desk, till: Till) -> None:
+    """What repair had put back to pending is kept again once its file is restored from a backup."""
+    images = bought(desk)
+    path = desk.job / "images/boat--3--01.png"
+    path.unlink()
+    verify(desk, "--repair", expect=1)
+    path.write_bytes(images["boat--3--01"])
+    assert (4, 0) == pick(desk.run(), "kept", "attempts")
+    assert 4 == len(till.requests)
+    assert images == desk.images()
+
+
+def test_a_lost_ledger_is_rebuilt_from_the_sidecars(desk: Desk, till: Till) -> None:
+    """Gone beside its images: a run refuses with exit 3, repair makes a new one, nothing is bought, the bill stays."""
+    bought(desk)
+    desk.manifest([RED])
+    desk.run()
+    spent, images = desk.run()["job_cost_usd"], desk.images()
+    drop_ledger(desk)
+
+    refused = desk.run(expect=3)
+    assert ("storage", 0) == pick(refused, "stopped_by", "attempts")
+    assert 1 == desk.do("verify", "job.yaml").code
+    told = verify(desk, "--repair")
+
+    assert (True, 8) == pick(told, "sound", "images")
+    assert {"kept": 4} == desk.plan()
+    assert {"stored"} == {task["state"] for task in desk.tasks().values()}
+    assert (4, 0, spent) == pick(desk.run(), "kept", "attempts", "job_cost_usd")
+    desk.manifest([BOATS])
+    assert (4, 0) == pick(desk.run(), "kept", "attempts")  # changed back: the superseded ones are known again
+    assert 8 == len(till.requests)
+    assert images != desk.images()
+
+
+def test_a_damaged_ledger_is_kept_and_what_it_tells_is_taken_over(desk: Desk, till: Till) -> None:
+    """Failures that no sidecar knows survive the damage; the damaged file itself stays beside the new one."""
+    till.script(refuse("Mug"))
+    desk.manifest([BOATS, {"id": "mug", "prompt": "Mug."}])
+    desk.run(expect=1)
+    path = desk.job / "ledger.sqlite"
+    damage(path, "images")
+    before = path.read_bytes()
+
+    assert "storage" == desk.run(expect=3)["stopped_by"]
+    assert 1 == desk.do("verify", "job.yaml").code
+    told = verify(desk, "--repair")
+
+    assert before == (desk.job / str(told["kept_aside"])).read_bytes()
+    assert {"kept": 4, "failed": 1} == desk.plan()
+    assert "refused" == desk.tasks()["mug--01"]["class"]
+    assert (4, 1, 0) == pick(desk.run(expect=1), "kept", "failed", "attempts")
+    assert 5 == len(till.requests)
+
+
+def damage(path: Path, table: str) -> None:
+    """Break the page on which a table begins."""
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    data = bytearray(path.read_bytes())
+    data[(root - 1) * size : (root - 1) * size + 64] = b"\xff" * 64
+    path.write_bytes(data)
+
+
+def test_a_file_that_is_no_ledger_is_put_aside(desk: Desk, till: Till) -> None:
+    """Junk in the ledger's place: exit 3 with the advice, and repair starts from the images."""
+    bought(desk)
+    drop_ledger(desk)
+    (desk.job / "ledger.sqlite").write_bytes(b"junk, and long enough for a header" * 40)
+    done = desk.do("run", "job.yaml")
+    assert 3 == done.code
+    assert "verify MANIFEST --repair" in done.err
+    assert "ledger.damaged-1.sqlite" == verify(desk, "--repair")["kept_aside"]
+    assert (4, 0) == pick(desk.run(), "kept", "attempts")
+    assert 4 == len(till.requests)
+
+
+def test_a_newer_ledger_is_left_alone(desk: Desk) -> None:
+    """No repair of a file that a later version wrote: upgrading is the repair."""
+    bought(desk)
+    with sqlite3.connect(desk.job / "ledger.sqlite") as newer:
+        newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    before = (desk.job / "ledger.sqlite").read_bytes()
+    for words in (("run", "job.yaml"), ("verify", "job.yaml", "--repair")):
+        done = desk.do(*words)
+        assert 3 == done.code
+        assert "upgrade batchgen" in done.err
+    assert before == (desk.job / "ledger.sqlite").read_bytes()
+
+
+def test_a_ledger_from_a_backup_takes_in_what_came_after_it(desk: Desk, till: Till) -> None:
+    """Rolled back to before images were stored, replaced and moved: the next run finds them all and buys none."""
+    desk.manifest([BOATS | {"vary": {"n": ["1", "2"]}}])
+    desk.run()
+    shutil.copy(desk.job / "ledger.sqlite", desk.folder / "backup.sqlite")
+    desk.manifest([BOATS])
+    desk.run()
+    desk.manifest([RED])
+    desk.run()
+    images, spent = desk.images(), desk.run()["job_cost_usd"]
+    drop_ledger(desk)
+    shutil.copy(desk.folder / "backup.sqlite", desk.job / "ledger.sqlite")
+
+    assert 8 == desk.json("verify", "job.yaml", expect=1)["counts"]["unnoted"]  # six new ones, two moved
+    done = desk.do("run", "job.yaml", "--json")
+
+    assert (0, 4, 0, spent) == (done.code, *pick(done.last, "kept", "attempts", "job_cost_usd"))
+    assert "8 paid images" in done.err
+    assert images == desk.images()
+    assert 8 == len(till.requests)
+    assert verify(desk)["sound"]
+
+
+def test_an_image_of_a_dead_run_that_only_its_part_knows_is_taken_in(desk: Desk, till: Till) -> None:
+    """Whole in the state folder, and the ledger that knew its attempt is gone: it serves its task, for nothing."""
+    images = bought(desk)
+    image, beside = desk.job / "images/boat--4--01.png", desk.job / "images/boat--4--01.json"
+    attempt_id = json.loads(beside.read_text())["attempt_id"]
+    image.rename(desk.job / f"state/{attempt_id}.part")
+    beside.rename(desk.job / f"state/{attempt_id}.json")
+    (desk.job / "state/stranger.part").write_bytes(b"half an im")
+    drop_ledger(desk)
+
+    verify(desk, "--repair")
+
+    assert (4, 0) == pick(desk.run(), "kept", "attempts")
+    assert images == desk.images()
+    assert b"half an im" == (desk.job / "state/quarantine/stranger.part").read_bytes()
+    assert 4 == len(till.requests)
+
+
+def test_a_lost_sidecar_is_written_again(desk: Desk) -> None:
+    """Without it the image could not be told from a stranger's: repair writes what the ledger knows."""
+    bought(desk)
+    beside = desk.job / "images/boat--1--01.json"
+    before = json.loads(beside.read_text())
+    beside.unlink()
+    assert ["images/boat--1--01.png"] == verify(desk, expect=1)["without_sidecar"]
+    assert verify(desk, "--repair")["sound"]
+    now = json.loads(beside.read_text())
+    same = ("task_id", "fingerprint", "sha256", "attempt_id", "request", "cost_usd")
+    assert [before[key] for key in same] == [now[key] for key in same]
+    drop_ledger(desk)
+    verify(desk, "--repair")
+    assert (4, 0) == pick(desk.run(), "kept", "attempts")
+
+
+def test_strangers_are_named_and_left_alone(desk: Desk) -> None:
+    """What batchgen did not make is no fault of the job."""
+    bought(desk)
+    stranger = desk.job / "images/holiday.jpg"
+    stranger.write_bytes(b"sun")
+    assert {"sound": True, "images": 4, "foreign": ["images/holiday.jpg"]} == verify(desk, "--repair")
+    assert b"sun" == stranger.read_bytes()
+
+
+def test_a_running_job_is_not_verified(desk: Desk, till: Till) -> None:
+    """Exit 4: what a run is just writing would look like damage."""
+    till.script(Rule("Boat", "never", 1))
+    desk.manifest([BOATS])
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.requests) >= 1, running)
+        assert [4, 4] == [desk.do("verify", "job.yaml", *words).code for words in ((), ("--repair",))]
+        running.signal(signal.SIGKILL)
+        running.done()
