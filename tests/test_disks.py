@@ -1,0 +1,159 @@
+"""Disks that fill up, vanish or are swapped under a run: it stops in words, and nothing that was paid for is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import Desk, ended, pick, until
+from tests.support.paid import Rule, Till
+
+pytest_plugins = ("tests.support.fixtures",)
+
+TASKS = 12
+BOATS = {"id": "boat", "prompt": "Boat {n}.", "vary": {"n": [str(n) for n in range(1, TASKS + 1)]}}
+
+
+def can_mount() -> bool:
+    """Whether this user may mount a file system here."""
+    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
+
+
+mounts = pytest.mark.skipif(not can_mount(), reason="mounting a small disk needs root and mount namespaces")
+
+
+@contextmanager
+def disk(folder: Path, options: str) -> Iterator[None]:
+    """A file system in memory, mounted on a folder."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def check_no_loss(desk: Desk) -> int:
+    """Every image that was charged for is on the disk and on the ledger; returns how many."""
+    stored = {attempt["attempt_id"] for attempt in desk.attempts() if attempt["state"] == "stored"}
+    assert {request["headers"]["x-client-request-id"] for request in desk.till.charged} == stored
+    assert set(desk.till.images.values()) == set(desk.images().values())
+    return len(stored)
+
+
+@mounts
+@pytest.mark.parametrize(
+    "options",
+    [
+        "size=1m",
+        "size=6m",
+        "size=13m",
+        "size=14m",
+        "size=17m",
+        "size=24m",
+        "size=200m,nr_inodes=75",
+        "size=200m,nr_inodes=90",
+    ],
+)
+def test_a_full_disk_stops_before_anything_is_paid_that_cannot_be_kept(desk: Desk, options: str) -> None:
+    """Of any size, in bytes or in inodes: exit 3, every paid image kept; once there is room the next run goes on."""
+    desk.manifest([BOATS], limits={"concurrency": 4})
+    desk.run("--limit", "0")
+    with disk(desk.folder / "output", options):
+        # The ledger, its journal and the room of four answers take their share of the small disk.
+        (desk.folder / "output/filler").write_bytes(b"x" * 2000)
+        summary = desk.run(expect=3)
+        assert "storage" == summary["stopped_by"]
+        assert summary["stored"] == (check_no_loss(desk) if summary["attempts"] else len(desk.till.requests))
+        assert summary["stored"] < TASKS
+        subprocess.run(["mount", "-o", "remount,size=400m,nr_inodes=10k", desk.folder / "output"], check=True)
+
+        desk.run()
+
+        assert TASKS == check_no_loss(desk) == len(desk.till.requests)
+
+
+@mounts
+def test_a_read_only_disk_is_found_before_anything_is_sent(desk: Desk) -> None:
+    """Exit 3 in words, with and without a job on it."""
+    desk.manifest([BOATS])
+    with disk(desk.folder / "output", "size=100m"):
+        for _ in range(2):
+            subprocess.run(["mount", "-o", "remount,ro", desk.folder / "output"], check=True)
+            done = desk.do("run", "job.yaml", "--json")
+            assert (3, "storage") == (done.code, done.last["stopped_by"])
+            assert "Read-only file system" in done.err
+            assert "Traceback" not in done.err
+            subprocess.run(["mount", "-o", "remount,rw", desk.folder / "output"], check=True)
+            desk.run("--limit", "0")
+    assert [] == desk.till.requests
+
+
+def test_a_folder_that_vanishes_stops_the_run(desk: Desk, till: Till) -> None:
+    """Deleted in mid-run: exit 3, at most what was in flight is lost with it, no request follows, no traceback."""
+    till.script(Rule("Boat", "hold"))
+    desk.manifest([BOATS], limits={"concurrency": 4})
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        until(lambda: len(till.requests) == 4, running)
+        shutil.rmtree(desk.job)
+        till.script()
+        done = running.done()
+    assert (3, "storage") == (done.code, done.last["stopped_by"])
+    assert "Traceback" not in done.err
+    assert len(till.requests) <= 8
+
+
+def test_a_folder_that_is_swapped_for_a_link_is_not_followed(desk: Desk, till: Till) -> None:
+    """Images, state and the job's folder itself swapped in mid-run: nothing is written where the links lead."""
+    till.script(Rule("Boat", "hold"))
+    desk.manifest([BOATS], limits={"concurrency": 4})
+    elsewhere = desk.folder / "elsewhere"
+    elsewhere.mkdir()
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        until(lambda: len(till.requests) == 4, running)
+        for name in ("images", "state", "superseded"):
+            (desk.job / name).rename(desk.folder / name)
+            (desk.job / name).symlink_to(elsewhere)
+        till.script()
+        running.done()
+    assert [] == list(elsewhere.iterdir())
+    for name in ("images", "state", "superseded"):
+        (desk.job / name).unlink()
+        (desk.folder / name).rename(desk.job / name)
+    assert TASKS == check_no_loss(desk) == len(till.requests)
+    assert 0 == desk.run()["attempts"]
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite", ".lock", "images", "state"])
+def test_a_link_in_the_jobs_folder_is_refused(desk: Desk, name: str) -> None:
+    """Before anything is sent, in words; what it leads to stays as it was."""
+    precious = desk.folder / "precious"
+    precious.write_bytes(b"precious")
+    desk.manifest([BOATS])
+    desk.job.mkdir(parents=True)
+    (desk.job / name).symlink_to(precious)
+    done = desk.do("run", "job.yaml", "--json")
+    assert (3, "storage") == (done.code, done.last["stopped_by"])
+    assert "Traceback" not in done.err
+    assert b"precious" == precious.read_bytes()
+    assert [] == desk.till.requests
+
+
+def test_an_altered_image_and_one_swapped_for_a_link_are_told(desk: Desk, till: Till) -> None:
+    """Exit 1, `missing` in the plan with the reason, and nothing is bought without `retry`."""
+    desk.manifest([BOATS])
+    desk.run()
+    changed, linked = desk.job / "images/boat--1--01.png", desk.job / "images/boat--2--01.png"
+    changed.write_bytes(changed.read_bytes() + b"x")
+    linked.rename(desk.folder / "moved.png")
+    linked.symlink_to(desk.folder / "moved.png")
+    assert (2, 10, 0) == pick(desk.run(expect=1), "failed", "kept", "attempts")
+    assert {"missing": 2, "kept": 10} == desk.plan()
+    assert 2 == desk.json("retry", "job.yaml")["stored"]
+    assert TASKS + 2 == len(till.requests)
