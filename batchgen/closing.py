@@ -82,7 +82,7 @@ async def summary_of_stopped(path: Path, options: Options, error: StorageError) 
     counts: Counter[str] = Counter()
     for (state, _), count in states.items():
         counts[state] += count
-    summary.tasks, summary.job_cost_usd = counts.total(), totals.spent_usd
+    summary.tasks, summary.job_cost_usd, summary.totals = counts.total(), totals.spent_usd, totals
     summary.kept, summary.failed = counts.pop(TaskState.STORED, 0), counts.pop(TaskState.FAILED, 0)
     summary.held = counts.pop(TaskState.HELD, 0)
     summary.pending = counts.total()

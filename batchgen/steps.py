@@ -213,7 +213,7 @@ class Steps:
         if not summary.pending and summary.stopped_by is StopReason.DEADLINE:
             summary.stopped_by, summary.stop_detail = None, ""  # the last answers came after it
         summary.cost_usd, summary.maybe_paid_twice_usd = run.spent_usd, run.maybe_twice_usd
-        summary.job_cost_usd = everything.spent_usd
+        summary.job_cost_usd, summary.totals = everything.spent_usd, everything
         if summary.stored and seconds:
             summary.images_per_minute = round(60.0 * summary.stored / seconds, 2)
         return summary

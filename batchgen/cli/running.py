@@ -19,7 +19,6 @@ from batchgen.cli.options import command_line
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import AttemptSent, Event, TaskStored
-from batchgen.core.records import Totals
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason
 from batchgen.job import Options
@@ -109,9 +108,8 @@ def _say(event: Event) -> None:
 
 def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bool) -> None:
     if not quiet and not (values["quiet"] and (values["as_json"] or exit_code(summary) == 0)):
-        totals = Totals(summary.attempts, summary.job_cost_usd, maybe_twice_usd=summary.maybe_paid_twice_usd)
         text = render_summary(
-            summary, totals, resume=command_line("run", path, values), retry=command_line("retry", path, values)
+            summary, resume=command_line("run", path, values), retry=command_line("retry", path, values)
         )
         click.echo(text, err=values["as_json"])
     if values["as_json"]:

@@ -83,15 +83,20 @@ class Found:
 class Totals:
     """Money in USD, of a job over all its runs or of one run.
 
-    `spent_usd` is what counts against a budget: settled answers, lost answers and open requests alike.
-    `unknown_usd` is the part of it that lost answers may have cost, `maybe_twice_usd` the part that was sent again
-    after a lost answer.
+    `spent_usd` is what counts against a budget: settled answers, lost answers and open requests alike. Parts of it:
+    `images_usd` paid for the `images` that were stored, `useless_usd` for answers without a usable image,
+    `unknown_usd` what lost answers may have cost. `maybe_twice_usd` is what was sent again after a lost answer,
+    whatever came of it. `refused` counts requests that the provider's rules refused, for nothing.
     """
 
     attempts: int = 0
     spent_usd: float = 0.0
     unknown_usd: float = 0.0
     maybe_twice_usd: float = 0.0
+    images: int = 0
+    images_usd: float = 0.0
+    useless_usd: float = 0.0
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

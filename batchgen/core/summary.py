@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from batchgen.core.money import usd
 from batchgen.core.plan import TO_FETCH, Planned
+from batchgen.core.records import Totals
 from batchgen.core.types import Change, JsonObject, PriceKind, StopReason
 
 LINES_SHOWN = 200
@@ -113,7 +114,7 @@ class PlanSummary:
 class RunSummary:
     """How a run ended: the object of `run --json`, and what the last lines on the screen say beside it.
 
-    Money is in USD; `images_per_minute` is what was reached, None when nothing was stored.
+    Money is in USD; `images_per_minute` is what was reached, None when nothing was stored. `totals` are the job's.
     """
 
     job: str
@@ -135,6 +136,7 @@ class RunSummary:
     stop_detail: str = ""
     report: str = ""
     failures: Counter[str] = field(default_factory=Counter)
+    totals: Totals = field(default_factory=Totals)
 
     def as_json(self) -> JsonObject:
         """Exactly the fields of the contract, in its order."""

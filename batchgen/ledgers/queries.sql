@@ -227,7 +227,11 @@ UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before 
 -- totals: money of a run, or of the job
 SELECT count(*), coalesce(sum(coalesce(cost_usd, CASE WHEN state IN ('sent', 'received') THEN reserved_usd END)), 0.0),
        coalesce(sum(CASE WHEN class = 'unknown' THEN cost_usd END), 0.0),
-       coalesce(sum(CASE WHEN possible_duplicate = 1 THEN cost_usd END), 0.0)
+       coalesce(sum(CASE WHEN possible_duplicate = 1 THEN cost_usd END), 0.0),
+       count(CASE WHEN state = 'stored' THEN 1 END),
+       coalesce(sum(CASE WHEN state = 'stored' THEN cost_usd END), 0.0),
+       coalesce(sum(CASE WHEN state = 'failed' AND class <> 'unknown' THEN cost_usd END), 0.0),
+       count(CASE WHEN class = 'refused' THEN 1 END)
   FROM attempts WHERE :run_id IS NULL OR run_id = :run_id;
 
 -- outcome: how the tasks of a run stand

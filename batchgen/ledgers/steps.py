@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 
+from batchgen.core.money import usd
 from batchgen.core.records import Due, RunRecord, Totals, Unfinished
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Attempt, Failure, FailureClass, Link, Paid, Stored, TaskState
@@ -168,7 +169,16 @@ def fail_unsent(connection: sqlite3.Connection, run_id: str, model: str, failure
 
 def totals(connection: sqlite3.Connection, run_id: str | None) -> Totals:
     """Money of a run, or of the job."""
-    count, spent_usd, unknown_usd, twice_usd = connection.execute(
+    count, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = connection.execute(
         queries()["totals"], {"run_id": run_id}
     ).fetchone()
-    return Totals(count, round(spent_usd, 6), round(unknown_usd, 6), round(twice_usd, 6))
+    return Totals(
+        count,
+        usd(spent_usd),
+        usd(unknown_usd),
+        usd(twice_usd),
+        images=images,
+        images_usd=usd(images_usd),
+        useless_usd=usd(useless_usd),
+        refused=refused,
+    )

@@ -14,6 +14,7 @@ from batchgen.core.records import TaskView, Totals
 from batchgen.core.summary import RunSummary
 from batchgen.reports.atomic import Sink, replacing
 from batchgen.reports.cards import shelves
+from batchgen.reports.money import money_notes
 from batchgen.reports.summary import stop_text
 from batchgen.reports.tally import take_tally
 from batchgen.reports.text import counted, duration_text, safe_text, usd_text
@@ -125,10 +126,7 @@ def _money(facts: ReportFacts) -> dict[str, object]:
     totals, notes = facts.totals, []
     if facts.list_usd is not None:
         notes.append(f"list price {usd_text(facts.list_usd)}")
-    if totals.unknown_usd:
-        notes.append(f"up to {usd_text(totals.unknown_usd)} of it for answers that were lost")
-    if totals.maybe_twice_usd:
-        notes.append(f"up to {usd_text(totals.maybe_twice_usd)} maybe paid twice")
+    notes += money_notes(totals)
     budget = "" if facts.budget_usd is None else usd_text(facts.budget_usd)
     return {"spent": usd_text(totals.spent_usd), "budget": budget, "notes": notes}
 

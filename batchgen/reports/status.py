@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from batchgen.core.advice import Advice
 from batchgen.core.records import AttemptView, RunRecord, TaskView, Totals
 from batchgen.core.types import TaskState
+from batchgen.reports.money import money_notes
 from batchgen.reports.tally import OpenTask, Tally
 from batchgen.reports.text import counted, duration_text, indented, safe_text, usd_text
 
@@ -55,10 +56,8 @@ def _money(status: JobStatus) -> Iterator[str]:
     totals = status.totals
     budget = "" if status.budget_usd is None else f" of {usd_text(status.budget_usd)}"
     yield f"  spent    {usd_text(totals.spent_usd)}{budget}"
-    if totals.unknown_usd:
-        yield f"{_INDENT}up to {usd_text(totals.unknown_usd)} of it for answers that were lost"
-    if totals.maybe_twice_usd:
-        yield f"{_INDENT}up to {usd_text(totals.maybe_twice_usd)} may have been paid twice"
+    for note in money_notes(totals):
+        yield f"{_INDENT}{note}"
 
 
 def _last_run(status: JobStatus) -> Iterator[str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchgen.core.records import Totals
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason
+from batchgen.reports.money import money_notes
 from batchgen.reports.tally import advice
 from batchgen.reports.text import counted, duration_text, indented, rate_text, safe_text, usd_text
 
@@ -23,13 +23,13 @@ _STOPS = {
 }
 
 
-def render_summary(summary: RunSummary, totals: Totals, *, resume: str, retry: str) -> str:
+def render_summary(summary: RunSummary, *, resume: str, retry: str) -> str:
     """Plain text without a final line end.
 
     `resume` is the exact command that goes on with what is left, `retry` the one that orders failed and held
     tasks again; both are shown only when they would do something.
     """
-    lines = [_headline(summary), *_made(summary), *_cost(summary, totals), *_failures(summary, retry)]
+    lines = [_headline(summary), *_made(summary), *_cost(summary), *_failures(summary, retry)]
     lines += _left(summary, resume)
     if summary.report:
         lines.append(f"  report   {safe_text(summary.report)}")
@@ -61,7 +61,7 @@ def _made(summary: RunSummary) -> Iterator[str]:
         yield f"  kept     {counted(summary.kept, 'image')} from before"
 
 
-def _cost(summary: RunSummary, totals: Totals) -> Iterator[str]:
+def _cost(summary: RunSummary) -> Iterator[str]:
     listed = "" if summary.list_usd is None else f" (list price {usd_text(summary.list_usd)})"
     job = (
         f", {usd_text(summary.job_cost_usd)} by the job in all"
@@ -69,10 +69,8 @@ def _cost(summary: RunSummary, totals: Totals) -> Iterator[str]:
         else ""
     )
     yield f"  cost     {usd_text(summary.cost_usd)}{listed}{job}"
-    if totals.unknown_usd:
-        yield indented(f"up to {usd_text(totals.unknown_usd)} of it for answers that were lost", _INDENT)
-    if summary.maybe_paid_twice_usd:
-        yield indented(f"up to {usd_text(summary.maybe_paid_twice_usd)} may have been paid twice", _INDENT)
+    for note in money_notes(summary.totals):
+        yield indented(note, _INDENT)
 
 
 def _failures(summary: RunSummary, retry: str) -> Iterator[str]:

@@ -419,7 +419,7 @@ async def test_money_counts_settled_lost_and_open_alike(ledger: Ledger) -> None:
     await fail(ledger, await send(ledger, two), LOST, HELD)
     await fail(ledger, await send(ledger, three), BUSY, FAILED)
     await send(ledger, four, run_id="r2")
-    assert Totals(4, spent_usd=0.141, unknown_usd=0.05) == await ledger.totals()
+    assert Totals(4, spent_usd=0.141, unknown_usd=0.05, images=1, images_usd=0.041) == await ledger.totals()
     assert Totals(1, spent_usd=0.05) == await ledger.totals("r2")
 
 
@@ -430,15 +430,19 @@ async def test_what_may_be_paid_twice_is_told(ledger: Ledger) -> None:
     again = attempt(task(), number=2, duplicate=True)
     await ledger.sent(again)
     await store(ledger, again)
-    assert Totals(2, spent_usd=0.091, unknown_usd=0.05, maybe_twice_usd=0.041) == await ledger.totals()
+    assert (
+        Totals(2, spent_usd=0.091, unknown_usd=0.05, maybe_twice_usd=0.041, images=1, images_usd=0.041)
+        == await ledger.totals()
+    )
 
 
 async def test_a_refusal_that_was_charged_counts(ledger: Ledger) -> None:
-    """An answer without an image that was paid for costs what was reserved for it."""
-    await queue(ledger, [task()])
+    """An answer without an image that was paid for costs what was reserved for it; one by the rules is free."""
+    await queue(ledger, tasks(2))
     paid = failure(FailureClass.NO_IMAGE, paid=Paid.YES)
-    await fail(ledger, await send(ledger, task()), paid, FAILED)
-    assert Totals(1, spent_usd=0.05) == await ledger.totals()
+    await fail(ledger, await send(ledger, tasks(2)[0]), paid, FAILED)
+    await fail(ledger, await send(ledger, tasks(2)[1]), failure(FailureClass.REFUSED), FAILED)
+    assert Totals(2, spent_usd=0.05, useless_usd=0.05, refused=1) == await ledger.totals()
 
 
 # Faults

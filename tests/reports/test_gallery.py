@@ -213,15 +213,24 @@ async def test_every_failure_with_its_reason_and_what_to_do(tmp_path: Path) -> N
 
 
 async def test_money_is_told_honestly(tmp_path: Path) -> None:
-    """What was spent, what lost answers may have cost, what may be paid twice, the sandbox's list price."""
-    totals = Totals(spent_usd=1.25, unknown_usd=0.08, maybe_twice_usd=0.04)
+    """Paid for images, for nothing, perhaps, perhaps twice, and refused for free are told apart."""
+    totals = Totals(
+        spent_usd=1.25,
+        unknown_usd=0.08,
+        maybe_twice_usd=0.04,
+        images=9,
+        images_usd=1.1,
+        useless_usd=0.07,
+        refused=2,
+    )
     told = ReportFacts("s", "", "p", "h", "now", totals, list_usd=2.5, budget_usd=25)
 
     page = Page(await write_gallery(tmp_path, told, in_batches([view("boat--01")])))
 
     expected = (
-        "Spent $1.25 of $25.00 list price $2.50 up to $0.08 of it for answers that were lost "
-        "up to $0.04 maybe paid twice"
+        "Spent $1.25 of $25.00 list price $2.50 $1.10 of it paid for 9 images "
+        "$0.07 of it for answers without a usable image up to $0.08 of it for answers that were lost "
+        "up to $0.04 may have been paid twice 2 requests refused by the provider's rules, for nothing"
     )
     assert expected in page.text
 
