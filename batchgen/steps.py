@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 from collections.abc import Callable, Sequence
@@ -141,6 +142,10 @@ class Steps:
     def _announce(self, plan: PlanSummary) -> None:
         for notice in plan.notices:
             self.notify(Notice(notice))
+        if os.geteuid() == 0:
+            self.notify(
+                Notice("this runs as root; a user of its own would keep a mistake within the output folder")
+            )
         self.notify(
             RunStarted(
                 job=self.job.name,

@@ -16,8 +16,10 @@ from typing import Any
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.types import Media
 
-MAX_PIXELS = 100_000_000
-"""The largest picture that a model makes has 8.3 megapixels; a header that claims more than this is a bomb."""
+MAX_PIXELS = 50_000_000
+"""The largest picture that a model makes has 8.3 megapixels; a header that claims more than this is a bomb.
+
+Decoded, so many pixels are 200 MB."""
 
 MAX_PARTS = 1_000_000
 """More chunks or blocks than an image of 64 MiB can honestly have, so that junk cannot keep a thread busy."""

@@ -45,8 +45,11 @@ def open_readable(path: Path) -> sqlite3.Connection:
 
     Raises `LedgerError`.
     """
+    # Without a journal nobody is writing, and only so can a folder be read where nothing may be made.
+    quiet = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
+    how = "immutable=1" if quiet else "mode=ro"
     try:
-        with _closed_on_error(_connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with _closed_on_error(_connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as connection:
             if _is_new(connection, path):
                 connection.close()
                 return open_private()
