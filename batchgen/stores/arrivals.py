@@ -96,7 +96,8 @@ class Barrier:
         suffix = f".{image.media.extension}"
         name = self.superseded_name(image.task_id, image.fingerprint, suffix, image.attempt_id)
         sidecar = read_sidecar(arrival.sidecar) or {}
-        name.with_suffix(".json").replace(dump_sidecar(sidecar | {"file": name.name}))
+        content = dump_sidecar(sidecar | {"file": name.name})
+        self._layout.put_sidecar(image.attempt_id, name.with_suffix(".json"), content)
         arrival.source.rename(name)
         arrival.sidecar.unlink()
         return replace(image, file=place_of(name))
@@ -115,7 +116,8 @@ class Barrier:
             )
             if source.exists() and not name.exists():
                 # The copy of the sidecar comes first, so that a crash in between leaves no image without one.
-                name.with_suffix(".json").replace(dump_sidecar(standing | {"file": name.name}))
+                content = dump_sidecar(standing | {"file": name.name})
+                self._layout.put_sidecar(standing["attempt_id"], name.with_suffix(".json"), content)
                 source.rename(name)
             if name.exists():
                 moved[standing["attempt_id"]] = place_of(name)

@@ -127,7 +127,8 @@ class DirectoryStore:
     async def write_sidecar(self, image: StoredImage, task: Task) -> None:
         """Put a sidecar beside an image that has lost its own, from what the ledger knows."""
         content = dump_sidecar(rebuild_sidecar(self._origin, image, task))
-        await self._hop(self._layout.file(image.file).with_suffix(".json").replace, content)
+        target = self._layout.file(image.file).with_suffix(".json")
+        await self._hop(self._layout.put_sidecar, image.attempt_id, target, content)
 
     async def foreign(self, limit: int) -> Sequence[str]:
         """Places of files in the images' folders that are not batchgen's, at most `limit` of them."""

@@ -51,6 +51,13 @@ class Layout:
         """A task's sidecar under its final name."""
         return self.images.file(f"{task_id}.json")
 
+    def put_sidecar(self, attempt_id: str, target: File, content: bytes) -> None:
+        """Write a sidecar that is not an arrival's: whole or not at all, and durable. Raises `OSError`."""
+        waiting = self.state.file(f"{attempt_id}.new")
+        waiting.write(content)
+        waiting.rename(target)
+        target.folder.sync()
+
     def evidence(self, attempt_id: str) -> File:
         """What came instead of an image."""
         return self.quarantine.file(f"{attempt_id}.bin")

@@ -42,12 +42,13 @@ class Salvage:
         return None
 
     def sweep(self) -> None:
-        """Delete parts that are only room; one with bytes waits for `find`."""
+        """Delete parts that are only room, and sidecars of none; a part with bytes waits for `find`."""
         for name in list(self._layout.state.names()):
-            part = self._layout.state.file(name)
-            if name.endswith(".part") and _is_empty(part):
-                part.with_suffix(".json").unlink()
-                part.unlink()
+            file = self._layout.state.file(name)
+            if file.suffix == ".new" or (file.suffix == ".part" and _is_empty(file)):
+                file.unlink()
+            if file.suffix in {".part", ".json"} and not file.with_suffix(".part").exists():
+                file.with_suffix(".json").unlink()
 
     def inventory(self) -> Inventory:
         """What is there by its sidecars."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ SIDECAR_VERSION = 1
 SIDECAR_CAP_BYTES = 4 << 20
 """A sidecar with the longest prompt and answer that are kept has under a tenth of it."""
 
-_TEXTS = ("attempt_id", "task_id", "fingerprint", "file", "sha256", "media_type")
+_TEXTS = ("attempt_id", "task_id", "fingerprint", "file", "sha256")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VALUES = (
+    "media_type",
     "size_bytes",
     "width",
     "height",
@@ -142,7 +145,9 @@ def read_sidecar(file: File) -> dict[str, Any] | None:
         return None
     if not isinstance(content, dict) or any(name not in content for name in _VALUES):
         return None
-    return content if all(isinstance(content.get(name), str) for name in _TEXTS) else None
+    texts = [content.get(name) for name in _TEXTS]
+    # Most of them become names of files, so that one with a slash is no sidecar of ours.
+    return content if all(isinstance(text, str) and _NAME.fullmatch(text) for text in texts) else None
 
 
 def stored_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> tuple[StoredImage, Answer]:
