@@ -19,7 +19,7 @@ from batchgen.core.types import StopReason, TaskState
 from batchgen.job import Job, Options, load_job
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.settings import SANDBOX
-from batchgen.reports.events import EventLog
+from batchgen.reports.events import EVENTS, EventLog
 from batchgen.steps import Steps
 from batchgen.system.clock import moment_text
 from batchgen.system.files import replace_file, write_file
@@ -29,12 +29,12 @@ class Observers:
     """The caller's observer and the run's own event log, in `runs/<run id>/` beside a copy of the manifest."""
 
     def __init__(self, job: Job, run_id: str, notify: Callable[[Event], None]) -> None:
-        self.folder = job.folder / "runs" / run_id
+        self.folder = job.runs / run_id
         self._notify = notify
         try:
             self.folder.mkdir(parents=True)
             write_file(self.folder / job.manifest.path.name, job.manifest.text, durable=False)
-            self._log = EventLog(self.folder / "events.jsonl", lambda: moment_text(job.options.clock()))
+            self._log = EventLog(self.folder / EVENTS, lambda: moment_text(job.options.clock()))
         except OSError as error:
             raise StorageError(f"{self.folder}: cannot be written ({error}); nothing was sent") from error
 

@@ -82,6 +82,11 @@ class Job:
         return self.folder / LEDGER
 
     @property
+    def runs(self) -> Path:
+        """Where each run leaves its log."""
+        return self.folder / "runs"
+
+    @property
     def has_ledger(self) -> bool:
         """Whether the job has run before. Raises `StorageError` when nobody may tell."""
         try:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from anyio import to_thread
 
 from batchgen.core.plan import Planned
 from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.reports.events import EVENTS, remembered
 from batchgen.stores.directory import DirectoryStore
 
 
@@ -29,6 +33,25 @@ async def take_in_unnoted(
         for one in whole:
             tell(one.image.file)
     return taken
+
+
+async def replay_forgotten(ledger: SqliteLedger, runs: Path, tell: Callable[[str], None]) -> int:
+    """Note the requests of runs that the ledger has forgotten, from the logs in `runs`; returns how many.
+
+    Without them a restored ledger would send again what was refused, or paid for in vain. What has no end there is
+    open, as after a crash. `tell` gets the runs' ids.
+    """
+    known = await ledger.run_ids()
+    new = 0
+    for run_id, log in await to_thread.run_sync(_logs, runs):
+        if run_id not in known:
+            new += await ledger.replay(run_id, run_id, remembered(log))
+            tell(run_id)
+    return new
+
+
+def _logs(runs: Path) -> list[tuple[str, Path]]:
+    return sorted((log.parent.name, log) for log in runs.glob(f"*/{EVENTS}") if not log.is_symlink())
 
 
 async def apply_page(

@@ -27,7 +27,7 @@ from batchgen.pool.pacing import MARGIN
 from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.recovery import recover
 from batchgen.pool.stopping import Stop
-from batchgen.reconcile import apply_page, take_in_unnoted
+from batchgen.reconcile import apply_page, replay_forgotten, take_in_unnoted
 from batchgen.stores.directory import DirectoryStore
 from batchgen.survey import Survey
 from batchgen.system.clock import moment_of, moment_text
@@ -64,17 +64,26 @@ class Steps:
         try:
             # What a signal leaves unsettled here is durable, and free for the next run.
             with self.stop.ends_sending():
-                self.finished_earlier = await recover(self.ledger, self.engine, self._attempts(), job.retry)
-                await self._take_in_unnoted()
+                await self._recover()
+                await self._bring_in_step()
         except StorageError as error:
             self.stop.ask(StopReason.STORAGE, str(error))
 
-    async def _take_in_unnoted(self) -> None:
-        if taken := await take_in_unnoted(self.ledger, self.store):
+    async def _recover(self) -> None:
+        self.finished_earlier |= await recover(self.ledger, self.engine, self._attempts(), self.job.retry)
+
+    async def _bring_in_step(self) -> None:
+        """A ledger that was restored from a backup learns what came after it, from the images and the runs' logs."""
+        taken = await take_in_unnoted(self.ledger, self.store)
+        forgotten: list[str] = []
+        requests = await replay_forgotten(self.ledger, self.job.runs, forgotten.append)
+        if requests:
+            await self._recover()
+        if taken or forgotten:
             self.notify(
                 Notice(
-                    f"{taken} paid images lay otherwise than the ledger knew and were taken in, for nothing: it seems "
-                    "to be older than they are. What was known of requests that brought no image may be lost"
+                    f"the ledger seems older than the folder: {taken} paid images were taken in for nothing, and "
+                    f"{requests} requests that brought none noted again from the logs of {len(forgotten)} runs"
                 )
             )
 

@@ -14,7 +14,7 @@ from batchgen.core.verdict import NAMES_KEPT, Verdict
 from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
-from batchgen.reconcile import apply_page, take_in_unnoted
+from batchgen.reconcile import apply_page, replay_forgotten, take_in_unnoted
 from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
 from batchgen.steps import new_run_id, new_summary
 from batchgen.stores.directory import DirectoryStore
@@ -77,6 +77,9 @@ class _Verification:
         await stage(self.job, self.ledger)
         if self.verdict.repair:
             await take_in_unnoted(self.ledger, self.store, self.verdict.unnoted.add)
+            self.verdict.replayed = await replay_forgotten(
+                self.ledger, self.job.runs, self.verdict.forgotten.add
+            )
         else:
             await self._find_unnoted()
         async for page in self.ledger.images():

@@ -252,3 +252,47 @@ def test_a_running_job_is_not_verified(desk: Desk, till: Till) -> None:
         assert [4, 4] == [desk.do("verify", "job.yaml", *words).code for words in ((), ("--repair",))]
         running.signal(signal.SIGKILL)
         running.done()
+
+
+def test_failures_and_doubts_survive_a_lost_ledger(desk: Desk, till: Till) -> None:
+    """The runs' logs tell what no sidecar does: what was refused, paid in vain or lost is not asked for again as new."""
+    till.script(refuse("Mug"), Rule("Vase", "empty"), Rule("Lamp", "cut"))
+    desk.manifest(
+        [BOATS, *({"id": name, "prompt": f"{name.title()}."} for name in ("mug", "vase", "lamp"))],
+        retry={"on_unknown": "hold"},
+    )
+    before = desk.run(expect=1)
+    states = {task: pick(told, "state", "class") for task, told in desk.tasks().items()}
+    assert ("held", "unknown") == states["lamp--01"]
+    drop_ledger(desk)
+
+    told = verify(desk, "--repair")
+
+    assert (True, 3, 4) == pick(told, "sound", "replayed", "images")
+    after = desk.run(expect=1)
+    assert states == {task: pick(told, "state", "class") for task, told in desk.tasks().items()}
+    assert 0 == after["attempts"]
+    assert before["job_cost_usd"] == after["job_cost_usd"]
+    assert 7 == len(till.requests)
+
+
+def test_a_doubt_that_a_backup_forgot_is_still_a_doubt(desk: Desk, till: Till) -> None:
+    """The request was in flight when the run was killed, and the ledger is older than that: once more, and marked so."""
+    desk.manifest([BOATS], limits={"concurrency": 1})
+    desk.run("--limit", "0")
+    shutil.copy(desk.job / "ledger.sqlite", desk.folder / "backup.sqlite")
+    till.script(Rule("Boat", "never", 1))
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.requests) == 1, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+    drop_ledger(desk)
+    shutil.copy(desk.folder / "backup.sqlite", desk.job / "ledger.sqlite")
+
+    summary = desk.run()
+
+    assert (4, 4) == pick(summary, "tasks", "stored")
+    lost, again = [attempt for attempt in desk.attempts() if attempt["task_id"] == "boat--1--01"]
+    assert ("failed", "unknown", False) == pick(lost, "state", "class", "possible_duplicate")
+    assert ("stored", True) == pick(again, "state", "possible_duplicate")
+    assert lost["attempt_id"] == till.requests[0]["headers"]["x-client-request-id"]

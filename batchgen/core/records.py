@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from batchgen.core.types import (
     Attempt,
     AttemptState,
+    Failure,
     ImageRequest,
     JsonObject,
     Link,
@@ -77,6 +78,25 @@ class Found:
     request_id: str | None
     possible_duplicate: bool
     further: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A request as a run's event log tells it, for a ledger that has forgotten it: sent, or failed if `failure` is set.
+
+    `fingerprint`, `number` and `reserved_usd` are those of a sent request, `task_state` and `not_before` what a
+    failure did to its task.
+    """
+
+    attempt_id: str
+    task_id: str
+    moment: str
+    fingerprint: str
+    number: int
+    reserved_usd: float | None
+    task_state: TaskState
+    not_before: str | None
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)

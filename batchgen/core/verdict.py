@@ -30,7 +30,8 @@ class Verdict:
 
     `ledger` is what is wrong with the ledger, "" when it is whole; `kept_aside` is where a damaged one lies after a
     repair, with `salvaged` rows taken over. `unnoted` images are whole, but not on the ledger. `foreign` files are
-    not batchgen's, and left alone. `requeued` are tasks whose images the next run buys again.
+    not batchgen's, and left alone. `requeued` are tasks whose images the next run buys again. `forgotten` are runs
+    that the ledger did not know, with `replayed` requests that brought no image noted again from their logs.
     """
 
     job: str
@@ -42,9 +43,11 @@ class Verdict:
     unnoted: Finding = field(default_factory=Finding)
     foreign: Finding = field(default_factory=Finding)
     requeued: Finding = field(default_factory=Finding)
+    forgotten: Finding = field(default_factory=Finding)
     ledger: str = ""
     kept_aside: str = ""
     salvaged: int = 0
+    replayed: int = 0
 
     @property
     def sound(self) -> bool:
@@ -63,6 +66,7 @@ class Verdict:
             "ledger": self.ledger or None,
             "kept_aside": self.kept_aside or None,
             "salvaged": self.salvaged,
+            "replayed": self.replayed,
             **{name: [*finding.names] for name, finding in self.findings().items()},
             "counts": {name: finding.count for name, finding in self.findings().items()},
         }
@@ -75,5 +79,6 @@ class Verdict:
             "unnoted": self.unnoted,
             "without_sidecar": self.without_sidecar,
             "requeued": self.requeued,
+            "forgotten": self.forgotten,
             "foreign": self.foreign,
         }

@@ -12,8 +12,8 @@ INSERT INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, :m
 -- run_end: note a run's end
 UPDATE runs SET ended = :ended, stopped_by = :stopped_by WHERE run_id = :run_id;
 
--- run_last: the run that began last
-SELECT * FROM runs ORDER BY rowid DESC LIMIT 1;
+-- run_last: the run that began last; one that was forgotten and replayed has no manifest
+SELECT * FROM runs WHERE manifest <> '' ORDER BY rowid DESC LIMIT 1;
 
 -- stage_create: the manifest's tasks of this process, on disk if they are many
 CREATE TEMP TABLE IF NOT EXISTS staged (
@@ -81,6 +81,30 @@ VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, '', 'stored', :ht
 ON CONFLICT (attempt_id) DO UPDATE SET state = 'stored', class = NULL, reason = NULL, url = NULL, answer = NULL,
   http_status = excluded.http_status, request_id = excluded.request_id, ended = excluded.ended,
   cost_usd = excluded.cost_usd, paid = 'yes';
+
+-- run_ids: every run that is known
+SELECT run_id FROM runs;
+
+-- run_replayed: a run that was forgotten
+INSERT OR IGNORE INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, '', '', '', :started);
+
+-- attempt_replayed: a request that was forgotten
+INSERT OR IGNORE INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, started,
+  reserved_usd, possible_duplicate)
+VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, '', 'sent', :started, :reserved_usd, 0);
+
+-- task_replayed: its task, as the manifest has it
+INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, prompt, parameters, extra, tags, variables,
+  price, fingerprint, 'pending', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL FROM temp.staged
+ WHERE task_id = :task_id AND fingerprint = :fingerprint;
+
+-- task_resent: its task is under way again, unless its image is there
+UPDATE tasks SET state = 'sent' WHERE task_id = :task_id AND fingerprint = :fingerprint AND state <> 'stored';
+
+-- attempt_open: a request whose outcome is not known, with the fingerprint of its task
+SELECT a.attempt_id, a.task_id, a.fingerprint, t.fingerprint AS task_fingerprint, t.state AS task_state
+  FROM attempts a LEFT JOIN tasks t ON t.task_id = a.task_id
+ WHERE a.attempt_id = :attempt_id AND a.run_id = :run_id AND a.state = 'sent';
 
 -- request_of: what was asked for by an image's task, if it still wants the same
 SELECT * FROM tasks WHERE task_id = :task_id AND fingerprint = :fingerprint;

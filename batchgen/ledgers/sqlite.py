@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,10 +15,10 @@ from batchgen.core.errors import LedgerDamagedError, LedgerError
 from batchgen.core.inventory import Inventory
 from batchgen.core.money import usd
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, Found, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Attempt, Failure, Link, Stored, StoredImage, Task
-from batchgen.ledgers import rebuild, reconcile, staging, steps
+from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
 from batchgen.ledgers.opening import is_damage, open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import attempt_view, image_of, task_view
@@ -133,6 +134,19 @@ class SqliteLedger:
     async def task_for(self, image: StoredImage) -> Task | None:
         """The task that an image was made for, None when it wants another one by now."""
         return await self._do(reconcile.task_for, image)
+
+    async def run_ids(self) -> frozenset[str]:
+        """The runs that the ledger knows."""
+        return frozenset(await self._do(replay.run_ids))
+
+    async def replay(self, run_id: str, started: str, told: Iterable[Remembered]) -> int:
+        """Note what the log of a forgotten run tells of its requests; returns how many were new."""
+        await self._do(replay.begin, run_id, started)
+        pages = iter(told)
+        new = 0
+        while page := list(islice(pages, staging.PAGE)):
+            new += await self._do(replay.replay, run_id, page)
+        return new
 
     async def integrity(self) -> str:
         """What is wrong with the ledger's file, "" when it is whole."""

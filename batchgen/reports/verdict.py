@@ -52,6 +52,11 @@ def _findings(verdict: Verdict) -> Iterator[str]:
             verdict.without_sidecar,
             "whole; the sidecar was written again" if done else "whole, but without its sidecar",
         ),
+        (
+            "runs",
+            verdict.forgotten,
+            f"not on the ledger; {counted(verdict.replayed, 'request')} without an image noted again from their logs",
+        ),
         ("pending", verdict.requeued, "put back, to be made again by the next run"),
         ("foreign", verdict.foreign, "not batchgen's, left alone"),
     )
