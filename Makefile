@@ -8,7 +8,7 @@ LOCKED := install --require-hashes --only-binary :all: -r
 
 OTHER_PYTHONS := 3.12 3.13
 
-.PHONY: demo install test test-all test-wheel test-pythons check format lock clean help
+.PHONY: demo install test test-all test-wheel test-pythons check bench format lock clean help
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ check: $(VENV)/.dev  ## formatting, lint, types, floors, the README's help text
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest --quiet tests/test_readme.py
+
+bench: $(VENV)/.dev  ## what durability costs, measured side by side (about two minutes)
+	$(BIN)/python -m tests.bench.durability
 
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix .

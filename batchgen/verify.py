@@ -12,7 +12,7 @@ from batchgen.core.records import RunRecord
 from batchgen.core.types import Change, ImageRequest, Price, PriceKind, StoredImage, Task
 from batchgen.core.verdict import NAMES_KEPT, Verdict
 from batchgen.job import Job, Options, RetrySelection, load_job
-from batchgen.ledgers.rebuild import set_aside
+from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, replay_forgotten, take_in_unnoted
 from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
@@ -54,12 +54,9 @@ async def _checked_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
 
 
 async def _rebuild(job: Job, store: DirectoryStore, verdict: Verdict) -> None:
-    """A new ledger from the images, with what the damaged one still tells."""
-    damaged = set_aside(job.ledger)
+    """A new ledger in place of a damaged one."""
+    set_aside(job.ledger)
     async with open_ledger(job.ledger) as ledger:
-        if damaged is not None:
-            verdict.kept_aside = damaged.name
-            verdict.salvaged = await ledger.salvage(damaged)
         await _Verification(job, ledger, store, verdict).run()
 
 
@@ -76,6 +73,7 @@ class _Verification:
         await check_owner(self.job, self.ledger)
         await stage(self.job, self.ledger)
         if self.verdict.repair:
+            await self._salvage()
             await take_in_unnoted(self.ledger, self.store, self.verdict.unnoted.add)
             self.verdict.replayed = await replay_forgotten(
                 self.ledger, self.job.runs, self.verdict.forgotten.add
@@ -88,6 +86,13 @@ class _Verification:
             self.verdict.foreign.add(place)
         if self.verdict.repair:
             await self._settle()
+
+    async def _salvage(self) -> None:
+        """Take over what a damaged ledger still tells, also where an earlier repair was interrupted before it did."""
+        damaged = kept_aside(self.job.ledger)
+        if damaged is not None and not await self.ledger.facts():
+            self.verdict.kept_aside = damaged.name
+            self.verdict.salvaged = await self.ledger.salvage(damaged)
 
     async def _find_unnoted(self) -> None:
         async for page in self.store.images():

@@ -15,29 +15,36 @@ _TABLES = ("job", "runs", "tasks", "attempts", "images")
 _BESIDE = ("", "-wal", "-shm")
 
 
-def set_aside(path: Path) -> Path | None:
-    """Give a damaged ledger another name in its folder; returns it, None where there is no ledger at all.
-
-    Raises `LedgerError`.
-    """
+def set_aside(path: Path) -> None:
+    """Give a damaged ledger, if there is one, another name in its folder. Raises `LedgerError`."""
     try:
         with closing(Folder.open(path.parent)) as folder:
             if not folder.file(path.name).exists():
-                return None
-            target = _free_name(folder, path)
+                return
+            target = _numbered(path, _damaged(path) + 1)
             for beside in _BESIDE:
                 if folder.file(path.name + beside).exists():
                     folder.file(path.name + beside).rename(folder.file(target.name + beside))
             folder.sync()
     except OSError as error:
         raise LedgerError(f"{path}: the damaged ledger cannot be put aside ({error.strerror})") from error
-    return target
 
 
-def _free_name(folder: Folder, path: Path) -> Path:
-    number = 1
-    while folder.file(f"{path.stem}.damaged-{number}{path.suffix}").exists():
+def kept_aside(path: Path) -> Path | None:
+    """The damaged ledger that was put aside last, None when there never was one."""
+    number = _damaged(path)
+    return _numbered(path, number) if number else None
+
+
+def _damaged(path: Path) -> int:
+    """How many ledgers were put aside."""
+    number = 0
+    while _numbered(path, number + 1).exists():
         number += 1
+    return number
+
+
+def _numbered(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 Bytes = bytes | bytearray | memoryview
 
-_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP})
+_NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,17 @@ class File:
         self.folder.sync()
 
     def reserve(self, size_bytes: int) -> None:
-        """Create it with room of its own on the disk, so that filling it later cannot fail for lack of it."""
+        """Create it with room of its own on the disk, so that filling it later cannot fail for lack of it.
+
+        Where the file system cannot promise room, there is none: `Folder.free` is all that can be asked then.
+        """
         with self._writing() as descriptor:
-            if size_bytes:
-                os.posix_fallocate(descriptor, 0, size_bytes)
+            try:
+                if size_bytes:
+                    os.posix_fallocate(descriptor, 0, size_bytes)
+            except OSError as error:
+                if error.errno not in _NOT_SUPPORTED:
+                    raise
 
     def fill(self, data: Bytes, *, mode: int = 0o600) -> None:
         """Overwrite it from its start and cut it to size, keeping the room that it holds meanwhile."""
