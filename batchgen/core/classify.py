@@ -109,25 +109,25 @@ def classify_status(
     524 come from gateways that gave up waiting: the image may have been made.
     """
     body = error or ErrorBody()
-    kind = _class_of(status, headers, body)
-    waits = kind in {FailureClass.RATE_LIMITED, FailureClass.TRANSIENT}
+    kind = _class_of(status, body, waits=_asks_to_wait(headers, now))
+    again = kind in {FailureClass.RATE_LIMITED, FailureClass.TRANSIENT}
     return Failure(
         kind,
         _status_reason(status, kind, headers, body, body_excerpt),
         paid=_PAID.get(kind, Paid.NO),
         http_status=status,
         request_id=request_id(headers, body.message),
-        retry_after_s=retry_after_s(headers, body.message, now) if waits else None,
+        retry_after_s=retry_after_s(headers, body.message, now) if again else None,
     )
 
 
-def _class_of(status: int, headers: Mapping[str, str], error: ErrorBody) -> FailureClass:
+def _class_of(status: int, error: ErrorBody, *, waits: bool) -> FailureClass:
     if 200 <= status < 300:
         return _class_of_code(error) or FailureClass.NO_IMAGE
     if 400 <= status < 500 and status not in _LOST_STATUSES:
         return _class_of_code(error) or _class_of_4xx(status, error)
     if status in _FAILED_STATUSES:
-        return _class_of_code(error) or _class_of_5xx(status, headers, error)
+        return _class_of_code(error) or _class_of_5xx(status, error, waits=waits)
     return FailureClass.UNKNOWN
 
 
@@ -161,12 +161,12 @@ def _class_of_4xx(status: int, error: ErrorBody) -> FailureClass:
     return FailureClass.MODEL if status in _NO_SUCH_ADDRESS else FailureClass.INVALID
 
 
-def _class_of_5xx(status: int, headers: Mapping[str, str], error: ErrorBody) -> FailureClass:
+def _class_of_5xx(status: int, error: ErrorBody, *, waits: bool) -> FailureClass:
     if _MODEL_WORDS.search(error.message):
         return FailureClass.MODEL
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and error.code.lower() in _INVALID_CODES:
         return FailureClass.INVALID
-    if status == HTTPStatus.SERVICE_UNAVAILABLE and _asks_to_wait(headers):
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and waits:
         return FailureClass.RATE_LIMITED
     return FailureClass.TRANSIENT
 
@@ -175,8 +175,10 @@ def _busy(error: ErrorBody) -> bool:
     return error.code.lower() in _BUSY_CODES or bool(_BUSY_WORDS.search(error.message))
 
 
-def _asks_to_wait(headers: Mapping[str, str]) -> bool:
-    return "retry-after" in headers or "retry-after-ms" in headers
+def _asks_to_wait(headers: Mapping[str, str], now: datetime) -> bool:
+    """Whether a usable `Retry-After` came; junk is as none."""
+    asked = {name: headers[name] for name in ("retry-after", "retry-after-ms") if name in headers}
+    return retry_after_s(asked, "", now) is not None
 
 
 def _status_reason(
@@ -244,6 +246,3 @@ def request_id(headers: Mapping[str, str], message: str = "") -> str | None:
     if not told and (found := _ID_WORDS.search(message)):
         told = found[1]
     return one_line(told, 100) or None
-
-
-# Terminal sequences: CSI, OSC up to its end, and the two-character escapes.

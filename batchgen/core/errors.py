@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchgen.core.types import Failure
+from batchgen.core.types import Blob, Failure
 
 
 class BatchgenError(Exception):
@@ -65,7 +65,7 @@ class AttemptError(BatchgenError):
     `evidence` is what arrived of an answer that was paid for and could not be used: it goes to quarantine.
     """
 
-    def __init__(self, failure: Failure, evidence: bytes = b"") -> None:
+    def __init__(self, failure: Failure, evidence: Blob = b"") -> None:
         self.failure = failure
         self.evidence = evidence
         super().__init__(failure.reason)

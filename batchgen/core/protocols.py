@@ -11,6 +11,7 @@ from batchgen.core.records import AttemptView, Due, RunRecord, TaskView, Totals,
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Attempt,
+    Blob,
     Failure,
     ImageBytes,
     ImageRequest,

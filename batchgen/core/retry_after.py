@@ -41,7 +41,8 @@ def retry_after_s(headers: Mapping[str, str], message: str, now: datetime) -> fl
 
 def _number(text: str | None) -> float | None:
     try:
-        value = float(text or "")
+        # Python's own spellings of numbers, such as 1_000, are junk in a header.
+        value = float(text if text and text.isascii() and "_" not in text else "")
     except ValueError:
         return None
     return value if math.isfinite(value) and value >= 0 else None

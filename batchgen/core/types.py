@@ -14,6 +14,9 @@ JsonScalar = str | int | float | bool | None
 JsonValue = JsonScalar | list["JsonValue"] | dict[str, "JsonValue"]
 JsonObject = Mapping[str, JsonValue]
 
+Blob = bytes | bytearray
+"""Bytes as they were collected: megabytes are handed on without a copy, and nobody changes them."""
+
 
 class TaskState(StrEnum):
     """Where a task stands; `docs/ledger.md` has the transitions."""
@@ -215,7 +218,7 @@ class ImageBytes:
     `more` are further images of an answer that brought more than the one asked for.
     """
 
-    encoded: str | bytes
+    encoded: str | Blob
     answer: Answer
     more: tuple[str, ...] = ()
 

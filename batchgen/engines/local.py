@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 
 from batchgen.core.errors import AttemptError, NotAnImageError, StorageError
+from batchgen.core.plain import REASON_LIMIT, one_line
 from batchgen.core.protocols import ImageStore, Provider
 from batchgen.core.types import Attempt, Failure, FailureClass, ImageBytes, Link, Paid, Stored
+from batchgen.system.clock import Clock, moment_of, utc_now
+from batchgen.system.patience import fail_after
+from batchgen.system.turns import turns_kept
 
 KEEP_DEADLINE_S = 120.0
 """Keeping a paid image is shielded from a stop, but a disk that takes longer than this is broken."""
@@ -15,9 +21,10 @@ KEEP_DEADLINE_S = 120.0
 class LocalEngine:
     """`batchgen.core.protocols.Engine` without any machine in between."""
 
-    def __init__(self, provider: Provider, store: ImageStore) -> None:
+    def __init__(self, provider: Provider, store: ImageStore, now: Clock = utc_now) -> None:
         self._provider = provider
         self._store = store
+        self._now = now
 
     async def reserve(self, attempt: Attempt) -> None:
         """Make room for the answer."""
@@ -25,27 +32,44 @@ class LocalEngine:
 
     async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
         """Send the request once, and keep what comes back."""
-        try:
-            answer = await self._provider.generate(
-                attempt.task.request, attempt_id=attempt.attempt_id, idempotency_key=attempt.idempotency_key
-            )
-        except AttemptError as error:
-            return await self._failed(attempt, error)
-        return answer if isinstance(answer, Link) else await self._keep(attempt, answer)
+        with turns_kept():  # a large answer is done with when it is on the disk
+            try:
+                answer = await self._provider.generate(
+                    attempt.task.request,
+                    attempt_id=attempt.attempt_id,
+                    idempotency_key=attempt.idempotency_key,
+                )
+            except AttemptError as error:
+                return await self._failed(attempt, error)
+            return answer if isinstance(answer, Link) else await self._keep(attempt, answer)
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
-        """Download a link and keep it."""
-        try:
-            image = await self._provider.fetch(link)
-        except AttemptError as error:
-            if error.failure.failure_class is FailureClass.TRANSIENT:
-                return error.failure  # its room is kept: the link is fetched again
-            return await self._failed(attempt, error)
-        return await self._keep(attempt, image)
+        """Download a link and keep it. What is no image is fetched once more: some hosts answer before they have it."""
+        outcome = await self._fetched(attempt, link)
+        if isinstance(outcome, Failure) and outcome.failure_class is FailureClass.NO_IMAGE:
+            outcome = await self._fetched(attempt, link)
+        return outcome
 
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """What is on the disk already."""
         return await self._store.adopt(attempt)
+
+    async def _fetched(self, attempt: Attempt, link: Link) -> Stored | Failure:
+        with turns_kept():
+            try:
+                image = await self._provider.fetch(link)
+            except AttemptError as error:
+                if error.failure.failure_class is FailureClass.TRANSIENT:
+                    return error.failure  # its room is kept: the link is fetched again
+                failure = await self._failed(attempt, error)
+                return replace(failure, reason=self._aged(failure.reason, attempt))
+            return await self._keep(attempt, image)
+
+    def _aged(self, reason: str, attempt: Attempt) -> str:
+        """A dead link's reason with its age, which tells an expired one from one that never worked."""
+        age_s = max(0.0, (self._now() - moment_of(attempt.started)).total_seconds())
+        told = f"; it was asked for {age_s / 60:.0f} minutes ago"
+        return one_line(reason, REASON_LIMIT - len(told)) + told
 
     async def _failed(self, attempt: Attempt, error: AttemptError) -> Failure:
         with anyio.CancelScope(shield=True):
@@ -54,11 +78,11 @@ class LocalEngine:
 
     async def _keep(self, attempt: Attempt, image: ImageBytes) -> Stored | Failure:
         try:
-            with anyio.CancelScope(shield=True), anyio.fail_after(KEEP_DEADLINE_S):
+            with anyio.CancelScope(shield=True), fail_after(KEEP_DEADLINE_S):
                 stored = await self._store.keep(attempt, image)
         except NotAnImageError as error:
             answer = image.answer
-            reason = f"the answer is no usable image: {error}"
+            reason = one_line(f"the answer is no usable image: {error}")
             return Failure(FailureClass.NO_IMAGE, reason, Paid.YES, answer.http_status, answer.request_id)
         except TimeoutError as error:
             raise StorageError(f"the disk did not take an image within {KEEP_DEADLINE_S:g} s") from error

@@ -26,6 +26,7 @@ from batchgen.core.types import (
     TaskState,
 )
 from batchgen.system.clock import Clock, moment_text
+from batchgen.system.patience import fail_after
 
 INTERNAL = "an internal error of batchgen"
 
@@ -188,7 +189,7 @@ def _internal(error: Exception) -> str:
 def _final_write() -> Iterator[None]:
     """Shield what is paid for from a stop, but not for ever. Raises `StorageError` at the deadline."""
     try:
-        with anyio.CancelScope(shield=True), anyio.fail_after(FINAL_WRITE_S):
+        with anyio.CancelScope(shield=True), fail_after(FINAL_WRITE_S):
             yield
     except TimeoutError as error:
         raise StorageError(f"the disk did not finish a write within {FINAL_WRITE_S:g} s") from error

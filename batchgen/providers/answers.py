@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from batchgen.core.classify import ErrorBody, request_id
-from batchgen.core.types import Answer, ImageBytes, JsonValue, Link, Usage
+from batchgen.core.types import Answer, Blob, ImageBytes, JsonValue, Link, Usage
+from batchgen.providers.body import LARGE_BYTES
 from batchgen.providers.links import expiry
 from batchgen.providers.masking import Mask
 
@@ -20,26 +22,85 @@ _RAW_TEXT = 4000
 _ERROR_TEXT = 64 * 1024
 _LONGEST_PROMPT = 40_000
 _RAW_DEPTH = 5
+_LENIENT_BYTES = 24 * 1024 * 1024
+_BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?\s*")
+_WIDE = re.compile(r"\\u(?!00[0-7])")
+"""An escape of what is not ASCII: one of them makes a text of megabytes four times as large."""
 _IMAGE_KEYS = frozenset({"b64_json", "url"})
 _MOST_TOKENS = 10**9
 _LARGEST_NUMBER = 2**63
+_MOST_PARTS = 100_000
+"""Of a large answer that is more than an image: an honest one has dozens, and each takes up to fifty times its bytes."""
+
+_LONG_BYTES = 1024 * 1024
+_LARGE_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An answer as it came, its body whole and uncompressed. Header names are in lower case."""
+    """What came before an answer's body. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes | bytearray
 
 
-def decode(body: bytes | bytearray) -> JsonValue:
+def decode(body: Blob) -> JsonValue:
     """Decode JSON; None when it is none.
 
     The standard library takes over what only the strict decoder refuses (lone surrogates, a byte order mark,
-    UTF-16), since the image beside it is paid for.
+    UTF-16), since the image beside it is paid for. Of a large answer what would take many times its size as
+    Python's objects is left out.
     """
+    if len(body) <= LARGE_BYTES:
+        return _decoded(body)
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > _MOST_PARTS:
+        return None
+    begin = _BEFORE.match(body)
+    part = memoryview(body)[begin.end() if begin else 0 :]
+    try:
+        return _opened(part, _LARGE_DEPTH)
+    except (ValueError, RecursionError):
+        return _narrow(part) if len(part) <= _LENIENT_BYTES else None
+
+
+def _opened(part: memoryview, depth: int) -> JsonValue:
+    """A part of a large answer: its small parts as ever, of the others only text that takes one byte a character."""
+    if len(part) <= _LONG_BYTES:
+        return _decoded(bytes(part))
+    if depth == 0:
+        return None
+    match bytes(part[:1]):
+        case b"{":
+            fields = msgspec.json.decode(part, type=dict[str, msgspec.Raw])
+            return {name: _opened(memoryview(raw), depth - 1) for name, raw in fields.items()}
+        case b"[":
+            items = msgspec.json.decode(part, type=list[msgspec.Raw])
+            return [_opened(memoryview(raw), depth - 1) for raw in items]
+    return _long_text(part)
+
+
+def _long_text(part: memoryview) -> str | None:
+    try:
+        text = str(part[1:-1], "ascii")
+    except UnicodeDecodeError:
+        return None
+    if "\\" not in text:
+        return text
+    wide = _WIDE.search(text) is not None
+    del text  # before it is there a second time
+    return None if wide else msgspec.json.decode(part, type=str)
+
+
+def _narrow(part: memoryview) -> JsonValue:
+    """A large answer that only the standard library reads, such as one with line breaks inside its base64."""
+    try:
+        text = str(part, "ascii")
+        return None if _WIDE.search(text) else _lenient(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _decoded(body: Blob) -> JsonValue:
     for loads in (msgspec.json.decode, _lenient):
         try:
             document: JsonValue = loads(body)
@@ -49,7 +110,7 @@ def decode(body: bytes | bytearray) -> JsonValue:
     return None
 
 
-def _lenient(body: bytes | bytearray) -> JsonValue:
+def _lenient(body: Blob | str) -> JsonValue:
     document: JsonValue = json.loads(body, strict=False, parse_constant=lambda _: None)
     return document
 
@@ -74,7 +135,9 @@ def _worded(value: JsonValue, mask: Mask) -> str:
     """A field that should be text: gateways also send numbers, null and nested objects."""
     if value is None:
         return ""
-    return mask.text(value[:_ERROR_TEXT]) if isinstance(value, str) else json.dumps(_trimmed(value, mask, 2))
+    if isinstance(value, str):
+        return mask.text(value) if len(value) <= _ERROR_TEXT else mask.start(value[:_ERROR_TEXT])
+    return json.dumps(_trimmed(value, mask, 2))
 
 
 def image_of(document: JsonValue, received: Received, mask: Mask) -> ImageBytes | Link | None:
@@ -83,7 +146,7 @@ def image_of(document: JsonValue, received: Received, mask: Mask) -> ImageBytes 
         return None
     data = document.get("data")
     items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
-    encoded = [text for item in items if (text := _encoded(item))]
+    encoded = [mask.encoded(text) for item in items if (text := _encoded(item))]
     urls = [url for item in items if isinstance(url := item.get("url"), str) and url.strip()]
     if not encoded and not urls:
         return None

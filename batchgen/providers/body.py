@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
-import anyio
+from batchgen.core.types import Blob
+from batchgen.system.patience import Patience
+from batchgen.system.turns import Turn
 
 BODY_CAP_BYTES = 64 * 1024 * 1024
 """More than any image of 4K in base64; what is longer is an attack or a mistake."""
@@ -13,10 +16,17 @@ BODY_CAP_BYTES = 64 * 1024 * 1024
 ERROR_CAP_BYTES = 64 * 1024
 """Of an answer that is an error, only words are wanted."""
 
+LARGE_BYTES = 4 * 1024 * 1024
+"""What every request may hold at once. Beyond it a body is read in its turn, so that memory does not grow with them:
+most images in base64 are smaller."""
+
 CHUNK_BYTES = 256 * 1024
 SLOW_WINDOW_S = 30.0
 SLOW_BYTES = 1024 * 30
 """A body must bring 1 KiB/s over 30 s, or it is given up: a trickle would hold a worker for hours."""
+
+CROWDED_BYTES = 256 * SLOW_BYTES
+"""A large body must bring 256 KiB/s while others wait for its turn: their servers will not wait for ever either."""
 
 
 class BodyTooLargeError(Exception):
@@ -24,7 +34,7 @@ class BodyTooLargeError(Exception):
 
 
 class BodyTooSlowError(Exception):
-    """A body came slower than 1 KiB/s."""
+    """A body came slower than it must."""
 
 
 class BodyEncodingError(Exception):
@@ -32,41 +42,57 @@ class BodyEncodingError(Exception):
 
 
 async def collect(
-    chunks: AsyncIterator[bytes], into: bytearray, *, cap_bytes: int, window_s: float = SLOW_WINDOW_S
+    chunks: AsyncIterator[bytes],
+    into: bytearray,
+    *,
+    cap_bytes: int,
+    large: Turn,
+    deadline: Patience | None = None,
+    window_s: float = SLOW_WINDOW_S,
 ) -> None:
     """Add the chunks to `into`, which keeps what came when this raises.
 
-    The rate counts from the first byte that is no blank: some servers send headers and blanks while they paint,
-    and that time belongs to the request's own deadline. Raises `BodyTooLargeError` and `BodyTooSlowError`.
+    A body over `LARGE_BYTES` is read on only with the turn of the large ones; the wait for it counts neither as
+    slowness nor towards `deadline`. The rate counts from the first byte that is no blank: some servers send headers
+    and blanks while they paint, and that time belongs to the request's own deadline. Raises `BodyTooLargeError` and
+    `BodyTooSlowError`.
     """
     begun, fresh = False, 0
-    with anyio.move_on_after(None) as scope:
+    with Patience() as pace:
         async for chunk in chunks:
             into += chunk
             if len(into) > cap_bytes:
                 raise BodyTooLargeError
-            if not begun and chunk.isspace():
+            if len(into) > LARGE_BYTES and not large.had:
+                with pace.paused(), deadline.paused() if deadline else nullcontext():
+                    await large.take()
+            elif not begun and chunk.isspace() and not large.had:
                 continue
             fresh += len(chunk)
-            if not begun or fresh >= SLOW_BYTES:
+            if not begun or fresh >= (CROWDED_BYTES if large.had and large.wanted else SLOW_BYTES):
                 begun, fresh = True, 0
-                scope.deadline = anyio.current_time() + window_s
-    if scope.cancelled_caught:
+                pace.restart(window_s)
+    if pace.over:
         raise BodyTooSlowError
 
 
-def inflate(body: bytes | bytearray, cap_bytes: int = BODY_CAP_BYTES) -> bytes:
-    """Undo gzip or zlib in one go, at most `cap_bytes` of it. Only the first member of a gzip body counts.
+def inflate(body: Blob, cap_bytes: int = BODY_CAP_BYTES) -> bytearray:
+    """Undo gzip or zlib, at most `cap_bytes` of it. Only the first member of a gzip body counts.
 
     Raises `BodyEncodingError` for what is damaged or cut, `BodyTooLargeError` beyond the cap.
     """
     decoder = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # 32: gzip and zlib headers are told apart
+    whole, packed = bytearray(), memoryview(body)
     try:
-        data = decoder.decompress(body, cap_bytes)
+        for at in range(0, len(packed), CHUNK_BYTES):
+            piece: bytes | memoryview = packed[at : at + CHUNK_BYTES]
+            while piece and not decoder.eof:
+                whole += decoder.decompress(piece, CHUNK_BYTES)
+                if len(whole) > cap_bytes:
+                    raise BodyTooLargeError
+                piece = decoder.unconsumed_tail
+            if decoder.eof:
+                return whole
     except zlib.error as error:
         raise BodyEncodingError(str(error)) from error
-    if decoder.eof:
-        return data
-    if len(data) >= cap_bytes:
-        raise BodyTooLargeError
     raise BodyEncodingError("it ends too early")

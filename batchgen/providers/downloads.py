@@ -15,7 +15,7 @@ from yarl import URL
 from batchgen.core.errors import AttemptError
 from batchgen.core.plain import one_line
 from batchgen.core.retry import backoff_s
-from batchgen.core.types import Failure, FailureClass, ImageBytes, Link, Paid
+from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, Link, Paid
 from batchgen.providers.addresses import AddressRefusedError, guarded_socket_factory
 from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect, inflate
 from batchgen.providers.endpoint import Endpoint, is_loopback
@@ -23,6 +23,8 @@ from batchgen.providers.faults import FOREIGN, detail_of, retold
 from batchgen.providers.links import expired_words, own, parse_link, refusal
 from batchgen.providers.masking import Mask
 from batchgen.system.clock import Clock, utc_now
+from batchgen.system.patience import Patience, fail_after
+from batchgen.system.turns import Turn
 
 MOST_REDIRECTS = 3
 CONNECT_S = 30.0
@@ -62,7 +64,7 @@ class _DeadLinkError(Exception):
 class _Page:
     """One hop's answer: a body, or where to go next."""
 
-    body: bytes = b""
+    body: Blob = b""
     location: str | None = None
 
 
@@ -74,6 +76,7 @@ class Downloads:
     guarded: aiohttp.ClientSession
     trusted: aiohttp.ClientSession
     policy: DownloadPolicy
+    large: Turn
     now: Clock = utc_now
 
     async def fetch(self, link: Link) -> ImageBytes:
@@ -88,17 +91,18 @@ class Downloads:
                 raise self._dead(link, error) from error
             except _TryAgainError as error:
                 trouble = str(error)
+                self.large.give_back()  # the bytes are gone, and nobody shall wait for a backoff
         raise AttemptError(
             self._failure(link, FailureClass.TRANSIENT, f"in {self.policy.tries} tries ({trouble})")
         )
 
-    async def _try(self, text: str) -> bytes:
+    async def _try(self, text: str) -> Blob:
         """Follow a link once, each hop checked like the first."""
         url = parse_link(text)
         try:
-            with anyio.fail_after(self.policy.try_deadline_s):
+            with fail_after(self.policy.try_deadline_s) as deadline:
                 for _ in range(MOST_REDIRECTS + 1):
-                    page = await self._get(self._checked(url))
+                    page = await self._get(self._checked(url), deadline)
                     if page.location is None:
                         return page.body
                     target = parse_link(page.location)
@@ -115,19 +119,25 @@ class Downloads:
             raise _DeadLinkError(why_not or "it is no web address")
         return url
 
-    async def _get(self, url: URL) -> _Page:
+    async def _get(self, url: URL, deadline: Patience) -> _Page:
         session = self.trusted if own(url, URL(self.endpoint.base_url)) else self.guarded
         async with session.get(url, allow_redirects=False) as response:
             if response.status in _REDIRECTS and "Location" in response.headers:
                 return _Page(location=response.headers["Location"])
             _check_status(response.status)
             body = bytearray()
-            await collect(response.content.iter_chunked(CHUNK_BYTES), body, cap_bytes=BODY_CAP_BYTES)
-        if not body:
-            raise _TryAgainError("an empty answer")
+            await collect(
+                response.content.iter_chunked(CHUNK_BYTES),
+                body,
+                cap_bytes=BODY_CAP_BYTES,
+                large=self.large,
+                deadline=deadline,
+            )
         if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
-            return _Page(await to_thread.run_sync(inflate, body))
-        return _Page(bytes(body))
+            with deadline.paused():
+                await self.large.take()
+            body = await to_thread.run_sync(inflate, body)
+        return _Page(body)
 
     def _dead(self, link: Link, error: _DeadLinkError) -> AttemptError:
         reason = f"because of its link: {error}{expired_words(link.expires, self.now())}"
@@ -158,14 +168,17 @@ def _translated(error: Exception) -> Exception:
 
 @asynccontextmanager
 async def open_downloads(
-    endpoint: Endpoint, *, concurrency: int, agent: str, policy: DownloadPolicy = PATIENT
+    endpoint: Endpoint, *, concurrency: int, agent: str, large: Turn, policy: DownloadPolicy = PATIENT
 ) -> AsyncIterator[Downloads]:
-    """Open the sessions for downloads: no key, no cookies, no proxy, no configuration of the environment."""
+    """Open the sessions for downloads: no key, no cookies, no proxy, no configuration of the environment.
+
+    `large` is the turn of large bodies, the same as for answers.
+    """
     loopback_ok = is_loopback(URL(endpoint.base_url).host or "")
     guarded = aiohttp.TCPConnector(limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok))
     trusted = aiohttp.TCPConnector(limit=concurrency)
     async with _session(guarded, agent) as first, _session(trusted, agent) as second:
-        yield Downloads(endpoint, first, second, policy)
+        yield Downloads(endpoint, first, second, policy, large)
 
 
 def _session(connector: aiohttp.TCPConnector, agent: str) -> aiohttp.ClientSession:

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
-import anyio
 import msgspec
 from anyio import to_thread
 from yarl import URL
@@ -17,12 +16,22 @@ from yarl import URL
 from batchgen import __version__
 from batchgen.core.classify import NetworkFault, classify_network, classify_status, request_id
 from batchgen.core.errors import AttemptError
-from batchgen.core.types import Failure, FailureClass, ImageBytes, ImageRequest, Link, Paid
+from batchgen.core.types import (
+    Blob,
+    Failure,
+    FailureClass,
+    ImageBytes,
+    ImageRequest,
+    JsonValue,
+    Link,
+    Paid,
+)
 from batchgen.providers.answers import Received, decode, error_of, image_of
 from batchgen.providers.body import (
     BODY_CAP_BYTES,
     CHUNK_BYTES,
     ERROR_CAP_BYTES,
+    LARGE_BYTES,
     BodyTooLargeError,
     collect,
     inflate,
@@ -32,6 +41,8 @@ from batchgen.providers.endpoint import Endpoint
 from batchgen.providers.faults import FOREIGN, detail_of, fault_of, never_written, retold
 from batchgen.providers.masking import Mask
 from batchgen.system.clock import Clock, utc_now
+from batchgen.system.patience import Patience, fail_after
+from batchgen.system.turns import Turn, turns_kept
 
 AGENT = f"batchgen/{__version__}"
 
@@ -44,13 +55,15 @@ _EXCERPT_BYTES = 2000
 
 @dataclass(slots=True)
 class _Exchange:
-    """What is known of one request while it is under way; `status` is 0 until an answer begins."""
+    """What is known of one request while it is under way; `status` is 0 until an answer begins.
+
+    `body` is uncompressed as soon as that could be done; of one that could not, it is what came.
+    """
 
     sent: bool = False
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
-    came: bytearray = field(default_factory=bytearray)
-    inflated: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
 
     @property
     def good(self) -> bool:
@@ -62,21 +75,22 @@ class _Exchange:
         """Whether the body is compressed, although it was asked for as it is."""
         return self.headers.get("content-encoding", "").lower() not in {"", "identity"}
 
-    @property
-    def body(self) -> bytes | bytearray:
-        """The body uncompressed; of a compressed one that cannot be read, nothing."""
-        return self.inflated if self.compressed else self.came
-
 
 class HttpProvider:
     """A provider of images over HTTP: `core.protocols.Provider`. Opened by `open_provider`."""
 
     def __init__(
-        self, endpoint: Endpoint, session: aiohttp.ClientSession, downloads: Downloads, now: Clock = utc_now
+        self,
+        endpoint: Endpoint,
+        session: aiohttp.ClientSession,
+        downloads: Downloads,
+        large: Turn,
+        now: Clock = utc_now,
     ) -> None:
         self._endpoint = endpoint
         self._session = session
         self._downloads = downloads
+        self._large = large
         self._now = now
         self._mask = Mask(endpoint.key)
         self._url = URL(endpoint.base_url + endpoint.dialect.path)
@@ -98,10 +112,20 @@ class HttpProvider:
         """Send one `n=1` request, once. Raises only `AttemptError`, whose `evidence` is what came of a paid answer."""
         body = _encoded(request)
         headers = self._headers(attempt_id, idempotency_key)
-        exchange = _Exchange()
+        with turns_kept():
+            return await self._exchanged(_Exchange(), body, headers)
+
+    async def fetch(self, link: Link) -> ImageBytes:
+        """Download a link's bytes; repeatable, free, without the key. Raises only `AttemptError`."""
+        with turns_kept():
+            return await self._downloads.fetch(link)
+
+    async def _exchanged(
+        self, exchange: _Exchange, body: bytes, headers: Mapping[str, str]
+    ) -> ImageBytes | Link:
         try:
-            with anyio.fail_after(self._endpoint.deadline_s):
-                await self._send(exchange, body, headers)
+            with fail_after(self._endpoint.deadline_s) as deadline:
+                await self._send(exchange, body, headers, deadline)
         except BodyTooLargeError as error:
             if exchange.good:
                 raise self._failed(_too_large(exchange), exchange) from error
@@ -109,13 +133,11 @@ class HttpProvider:
             # A status that says "nothing was made" is believed even when its body did not come whole.
             if exchange.good or not exchange.status:
                 raise self._failed(self._lost(exchange, error), exchange) from retold(error, self._mask)
-        return self._judged(exchange)
+        return await self._judged(exchange)
 
-    async def fetch(self, link: Link) -> ImageBytes:
-        """Download a link's bytes; repeatable, free, without the key. Raises only `AttemptError`."""
-        return await self._downloads.fetch(link)
-
-    async def _send(self, exchange: _Exchange, body: bytes, headers: Mapping[str, str]) -> None:
+    async def _send(
+        self, exchange: _Exchange, body: bytes, headers: Mapping[str, str], deadline: Patience
+    ) -> None:
         async with self._session.post(
             self._url,
             data=body,
@@ -127,19 +149,28 @@ class HttpProvider:
             exchange.status = response.status
             exchange.headers = {name.lower(): self._mask.text(text) for name, text in response.headers.items()}
             cap_bytes = BODY_CAP_BYTES if exchange.good else ERROR_CAP_BYTES
-            await collect(response.content.iter_chunked(CHUNK_BYTES), exchange.came, cap_bytes=cap_bytes)
+            await collect(
+                response.content.iter_chunked(CHUNK_BYTES),
+                exchange.body,
+                cap_bytes=cap_bytes,
+                large=self._large,
+                deadline=deadline,
+            )
         if exchange.compressed:
-            exchange.inflated = await to_thread.run_sync(inflate, exchange.came)
+            if exchange.good:
+                with deadline.paused():
+                    await self._large.take()
+            exchange.body = await to_thread.run_sync(inflate, exchange.body, cap_bytes)
 
-    def _judged(self, exchange: _Exchange) -> ImageBytes | Link:
-        document = decode(exchange.body)
+    async def _judged(self, exchange: _Exchange) -> ImageBytes | Link:
+        document = await _decoded(exchange.body)
         if exchange.good:
-            received = Received(exchange.status, exchange.headers, exchange.body)
+            received = Received(exchange.status, exchange.headers)
             image = image_of(document, received, self._mask)
             if image is not None:
                 return image
         error = error_of(document, self._mask)
-        excerpt = self._mask.text(bytes(exchange.body[:_EXCERPT_BYTES]).decode("utf-8", "replace"))
+        excerpt = self._mask.start(bytes(exchange.body[:_EXCERPT_BYTES]).decode("utf-8", "replace"))
         failure = classify_status(exchange.status, exchange.headers, error, excerpt, self._now())
         raise self._failed(failure, exchange)
 
@@ -155,7 +186,7 @@ class HttpProvider:
         )
 
     def _failed(self, failure: Failure, exchange: _Exchange) -> AttemptError:
-        return AttemptError(failure, self._mask.data(exchange.came) if exchange.good else b"")
+        return AttemptError(failure, self._mask.data(exchange.body) if exchange.good else b"")
 
     def _headers(self, attempt_id: str, idempotency_key: str) -> dict[str, str]:
         dialect = self._endpoint.dialect
@@ -167,6 +198,11 @@ class HttpProvider:
             "X-Client-Request-Id": attempt_id,
             "Idempotency-Key": idempotency_key,
         }
+
+
+async def _decoded(body: Blob) -> JsonValue:
+    """A large answer is decoded beside the loop, which would stand still meanwhile."""
+    return decode(body) if len(body) <= LARGE_BYTES else await to_thread.run_sync(decode, body)
 
 
 def _encoded(request: ImageRequest) -> bytes:
@@ -224,8 +260,11 @@ async def open_provider(
         read_bufsize=CHUNK_BYTES,
         max_field_size=_HEADER_CAP_BYTES,
     )
+    large = Turn()
     async with (
         session,
-        open_downloads(endpoint, concurrency=concurrency, agent=AGENT, policy=downloads) as fetching,
+        open_downloads(
+            endpoint, concurrency=concurrency, agent=AGENT, large=large, policy=downloads
+        ) as fetching,
     ):
-        yield HttpProvider(endpoint, session, fetching)
+        yield HttpProvider(endpoint, session, fetching, large)

@@ -27,12 +27,12 @@ def own(link: URL, base: URL) -> bool:
 
 
 def refusal(link: URL | None, base: URL) -> str | None:
-    """Why a link is not followed; None when it may be. `http` is for the configured host alone."""
+    """Why a link is not followed; None when it may be. `http` is for the configured host alone, if that is so itself."""
     if link is None or not link.host:
         return "it is no web address"
     if link.user is not None or link.password is not None:
         return "it holds a user name or password"
-    if link.scheme == "https" or (link.scheme == "http" and own(link, base)):
+    if link.scheme == "https" or (link.scheme == base.scheme == "http" and own(link, base)):
         return None
     return f"it is {link.scheme}, not https"
 

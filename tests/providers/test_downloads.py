@@ -53,8 +53,8 @@ async def test_a_compressed_download_is_uncompressed() -> None:
 
 
 async def test_passing_trouble_is_tried_again() -> None:
-    """Errors of the host, a rate limit and an empty answer are followed by another try, up to five."""
-    script = iter([(500, b""), (429, b""), (200, b""), (503, b""), (200, BYTES)])
+    """Errors of the host and a rate limit are followed by another try, up to five."""
+    script = iter([(500, b""), (429, b""), (408, b""), (503, b""), (200, BYTES)])
 
     async def answer(_request: web.Request) -> web.StreamResponse:
         status, body = next(script)

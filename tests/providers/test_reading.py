@@ -26,6 +26,7 @@ from batchgen.providers.body import (
 from batchgen.providers.endpoint import Secret
 from batchgen.providers.links import expired_words, expiry
 from batchgen.providers.masking import Mask
+from batchgen.system.turns import Turn
 
 KEY = "canary-0123456789"
 MASK = Mask(Secret(KEY))
@@ -41,7 +42,7 @@ JSON = st.recursive(
 def read(document: object) -> ImageBytes:
     """The image of an answer that holds one in base64."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    image = image_of(decode(body), Received(200, {}, body), MASK)
+    image = image_of(decode(body), Received(200, {}), MASK)
     assert isinstance(image, ImageBytes)
     return image
 
@@ -58,7 +59,9 @@ async def test_a_body_that_trickles_is_given_up() -> None:
     """Less than the minimum rate ends the reading; what came is kept."""
     into = bytearray()
     with pytest.raises(BodyTooSlowError):
-        await collect(trickle(b"{", b"x" * SLOW_BYTES, b"y"), into, cap_bytes=10**6, window_s=0.01)
+        await collect(
+            trickle(b"{", b"x" * SLOW_BYTES, b"y"), into, cap_bytes=10**6, large=Turn(), window_s=0.01
+        )
 
     assert SLOW_BYTES + 2 == len(into)
 
@@ -68,7 +71,7 @@ async def test_blanks_before_a_body_do_not_count_as_slow() -> None:
     """A server that sends headers and blanks while it paints has the request's whole deadline."""
     into = bytearray()
     with anyio.move_on_after(0.05) as deadline:
-        await collect(trickle(b" ", b"\n"), into, cap_bytes=10**6, window_s=0.0)
+        await collect(trickle(b" ", b"\n"), into, cap_bytes=10**6, large=Turn(), window_s=0.0)
 
     assert (True, b" \n") == (deadline.cancelled_caught, bytes(into))
 
@@ -150,7 +153,7 @@ def test_no_answer_breaks_the_reading(document: object) -> None:
     """Any JSON is an image, a link, an error object or nothing, never an exception."""
     body = json.dumps(document).encode()
     decoded = decode(body)
-    image_of(decoded, Received(200, {}, body), MASK)
+    image_of(decoded, Received(200, {}), MASK)
     error_of(decoded, MASK)
 
 
