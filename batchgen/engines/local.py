@@ -12,7 +12,7 @@ from batchgen.core.protocols import ImageStore, Provider
 from batchgen.core.types import Attempt, Failure, FailureClass, ImageBytes, Link, Paid, Stored
 from batchgen.system.clock import Clock, moment_of, utc_now
 from batchgen.system.patience import fail_after
-from batchgen.system.turns import turns_kept
+from batchgen.system.turns import forget_frames, turns_kept
 
 KEEP_DEADLINE_S = 120.0
 """Keeping a paid image is shielded from a stop, but a disk that takes longer than this is broken."""
@@ -59,6 +59,7 @@ class LocalEngine:
             try:
                 image = await self._provider.fetch(link)
             except AttemptError as error:
+                forget_frames(error)
                 if error.failure.failure_class is FailureClass.TRANSIENT:
                     return error.failure  # its room is kept: the link is fetched again
                 failure = await self._failed(attempt, error)
@@ -72,6 +73,7 @@ class LocalEngine:
         return one_line(reason, REASON_LIMIT - len(told)) + told
 
     async def _failed(self, attempt: Attempt, error: AttemptError) -> Failure:
+        forget_frames(error)
         with anyio.CancelScope(shield=True):
             await self._store.release(attempt.attempt_id, error.evidence)
         return error.failure
@@ -81,6 +83,7 @@ class LocalEngine:
             with anyio.CancelScope(shield=True), fail_after(KEEP_DEADLINE_S):
                 stored = await self._store.keep(attempt, image)
         except NotAnImageError as error:
+            forget_frames(error)
             answer = image.answer
             reason = one_line(f"the answer is no usable image: {error}")
             return Failure(FailureClass.NO_IMAGE, reason, Paid.YES, answer.http_status, answer.request_id)

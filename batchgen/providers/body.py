@@ -16,9 +16,9 @@ BODY_CAP_BYTES = 64 * 1024 * 1024
 ERROR_CAP_BYTES = 64 * 1024
 """Of an answer that is an error, only words are wanted."""
 
-LARGE_BYTES = 4 * 1024 * 1024
-"""What every request may hold at once. Beyond it a body is read in its turn, so that memory does not grow with them:
-most images in base64 are smaller."""
+LARGE_BYTES = 3 * 1024 * 1024
+"""What every request may hold at the same time: an image of a megapixel in base64. Beyond it bodies are read one after
+another, so that memory does not grow with them."""
 
 CHUNK_BYTES = 256 * 1024
 SLOW_WINDOW_S = 30.0

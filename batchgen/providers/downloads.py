@@ -24,7 +24,7 @@ from batchgen.providers.links import expired_words, own, parse_link, refusal
 from batchgen.providers.masking import Mask
 from batchgen.system.clock import Clock, utc_now
 from batchgen.system.patience import Patience, fail_after
-from batchgen.system.turns import Turn
+from batchgen.system.turns import Turn, forget_frames
 
 MOST_REDIRECTS = 3
 CONNECT_S = 30.0
@@ -91,6 +91,7 @@ class Downloads:
                 raise self._dead(link, error) from error
             except _TryAgainError as error:
                 trouble = str(error)
+                forget_frames(error)
                 self.large.give_back()  # the bytes are gone, and nobody shall wait for a backoff
         raise AttemptError(
             self._failure(link, FailureClass.TRANSIENT, f"in {self.policy.tries} tries ({trouble})")

@@ -60,3 +60,15 @@ def turns_kept() -> Iterator[None]:
         for turn in tuple(had):
             turn.give_back()
         _had.reset(token)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Drop an understood error's tracebacks, causes included.
+
+    They hold what the functions on the way held, and errors that crossed threads or tasks hold each other: without
+    this, megabytes stay until the garbage collector comes by.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
