@@ -91,8 +91,9 @@ class Arriving:
         try:
             data = decode(image.encoded)
             stored = self._describe(attempt, image, data)
-        except NotAnImageError:
-            data = b""  # megabytes that are no image are there twice already
+        except NotAnImageError as error:
+            forget_frames(error)
+            data = b""  # megabytes that are no image, needed no more
             self.quarantine(attempt.attempt_id, _raw(image.encoded))
             raise
         part, sidecar = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
