@@ -39,6 +39,15 @@ def endpoint_of(job: Job) -> Endpoint | None:
     return resolve(job.settings, job.options.environ, base_url=job.options.base_url)
 
 
+def proxy_for(job: Job) -> str:
+    """The host of the environment's proxy where the provider may use one, else "". Raises `UsageError`."""
+    if job.embedded or not job.settings.trust_env:
+        return ""
+    from batchgen.providers.proxies import proxy_host
+
+    return proxy_host(address_of(job.settings, job.options.environ, base_url=job.options.base_url))
+
+
 @asynccontextmanager
 async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Provider]:
     """The provider; the embedded sandbox is served for the length of the block and asked like any other."""

@@ -15,6 +15,7 @@ from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
 from batchgen.job import Job, Options
 from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.rooms import proxy_for
 from batchgen.stores.directory import DirectoryStore
 
 BATCH = 250
@@ -126,6 +127,8 @@ class Survey:
         facts = await self.ledger.facts()
         if facts and facts["host"] != summary.host and not self.job.embedded:
             warnings.append(f"earlier images came from {facts['host']}, this run asks {summary.host}")
+        if proxy := proxy_for(self.job):
+            warnings.append(f"requests and the key go through the proxy {proxy}, as the environment says")
         run_usd = self.job.options.budget_usd
         if run_usd is not None and summary.cost.expected_usd > run_usd:
             cost = f"${summary.cost.expected_usd:.2f}"

@@ -71,6 +71,11 @@ def host_of(settings: ProviderSettings, environ: Mapping[str, str], *, base_url:
     return _address(settings, environ, base_url).netloc
 
 
+def address_of(settings: ProviderSettings, environ: Mapping[str, str], *, base_url: str | None = None) -> str:
+    """The base URL that `resolve` would settle on. Raises `UsageError`."""
+    return _address(settings, environ, base_url).geturl()
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine, without asking a name server."""
     if host == "localhost" or host.endswith(".localhost"):

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -40,6 +39,7 @@ from batchgen.providers.downloads import CONNECT_S, PATIENT, DownloadPolicy, Dow
 from batchgen.providers.endpoint import Endpoint
 from batchgen.providers.faults import FOREIGN, detail_of, fault_of, never_written, retold
 from batchgen.providers.masking import Mask
+from batchgen.providers.proxies import proxy_host, proxy_of
 from batchgen.system.clock import Clock, utc_now
 from batchgen.system.patience import Patience, fail_after
 from batchgen.system.turns import Turn, turns_kept
@@ -94,7 +94,7 @@ class HttpProvider:
         self._now = now
         self._mask = Mask(endpoint.key)
         self._url = URL(endpoint.base_url + endpoint.dialect.path)
-        self._proxy = _proxy_of(self._url) if endpoint.trust_env else None
+        self._proxy = proxy_of(endpoint.base_url) if endpoint.trust_env else None
 
     @property
     def name(self) -> str:
@@ -177,6 +177,8 @@ class HttpProvider:
     def _lost(self, exchange: _Exchange, error: Exception) -> Failure:
         fault = fault_of(error)
         detail = f"{self._endpoint.deadline_s:g} s" if fault is NetworkFault.TIMEOUT else detail_of(error)
+        if fault is NetworkFault.PROXY:
+            detail = f"{proxy_host(self._endpoint.base_url)}: {detail}"
         sent = exchange.sent and not never_written(error)
         failure = classify_network(
             fault, bytes_sent=sent, answer_begun=exchange.good, detail=self._mask.text(detail)
@@ -226,13 +228,6 @@ def _too_large(exchange: _Exchange) -> Failure:
     return Failure(
         FailureClass.NO_IMAGE, reason, Paid.YES, exchange.status, request_id(exchange.headers) or None
     )
-
-
-def _proxy_of(url: URL) -> str | None:
-    """The environment's proxy for a URL. aiohttp's own `trust_env` would also read passwords from `.netrc`."""
-    if url.host is None or proxy_bypass(url.host):
-        return None
-    return getproxies_environment().get(url.scheme)
 
 
 async def _on_chunk_sent(

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import anyio
 
-_had: ContextVar[set[Turn] | None] = ContextVar("turns that the running task has", default=None)
+_kept: ContextVar[_Kept | None] = ContextVar("the turns of a task", default=None)
+
+
+class _Kept:
+    """The turns that a task has. Tasks that it begins inherit the variable, but not the turns."""
+
+    def __init__(self) -> None:
+        self.owner = asyncio.current_task()
+        self.turns: set[Turn] = set()
+
+    @staticmethod
+    def mine() -> _Kept | None:
+        """What the running task keeps; None outside of `turns_kept`."""
+        kept = _kept.get()
+        return kept if kept is not None and kept.owner is asyncio.current_task() else None
 
 
 class Turn:
@@ -20,7 +35,8 @@ class Turn:
     @property
     def had(self) -> bool:
         """Whether the running task has the turn."""
-        return self in (_had.get() or ())
+        kept = _Kept.mine()
+        return kept is not None and self in kept.turns
 
     @property
     def wanted(self) -> bool:
@@ -29,17 +45,17 @@ class Turn:
 
     async def take(self) -> None:
         """Wait for the turn, unless it is had already. It is had until the outermost `turns_kept` ends."""
-        had = _had.get()
-        assert had is not None, "a turn is taken inside `turns_kept`"
-        if self not in had:
+        kept = _Kept.mine()
+        assert kept is not None, "a turn is taken inside `turns_kept`"
+        if self not in kept.turns:
             await self._free.acquire()
-            had.add(self)
+            kept.turns.add(self)
 
     def give_back(self) -> None:
         """Let the next one in; harmless where the turn is not had."""
-        had = _had.get() or set()
-        if self in had:
-            had.remove(self)
+        kept = _Kept.mine()
+        if kept is not None and self in kept.turns:
+            kept.turns.remove(self)
             self._free.release()
 
 
@@ -49,17 +65,17 @@ def turns_kept() -> Iterator[None]:
 
     So who receives an answer can take the turn, and who puts it on the disk decides when it is done with.
     """
-    if _had.get() is not None:
+    if _Kept.mine() is not None:
         yield
         return
-    had: set[Turn] = set()
-    token = _had.set(had)
+    kept = _Kept()
+    token = _kept.set(kept)
     try:
         yield
     finally:
-        for turn in tuple(had):
+        for turn in tuple(kept.turns):
             turn.give_back()
-        _had.reset(token)
+        _kept.reset(token)
 
 
 def forget_frames(error: BaseException) -> None:
