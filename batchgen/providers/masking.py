@@ -7,7 +7,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 from batchgen.core.plain import plain
 from batchgen.core.types import Blob
@@ -17,12 +17,13 @@ HIDDEN = "***"
 
 _KEYS = re.compile(r"\bsk-[A-Za-z0-9_*.-]{4,}|(?<=Bearer )\S+", re.IGNORECASE)
 _QUERIES = re.compile(r"(https?://[^\s?\"'<>]{1,2000})\?[^\s\"'<>]+", re.IGNORECASE)
+_LOGINS = re.compile(r"(\w{1,20}://)[^\s/?#@]{1,500}@", re.IGNORECASE)
 
 _SHORTEST_KEY = 8
 """A shorter key is none: hiding a word such as `sandbox` everywhere would only garble texts."""
 
-_SPLIT_BYTES = 256 * 1024
-"""Longer evidence is not searched for keys with something invisible inside: it is megabytes of something else."""
+_SPELLED_BYTES = 64 * 1024
+"""Longer evidence is searched for the usual forms of the key only: it is megabytes of something else."""
 
 _INVISIBLE = rb"(?:[\x00-\x20\x7f-\xff]|\\u(?:00[01]|20[0-6]|fef)[0-9a-fA-F]|\\[nrt])*"
 
@@ -33,19 +34,25 @@ class Mask:
 
     key: Secret
     _forms: tuple[str, ...] = field(init=False, repr=False)
-    _split: re.Pattern[bytes] = field(init=False, repr=False)
+    _spelled: tuple[re.Pattern[str], re.Pattern[bytes]] | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Worked out once, and set in this way because the class is frozen.
         object.__setattr__(self, "_forms", _forms_of(self.key))
-        object.__setattr__(self, "_split", _split_form(self.key))
+        object.__setattr__(self, "_spelled", _spellings_of(self.key) if self._forms else None)
 
     def text(self, text: str) -> str:
-        """One plain line without keys and without the queries of URLs. What is invisible goes first, since it may split a key."""
+        """One plain line without keys and without the passwords and queries of URLs.
+
+        What is invisible goes first, since it may split a key.
+        """
         line = plain(text)
         for form in self._forms:
             line = line.replace(form, HIDDEN)
-        return _QUERIES.sub(rf"\1?{HIDDEN}", _KEYS.sub(HIDDEN, line))
+        if self._spelled:
+            line = self._spelled[0].sub(HIDDEN, line)
+        line = _LOGINS.sub(rf"\1{HIDDEN}@", _KEYS.sub(HIDDEN, line))
+        return _QUERIES.sub(rf"\1?{HIDDEN}", line)
 
     def start(self, text: str) -> str:
         """`text` for a text that was cut at its end, where half a key may stand that nothing would find."""
@@ -61,8 +68,8 @@ class Mask:
         for form in self._forms:
             if (secret := form.encode()) in data:
                 data = data.replace(secret, HIDDEN.encode())
-        if self._forms and len(data) <= _SPLIT_BYTES:
-            return self._split.sub(HIDDEN.encode(), data)
+        if self._spelled and len(data) <= _SPELLED_BYTES:
+            return self._spelled[1].sub(HIDDEN.encode(), data)
         return data
 
     def encoded(self, text: str) -> str:
@@ -71,31 +78,20 @@ class Mask:
 
 
 def _forms_of(key: Secret) -> tuple[str, ...]:
-    """The key as it is (first), and as it may be echoed: in URLs, in JSON, in base64 at any place."""
+    """The key as it is (first), and as it is most often echoed: in URLs, in JSON, in base64 at any place."""
     secret = key.reveal()
     if len(secret) < _SHORTEST_KEY:
         return ()
-    percents = "".join(f"%{ord(char):02X}" for char in secret)
-    escapes = "".join(f"\\u{ord(char):04x}" for char in secret)
     in_json = json.dumps(secret)[1:-1]
-    quoted = (quote(secret, safe=""), quote_plus(secret), quote(secret))
     forms = (
         secret,
-        *quoted,
-        *map(_lower_escapes, quoted),
-        percents,
-        percents.lower(),
+        quote(secret),
+        quote(secret, safe=""),
         in_json,
         in_json.replace("/", "\\/"),
-        escapes,
-        re.sub("[0-9a-f]{4}", lambda found: found[0].upper(), escapes),
         *_base64_forms(secret),
     )
     return tuple(dict.fromkeys(forms))
-
-
-def _lower_escapes(quoted: str) -> str:
-    return re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quoted)
 
 
 def _base64_forms(secret: str) -> Iterator[str]:
@@ -108,6 +104,10 @@ def _base64_forms(secret: str) -> Iterator[str]:
         yield form.translate(str.maketrans("+/", "-_"))
 
 
-def _split_form(key: Secret) -> re.Pattern[bytes]:
-    """The key with something invisible between its characters."""
-    return re.compile(_INVISIBLE.join(re.escape(char.encode()) for char in key.reveal()))
+def _spellings_of(key: Secret) -> tuple[re.Pattern[str], re.Pattern[bytes]]:
+    """The key with any of its characters escaped, in bytes also with something invisible between them."""
+    escaped = [
+        rf"(?:{re.escape(char)}|\\{re.escape(char)}|(?i:%{ord(char):02x}|\\u{ord(char):04x}))"
+        for char in key.reveal()
+    ]
+    return re.compile("".join(escaped)), re.compile(_INVISIBLE.join(char.encode() for char in escaped))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from batchgen.core.types import Failure, FailureClass, Link, Paid, Price, PriceKind, Stored, TokenRates
+from batchgen.core.types import Answer, Failure, FailureClass, Link, Paid, Price, PriceKind, Stored, TokenRates
 from batchgen.engines.local import LocalEngine
 from batchgen.plugins import engine_factory
 from batchgen.providers.downloads import DownloadPolicy
@@ -20,6 +21,7 @@ from batchgen.providers.settings import BUILT_IN, SANDBOX
 from batchgen.sandbox.faults import AnswerAs, Behaviour
 from batchgen.sandbox.server import serve
 from batchgen.sandbox.service import Sandbox
+from batchgen.system.clock import moment_of
 from tests.ledgers.samples import attempt, task
 from tests.providers.servers import answering, endpoint_of, serving
 from tests.stores.images import ORIGIN, files, names, picture, sidecar, store_in
@@ -54,11 +56,11 @@ async def at_the_sandbox(folder: Path, behaviour: Behaviour) -> AsyncIterator[tu
         yield engine, sandbox
 
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def at_a_server(folder: Path, answer: Answer) -> AsyncIterator[LocalEngine]:
+async def at_a_server(folder: Path, answer: Handler) -> AsyncIterator[LocalEngine]:
     """The engine over a provider that answers as it is told."""
     async with serving(answer) as api, engine_at(endpoint_of(api.base_url), folder) as engine:
         yield engine
@@ -143,6 +145,51 @@ async def test_a_link_that_is_dead_is_a_failed_download(folder: Path) -> None:
     assert isinstance(failure, Failure)
     assert (FailureClass.DOWNLOAD, Paid.YES) == (failure.failure_class, failure.paid)
     assert [] == names(folder)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"<html>not yet</html>", b"", picture("one")[:-20]], ids=["page", "empty", "cut"]
+)
+@pytest.mark.parametrize("mends", [True, False])
+async def test_a_link_to_no_image_is_fetched_once_more(folder: Path, junk: bytes, mends: bool) -> None:
+    """Then it is `no_image` with the bytes kept, and not tried for ever; an image at the second look is stored."""
+    mine = attempt(task())
+    bodies = iter([junk, picture("one") if mends else junk])
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.Response(body=next(bodies))
+        return web.json_response({"created": 1, "data": [{"url": str(request.url.with_path("/1.png"))}]})
+
+    async with at_a_server(folder, answer) as engine:
+        await engine.reserve(mine)
+        link = await engine.perform(mine)
+        assert isinstance(link, Link)
+        outcome = await engine.fetch(mine, link)
+
+    assert [] == list(bodies)
+    assert junk == files(folder)[f"state/quarantine/{mine.attempt_id}.bin"]
+    if mends:
+        assert isinstance(outcome, Stored)
+        assert picture("one") == files(folder)[outcome.image.file]
+    else:
+        assert isinstance(outcome, Failure)
+        assert (FailureClass.NO_IMAGE, Paid.YES) == (outcome.failure_class, outcome.paid)
+
+
+async def test_a_dead_link_is_told_with_its_age(folder: Path) -> None:
+    """An old one has expired, a young one never worked."""
+    mine = attempt(task())
+    link = Link("https://10.0.0.1/1.png", Answer(200), None)
+    asked = moment_of(mine.started)
+    async with (
+        store_in(folder) as store,
+        open_provider(endpoint_of("https://api.example.com/v1"), concurrency=1, downloads=HASTY) as provider,
+    ):
+        failure = await LocalEngine(provider, store, lambda: asked + timedelta(minutes=95)).fetch(mine, link)
+
+    assert isinstance(failure, Failure)
+    assert failure.reason.endswith("; it was asked for 95 minutes ago")
 
 
 async def test_an_answer_without_an_image_is_evidence(folder: Path) -> None:

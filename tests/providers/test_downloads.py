@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from batchgen.core.errors import AttemptError
 from batchgen.core.types import FailureClass, Paid
 from batchgen.providers.downloads import DownloadPolicy
 from batchgen.providers.http import open_provider
+from batchgen.providers.links import parse_link, refusal
 from tests.providers.servers import KEY, answering, endpoint_of, link_to, raw_serving, serving, told
 
 pytestmark = pytest.mark.anyio
@@ -143,7 +149,11 @@ async def test_a_link_that_may_not_be_followed_is_refused(url: str) -> None:
     assert FailureClass.DOWNLOAD == error.failure.failure_class
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "0x7f.1", "0x7f000001", "017700000001", "0177.0.0.1", "127.0.0.1.", "0.0.0.0", "0",
+     "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::]", "LOCALHOST"],
+)  # fmt: skip
 async def test_a_public_provider_cannot_lead_us_to_ourselves(host: str) -> None:
     """The connected address decides: a name that resolves to this machine is refused like its address."""
     async with raw_serving(b"", greets=True) as trap:
@@ -171,3 +181,87 @@ async def test_a_local_provider_may_link_to_itself_by_another_name() -> None:
             image = await provider.fetch(link_to(url))
 
     assert BYTES == image.encoded
+
+
+def resolving(*answers: list[str]) -> Callable[..., list[Any]]:
+    """A resolver that gives these addresses, first call first, and the last ones ever after."""
+    left = list(answers)
+
+    def getaddrinfo(_host: object, port: int, *_args: object, **_named: object) -> list[Any]:
+        addresses = left.pop(0) if len(left) > 1 else left[0]
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (one, port, 0, 0))
+            if ":" in one
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port))
+            for one in addresses
+        ]
+
+    return getaddrinfo
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "169.254.169.254", "10.0.0.1", "100.64.0.1", "0.0.0.0", "::1", "fe80::1", "fd00:ec2::254",
+     "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::"],
+)  # fmt: skip
+async def test_a_name_that_leads_inside_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a name resolves to is checked where the connection is made."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolving([address]))
+    error = await refused(ELSEWHERE, "https://img.example.net/a.png")
+
+    assert (FailureClass.DOWNLOAD, True) == (
+        error.failure.failure_class,
+        "private network" in error.failure.reason,
+    )
+
+
+async def test_a_name_that_changes_its_mind_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rebinding: the first hop looks public and fails, a later look leads to this machine and is not followed."""
+    async with raw_serving(b"", greets=True) as trap:
+        monkeypatch.setattr(socket, "getaddrinfo", resolving(["127.0.0.1", "::1"]))
+        for _ in range(2):
+            error = await refused(ELSEWHERE, f"https://img.example.net:{trap.port}/a.png")
+
+    assert (FailureClass.DOWNLOAD, 0) == (error.failure.failure_class, trap.connections)
+
+
+async def test_broken_ipv6_does_not_hold_a_download_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Happy eyeballs: where one family does not connect, the other is tried."""
+    async with serving(answering(BYTES)) as files:
+        monkeypatch.setattr(socket, "getaddrinfo", resolving(["::1", "127.0.0.1"]))
+        url = files.base_url.replace("127.0.0.1", "localhost")
+        async with open_provider(endpoint_of(url), concurrency=1) as provider:
+            image = await provider.fetch(link_to(f"{url}/a.png"))
+
+    assert BYTES == image.encoded
+
+
+async def test_no_proxy_sees_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where the provider's own requests may use one."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with raw_serving(b"", greets=True) as proxy, serving(answering(BYTES)) as files:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        endpoint = replace(endpoint_of(files.base_url), trust_env=True)
+        async with open_provider(endpoint, concurrency=1) as provider:
+            image = await provider.fetch(link_to(f"{files.base_url}/a.png"))
+
+    assert (BYTES, 0) == (image.encoded, proxy.connections)
+
+
+@pytest.mark.parametrize(
+    ("link", "base_url", "wanted"),
+    [
+        ("https://img.example.com/a", "https://api.example.com/v1", True),
+        ("http://img.example.com/a", "https://api.example.com/v1", False),
+        ("http://api.example.com:443/a", "https://api.example.com/v1", False),
+        ("http://api.example.com/a", "http://api.example.com/v1", True),
+        ("http://api.example.com:8080/a", "http://api.example.com/v1", False),
+        ("http://localhost:9/a", "http://127.0.0.1:9/v1", True),
+        ("http://localhost:8/a", "http://127.0.0.1:9/v1", False),
+    ],
+)
+def test_http_is_for_a_host_that_was_configured_with_it(link: str, base_url: str, wanted: bool) -> None:
+    """No link and no redirect goes down from https, not even on the provider's own host."""
+    assert wanted == (refusal(parse_link(link), URL(base_url)) is None)

@@ -10,10 +10,21 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from batchgen.core.errors import AttemptError
+from batchgen.core.errors import AttemptError, UsageError
 from batchgen.core.types import FailureClass, ImageBytes, ImageRequest, Link, Paid, Usage
 from batchgen.providers.http import AGENT, open_provider
-from tests.providers.servers import KEY, PIXEL_B64, answering, endpoint_of, generate, serving, told
+from batchgen.providers.proxies import proxy_host
+from tests.providers.servers import (
+    KEY,
+    PIXEL_B64,
+    answering,
+    endpoint_of,
+    free_port,
+    generate,
+    raw_serving,
+    serving,
+    told,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -240,6 +251,24 @@ async def test_an_error_page_is_read_only_as_far_as_its_words() -> None:
     assert 300 >= len(caught.value.failure.reason)
 
 
+@pytest.mark.parametrize("status", [200, 201, 202, 206, 299])
+async def test_any_2xx_may_bring_the_image(status: int) -> None:
+    """It is paid for all the same: taken where it is usable, evidence where it is not."""
+    async with (
+        serving(answering(IMAGE, status=status)) as api,
+        open_provider(endpoint_of(api.base_url), concurrency=1) as provider,
+    ):
+        image = await generate(provider)
+        api.answer = answering({"status": "queued"}, status=status)
+        with pytest.raises(AttemptError) as caught:
+            await generate(provider)
+
+    assert isinstance(image, ImageBytes)
+    assert status == image.answer.http_status
+    assert (FailureClass.NO_IMAGE, Paid.YES) == (caught.value.failure.failure_class, caught.value.failure.paid)
+    assert b'{"status": "queued"}' == caught.value.evidence
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_a_proxy_is_used_only_where_it_is_configured(
     trusted: bool, monkeypatch: pytest.MonkeyPatch
@@ -260,3 +289,60 @@ async def test_name_and_host_are_the_endpoints() -> None:
     """A sidecar can name who made an image, and where."""
     async with open_provider(endpoint_of("https://Images.example.com:8443/v1"), concurrency=1) as provider:
         assert ("gateway", "images.example.com:8443") == (provider.name, provider.host)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_a_proxy_that_lets_nothing_through_is_transient(
+    listens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused CONNECT, or no proxy at all: nothing was sent, and the reason names the proxy without its password."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with raw_serving(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n") as proxy:
+        port = proxy.port if listens else free_port()
+        monkeypatch.setenv("https_proxy", f"http://user:secret-word@127.0.0.1:{port}")
+        endpoint = replace(endpoint_of("https://api.example.com/v1"), trust_env=True)
+        async with open_provider(endpoint, concurrency=1) as provider:
+            with pytest.raises(AttemptError) as caught:
+                await generate(provider)
+
+    failure = caught.value.failure
+    assert (FailureClass.TRANSIENT, Paid.NO, True) == (
+        failure.failure_class,
+        failure.paid,
+        failure.nothing_sent,
+    )
+    assert f"127.0.0.1:{port}" in failure.reason
+    assert "secret-word" not in told(caught.value)
+    assert KEY not in told(caught.value) + repr(proxy.requests)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("http://proxy.example.com:3128", "proxy.example.com:3128"),
+        ("proxy.example.com:3128", "proxy.example.com:3128"),
+        ("http://user:secret@proxy.example.com", "proxy.example.com"),
+        ("", ""),
+    ],
+)
+def test_a_proxy_is_told_by_its_host(text: str, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With or without its scheme, never with its password."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("https_proxy", text)
+
+    assert wanted == proxy_host("https://api.example.com/v1")
+
+
+@pytest.mark.parametrize("text", ["socks5://proxy.example.com:1080", "http://", "http://[x"])
+def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words that say what to write."""
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("https_proxy", text)
+
+    with pytest.raises(UsageError, match="write http://HOST:PORT"):
+        proxy_host("https://api.example.com/v1")

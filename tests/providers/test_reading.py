@@ -199,6 +199,7 @@ def test_a_links_age_is_told_only_when_it_is_over() -> None:
         "Incorrect API key provided: sk-proj-abcd1234***wxyz",
         "sent Bearer abcd1234wxyz",
         "see https://img.example.com/a.png?sig=abcd1234wxyz&se=1",
+        "through http://user:abcd1234@proxy.example.com:3128 it failed",
     ],
 )
 def test_keys_and_signatures_are_hidden(text: str) -> None:
