@@ -17,7 +17,7 @@ from batchgen.core.types import FailureClass, Paid
 from batchgen.providers.downloads import DownloadPolicy
 from batchgen.providers.http import open_provider
 from batchgen.providers.links import parse_link, refusal
-from tests.providers.servers import KEY, answering, endpoint_of, link_to, raw_serving, serving, told
+from tests.providers.servers import KEY, Ending, answering, endpoint_of, link_to, raw_serving, serving, told
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +89,19 @@ async def test_a_short_body_is_tried_again() -> None:
         error = await refused(files.base_url, f"{files.base_url}/a.png")
 
     assert (FailureClass.TRANSIENT, 5) == (error.failure.failure_class, len(files.requests))
+
+
+async def test_a_host_that_does_not_answer_is_asked_again() -> None:
+    """Each try has its own deadline, and all of them leave the link to the next run."""
+    policy = DownloadPolicy(tries=3, try_deadline_s=0.05, delay_s=lambda _tried: 0.0)
+    async with (
+        raw_serving(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", Ending.HANG) as files,
+        open_provider(endpoint_of(files.base_url), concurrency=1, downloads=policy) as provider,
+    ):
+        with pytest.raises(AttemptError) as caught:
+            await provider.fetch(link_to(f"{files.base_url}/a.png"))
+
+    assert (FailureClass.TRANSIENT, 3) == (caught.value.failure.failure_class, files.connections)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410])

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import os
+import signal
+import socket
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -26,6 +33,8 @@ from tests.providers.servers import (
     raw_serving,
     told,
 )
+from tests.stores.images import picture
+from tests.support.bombs import REQUESTS
 
 pytestmark = pytest.mark.anyio
 
@@ -143,6 +152,20 @@ async def test_nobody_listening_is_transient_and_nothing_was_sent() -> None:
     assert "(Connection refused); nothing was sent" in error.failure.reason
 
 
+async def test_a_name_that_nobody_knows_is_transient_and_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Name servers fail for a while; no request has left."""
+
+    def unknown(*_args: object, **_named: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = await failed("https://api.example.com/v1")
+
+    assert (FailureClass.TRANSIENT, True) == (error.failure.failure_class, error.failure.nothing_sent)
+
+
 async def test_a_broken_tls_handshake_is_transient_and_nothing_was_sent() -> None:
     """TLS to a server that speaks something else: no request has left."""
     async with raw_serving(b"no TLS here\r\n\r\n", greets=True) as server:
@@ -222,3 +245,44 @@ async def test_a_connection_found_closed_counts_as_nothing_sent() -> None:
 
     assert never_written(wrapped)
     assert not never_written(aiohttp.ServerDisconnectedError())
+
+
+@pytest.mark.timeout(120)
+async def test_answers_that_came_while_the_process_was_stopped_are_taken(tmp_path: Path) -> None:
+    """SIGSTOP beyond the deadline of every request under way: after SIGCONT each image is stored, none is unknown."""
+    deadline_s = 2.0
+    waiting, writers = asyncio.Event(), list[asyncio.StreamWriter]()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        writers.append(writer)
+        if len(writers) == REQUESTS:
+            waiting.set()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with server:
+        program = [
+            sys.executable,
+            "-m",
+            "tests.support.bombs",
+            base_url,
+            str(tmp_path / "job"),
+            str(deadline_s),
+        ]
+        process = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE)
+        await waiting.wait()
+        os.kill(process.pid, signal.SIGSTOP)
+        body = json.dumps({"data": [{"b64_json": base64.b64encode(picture("late")).decode()}]}).encode()
+        for writer in writers:
+            writer.write(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+        # The one thing that only passes by itself: time, while the process is stopped.
+        await asyncio.sleep(1.5 * deadline_s)
+        os.kill(process.pid, signal.SIGCONT)
+        told, _ = await process.communicate()
+        for writer in writers:
+            writer.close()
+
+    assert ["stored"] * REQUESTS == json.loads(told)["classes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import anyio
@@ -10,7 +11,7 @@ import pytest
 from batchgen.providers.body import BODY_CAP_BYTES, LARGE_BYTES, SLOW_WINDOW_S, BodyTooSlowError, collect
 from batchgen.system.patience import fail_after
 from batchgen.system.turns import Turn, turns_kept
-from tests.pool.virtual import simulate
+from tests.pool.virtual import VirtualLoop, simulate
 
 KIB = 1024
 SIZE = LARGE_BYTES + 40 * 256 * KIB
@@ -92,3 +93,24 @@ def test_a_body_that_stops_with_the_turn_lets_the_next_one_in() -> None:
         return await read(turn, SIZE, 0.0)
 
     assert "whole" == simulate(main)
+
+
+def test_a_body_during_which_the_process_was_stopped_is_not_slow() -> None:
+    """An hour in which nothing could be read says nothing of the server."""
+
+    async def stopping() -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        for _ in range(3):
+            yield b"x" * KIB
+            await anyio.sleep(1.0)
+            loop._jumping.now_s += 3600.0
+        yield b"x"
+
+    async def main() -> int:
+        into = bytearray()
+        with turns_kept():
+            await collect(stopping(), into, cap_bytes=BODY_CAP_BYTES, large=Turn())
+        return len(into)
+
+    assert 3 * KIB + 1 == simulate(main)

@@ -1,4 +1,4 @@
-"""A program that sends requests to a hostile server, through provider, engine and store, and says what memory it took."""
+"""A program that sends requests to a server, through provider, engine and store, and says what memory it took."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from tests.providers.servers import endpoint_of
 REQUESTS = 16
 
 
-async def bombed(base_url: str, folder: Path) -> list[str]:
+async def bombed(base_url: str, folder: Path, deadline_s: float) -> list[str]:
     """How 16 requests ended that were in flight at once; the ids of their attempts are their numbers."""
     policy = DownloadPolicy(tries=1)
     async with (
         open_store(folder, Origin("spring", "gateway", "127.0.0.1"), now=utc_now) as store,
-        open_provider(endpoint_of(base_url), concurrency=REQUESTS, downloads=policy) as provider,
+        open_provider(
+            endpoint_of(base_url, deadline_s=deadline_s), concurrency=REQUESTS, downloads=policy
+        ) as provider,
     ):
         engine = LocalEngine(provider, store)
 
@@ -50,5 +52,5 @@ def peak_mb() -> int:
 
 if __name__ == "__main__":
     before = peak_mb()
-    found = asyncio.run(bombed(sys.argv[1], Path(sys.argv[2])))
+    found = asyncio.run(bombed(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])))
     sys.stdout.write(json.dumps({"classes": found, "before_mb": before, "peak_mb": peak_mb()}))
