@@ -12,7 +12,7 @@ from batchgen.core.protocols import Provider
 from batchgen.job import Job
 from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
-from batchgen.providers.endpoint import Endpoint, host_of, resolve
+from batchgen.providers.endpoint import Endpoint, address_of, host_of, resolve
 from batchgen.stores.arriving import Check
 from batchgen.stores.directory import DirectoryStore, open_store
 from batchgen.stores.sidecars import Origin

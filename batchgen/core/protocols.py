@@ -48,7 +48,7 @@ class ImageStore(Protocol):
     async def reserve(self, attempt: Attempt) -> None:
         """Make room for an answer before it is paid for. Raises `StorageError` when there is none."""
 
-    async def release(self, attempt_id: str, evidence: bytes | bytearray = b"") -> None:
+    async def release(self, attempt_id: str, evidence: Blob = b"") -> None:
         """Give up an attempt's room when it brought no image; what came instead goes to quarantine."""
 
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:

@@ -13,12 +13,12 @@ import pybase64
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.money import settled_usd
-from batchgen.core.types import Attempt, ImageBytes, Media, StoredImage
+from batchgen.core.types import Attempt, Blob, ImageBytes, Media, StoredImage
 from batchgen.stores.arrivals import Arrival
 from batchgen.stores.layout import IMAGES, Layout
 from batchgen.stores.sidecars import Origin, build_sidecar, dump_sidecar
 from batchgen.system.clock import moment_text
-from batchgen.system.folder import Bytes
+from batchgen.system.turns import forget_frames
 
 _SPACES = re.compile(r"\s+")
 _MIN_ROOM_BYTES = 1 << 20
@@ -26,7 +26,7 @@ _MAX_ROOM_BYTES = 64 << 20
 _USUAL_ROOM_BYTES = 8 << 20
 _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 
-Check = Callable[[Bytes], Media]
+Check = Callable[[Blob], Media]
 """What an image's bytes are; raises `NotAnImageError`."""
 
 
@@ -38,7 +38,7 @@ def room_bytes(attempt: Attempt) -> int:
     return min(_MAX_ROOM_BYTES, max(_MIN_ROOM_BYTES, 4 * int(match[1]) * int(match[2])))
 
 
-def decode(encoded: str | Bytes) -> Bytes:
+def decode(encoded: str | Blob) -> Blob:
     """The bytes of an image; base64 in its harmless variants (line breaks, URL-safe letters, no padding) is taken.
 
     Raises `NotAnImageError`.
@@ -78,7 +78,7 @@ class Arriving:
         )
         return replace(arrival, more=tuple(extra for extra in extras if extra is not None))
 
-    def quarantine(self, attempt_id: str, evidence: Bytes) -> None:
+    def quarantine(self, attempt_id: str, evidence: Blob) -> None:
         """Keep what came instead of an image, in the room that was made for it."""
         part, kept = self._layout.part(attempt_id), self._layout.evidence(attempt_id)
         part.fill(evidence)
@@ -88,6 +88,7 @@ class Arriving:
         self._layout.quarantine.sync()
 
     def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool = False) -> Arrival:
+        data: Blob = b""
         try:
             data = decode(image.encoded)
             stored = self._describe(attempt, image, data)
@@ -99,10 +100,8 @@ class Arriving:
         part, sidecar = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
         part.fill(data, mode=0o644)  # cut to size, it leaves more than enough room for its sidecar
         stored = replace(stored, mtime_ns=part.status().st_mtime_ns)
-        if further:
-            stored = replace(
-                stored, cost_usd=0.0
-            )  # it belongs to the same request, whose cost the first one carries
+        if further:  # it belongs to the same request, whose cost the first one carries
+            stored = replace(stored, cost_usd=0.0)
         received = moment_text(self._now().astimezone(UTC))
         content = build_sidecar(self._origin, attempt, stored, image.answer, received, further=further)
         sidecar.write(dump_sidecar(content), durable=False)
@@ -115,7 +114,7 @@ class Arriving:
         except NotAnImageError:
             return None
 
-    def _describe(self, attempt: Attempt, image: ImageBytes, data: Bytes) -> StoredImage:
+    def _describe(self, attempt: Attempt, image: ImageBytes, data: Blob) -> StoredImage:
         media = (self._check or media_of)(data)
         return StoredImage(
             attempt_id=attempt.attempt_id,
@@ -130,5 +129,5 @@ class Arriving:
         )
 
 
-def _raw(encoded: str | Bytes) -> Bytes:
+def _raw(encoded: str | Blob) -> Blob:
     return encoded.encode("utf-8", "backslashreplace") if isinstance(encoded, str) else encoded

@@ -9,8 +9,7 @@ from PIL import Image
 
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import MAX_PIXELS, media_of
-from batchgen.core.types import Media
-from batchgen.system.folder import Bytes
+from batchgen.core.types import Blob, Media
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
@@ -21,7 +20,7 @@ _ONE_AT_A_TIME = threading.Lock()
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
-def decoded_media_of(data: Bytes) -> Media:
+def decoded_media_of(data: Blob) -> Media:
     """What `media_of` says, of an image whose pixels can all be decoded. Raises `NotAnImageError`."""
     media = media_of(data)
     if media.extension not in {"png", "jpg", "webp", "gif"}:

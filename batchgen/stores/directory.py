@@ -17,7 +17,7 @@ import anyio.to_thread
 from batchgen.core.errors import StorageError
 from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
-from batchgen.core.types import Attempt, ImageBytes, Stored, StoredImage, Task
+from batchgen.core.types import Attempt, Blob, ImageBytes, Stored, StoredImage, Task
 from batchgen.stores.arrivals import Arrival, Barrier, is_whole
 from batchgen.stores.arriving import Arriving, Check, room_bytes
 from batchgen.stores.layout import Layout, open_layout
@@ -26,7 +26,6 @@ from batchgen.stores.salvage import Salvage
 from batchgen.stores.sidecars import Origin, dump_sidecar, rebuild_sidecar
 from batchgen.system.batches import BatchThread
 from batchgen.system.clock import utc_now
-from batchgen.system.folder import Bytes
 
 Result = TypeVar("Result")
 
@@ -66,7 +65,7 @@ class DirectoryStore:
         """Create the part file with its room, and its sidecar's. Raises `StorageError` when the disk has none left."""
         await self._hop(self._reserve, attempt)
 
-    async def release(self, attempt_id: str, evidence: Bytes = b"") -> None:
+    async def release(self, attempt_id: str, evidence: Blob = b"") -> None:
         """Give the room back; evidence goes to quarantine."""
         await self._hop(self._release, attempt_id, evidence)
 
@@ -163,7 +162,7 @@ class DirectoryStore:
             return
         raise StorageError(f"{self._layout.path}: the disk is full, {left}; make room, then run again")
 
-    def _release(self, attempt_id: str, evidence: Bytes) -> None:
+    def _release(self, attempt_id: str, evidence: Blob) -> None:
         if evidence:
             self._arriving.quarantine(attempt_id, evidence)
         self._layout.part(attempt_id).unlink()

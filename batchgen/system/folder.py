@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-Bytes = bytes | bytearray | memoryview
+from batchgen.core.types import Blob
 
 _NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 
@@ -166,7 +166,7 @@ class File:
         with os.fdopen(self._open(os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def write(self, data: Bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+    def write(self, data: Blob, *, mode: int = 0o644, durable: bool = True) -> None:
         """Create it or replace its content in place; for names that nobody reads before they are renamed."""
         with self._writing(os.O_TRUNC, mode) as descriptor:
             os.fchmod(descriptor, mode)  # whatever the umask is
@@ -174,7 +174,7 @@ class File:
             if durable:
                 os.fsync(descriptor)
 
-    def replace(self, data: Bytes, *, mode: int = 0o644) -> None:
+    def replace(self, data: Blob, *, mode: int = 0o644) -> None:
         """Replace its content durably and atomically: a reader sees the old or the new, never a part."""
         beside = File(self.folder, f".{self.name}.new")
         beside.write(data, mode=mode)
@@ -194,7 +194,7 @@ class File:
                 if error.errno not in _NOT_SUPPORTED:
                     raise
 
-    def fill(self, data: Bytes, *, mode: int = 0o600) -> None:
+    def fill(self, data: Blob, *, mode: int = 0o600) -> None:
         """Overwrite it from its start and cut it to size, keeping the room that it holds meanwhile."""
         with self._writing() as descriptor:
             _write_all(descriptor, data)
@@ -244,7 +244,7 @@ class File:
             os.close(descriptor)
 
 
-def _write_all(descriptor: int, data: Bytes) -> None:
+def _write_all(descriptor: int, data: Blob) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
