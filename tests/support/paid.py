@@ -2,7 +2,8 @@
 
 It speaks `POST /v1/images/generations` and `GET` for links over raw sockets, and keeps one account for each key:
 what it was asked (moment, headers, body), what it charged for, how its answers are scripted. Tests drive it through
-`PUT /account/KEY` (a script) and `GET /account/KEY` (the account).
+`PUT /account/KEY` (a script), `POST /account/KEY` (begin with what another account was asked and made) and
+`GET /account/KEY` (the account).
 """
 
 from __future__ import annotations
@@ -120,6 +121,9 @@ class Server:
             account.rules, account.used = [Rule(**rule) for rule in json.loads(body)], {}
             account.released.set()
             account.released = asyncio.Event()
+        if method == "POST":
+            other = self.accounts[json.loads(body)]
+            account.requests, account.images = list(other.requests), dict(other.images)
         told = {"requests": account.requests, "downloads": account.downloads, "images": account.images}
         _send(writer, 200, told)
 
@@ -256,6 +260,16 @@ class Till:
     def images(self) -> dict[str, bytes]:
         """Every image that was made, by its name."""
         return {name: base64.b64decode(text) for name, text in self._ask("GET")["images"].items()}
+
+    def branch(self, name: str) -> Till:
+        """Another account, which begins with what this one was asked and made."""
+        other = Till(self.port, f"{self.key}-{name}")
+        other._ask("POST", json.dumps(self.key))
+        return other
+
+    def account(self) -> dict[str, Any]:
+        """All of it in one moment: `requests`, `downloads`, `images` (base64, by name)."""
+        return self._ask("GET")
 
     def _ask(self, method: str, body: str | None = None) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
