@@ -122,7 +122,7 @@ class Server:
             account.released.set()
             account.released = asyncio.Event()
         if method == "POST":
-            other = self.accounts[json.loads(body)]
+            other = self.accounts.setdefault(json.loads(body), Account())
             account.requests, account.images = list(other.requests), dict(other.images)
         told = {"requests": account.requests, "downloads": account.downloads, "images": account.images}
         _send(writer, 200, told)

@@ -188,10 +188,10 @@ def _live(order: Mapping[str, Any]) -> None:
 
 def _main(order: Mapping[str, Any]) -> int:
     from batchgen.cli import main
-    from tests.torture.mutants import MUTANTS
+    from tests.torture.mutants import ALL_MUTANTS
 
     if order["mutant"] is not None:
-        MUTANTS[order["mutant"]].switch_off()
+        ALL_MUTANTS[order["mutant"]].switch_off()
     sys.argv = ["batchgen", *order["words"]]
     arm_this_process(order["shim"])
     try:

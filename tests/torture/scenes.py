@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +76,8 @@ def make_scene(
     else:
         desk.manifest(prompts, limits={"concurrency": concurrency})
         images = frozenset()
-    rehearsal = Scene(folder, till, rules, Expected(0, {}, concurrency, images), 0).case(folder.with_name("rehearsal"))
+    before = Scene(folder, till, rules, Expected(0, {}, concurrency, images), calls=0)
+    rehearsal = before.case(folder.with_name(f"{folder.name}-rehearsal"))
     ended = nursery.run(rehearsal)
     end = take(rehearsal)
     expected = Expected(
@@ -92,38 +93,25 @@ def make_scene(
 
 @dataclass(frozen=True)
 class Played:
-    """What a case came to; `struck` is the first strike's call in words, "" when it was never reached."""
+    """What a case came to: violations, what the shim counted in each struck run, how many of them were killed."""
 
     found: list[str]
     tallies: list[Tally]
     killed: int
 
-    @property
-    def struck(self) -> str:
-        """The first strike's call in words."""
-        return self.tallies[0].last
-
 
 def play(
-    scene: Scene,
-    desk: Desk,
-    nursery: Nursery,
-    strikes: Sequence[Strike],
-    *,
-    mutant: str | None = None,
-    after_kill: Callable[[Desk, int], None] | None = None,
+    scene: Scene, desk: Desk, nursery: Nursery, strikes: Sequence[Strike], *, mutant: str | None = None
 ) -> Played:
-    """Run with each strike in turn, then undisturbed, and compare everything; stops early when a run survives."""
+    """Run with each strike in turn, then undisturbed, and compare everything; ends early when a run survives."""
     kills: list[Snapshot] = []
     tallies = []
-    for number, strike in enumerate(strikes, start=1):
-        log = desk.folder / f"log-{number}" if after_kill else None
-        ended = nursery.run(desk, strike=strike, log=log, mutant=mutant)
+    for strike in strikes:
+        ended = nursery.run(desk, strike=strike, mutant=mutant)
         tallies.append(ended.tally)
         if not ended.killed:
-            return Played(violations(scene.expected, kills, take(desk), ended.done.code), tallies, len(kills))
-        if after_kill:
-            after_kill(desk, number)
+            break
         kills.append(take(desk))
-    ended = nursery.run(desk, mutant=mutant)
+    else:
+        ended = nursery.run(desk, mutant=mutant)
     return Played(violations(scene.expected, kills, take(desk), ended.done.code), tallies, len(kills))
