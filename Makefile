@@ -35,6 +35,9 @@ $(VENV)/.dev: locks/dev.lock $(VENV)/.runtime
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest
 
+torture: $(VENV)/.dev  ## kill and starve runs at every call they make (about 20 minutes)
+	BATCHGEN_TORTURE=long $(BIN)/python -m pytest tests/torture
+
 test-all: test-wheel test-pythons  ## what needs more: the wheel alone, other Pythons
 
 test-wheel: $(VENV)/.dev  ## the wheel, alone in an empty environment, runs the demo

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.support.paid import IMAGE_USD
 from tests.torture.snapshot import Post, Row, Snapshot, is_json, sha256
@@ -87,11 +88,15 @@ def _all_there(expected: Expected, end: Snapshot, code: int) -> Iterator[str]:
     if end.ledger_fault:
         yield f"I2 the ledger is damaged: {end.ledger_fault}"
     lost = Counter(row["fingerprint"] for row in end.attempts if row["class"] == "unknown")
-    outcome = {task_id: (row["state"], row["class"]) for task_id, row in end.tasks.items() if row["in_manifest"]}
+    outcome = {
+        task_id: (row["state"], row["class"]) for task_id, row in end.tasks.items() if row["in_manifest"]
+    }
     for task_id, wanted in expected.outcome.items():
         # A second lost answer is held, as the policy says.
         given_up = outcome.get(task_id) == ("held", "unknown")
-        if outcome.get(task_id) != wanted and not (given_up and lost[end.tasks[task_id]["fingerprint"]] > RESENDS):
+        if outcome.get(task_id) != wanted and not (
+            given_up and lost[end.tasks[task_id]["fingerprint"]] > RESENDS
+        ):
             yield f"I2 {task_id} is {outcome.get(task_id)}, not {wanted}"
     if outcome.keys() != expected.outcome.keys():
         yield f"I2 the tasks are {sorted(outcome)}"
@@ -101,20 +106,8 @@ def _all_there(expected: Expected, end: Snapshot, code: int) -> Iterator[str]:
 
 
 def _images_are_right(end: Snapshot) -> Iterator[str]:
-    made = set(end.made.values())
-    beside = {name for name in end.sidecars if not name.startswith("state/")}
-    for name, data in end.images.items():
-        if data not in made:
-            yield f"I2 {name} was never made by the provider"
-        sidecar = end.sidecars.get(f"{name.rpartition('.')[0]}.json")
-        if sidecar is None:
-            yield f"I2 {name} has no sidecar"
-        elif sidecar["sha256"] != sha256(data) or sidecar["file"] != name.rpartition("/")[2]:
-            yield f"I2 {name} is not what its sidecar says"
-    for name in beside:
-        if f"{name.rpartition('/')[0]}/{end.sidecars[name]['file']}" not in end.images:
-            yield f"I2 {name} has no image"
-    yield from _unreadable(end)
+    yield from _images_have_sidecars(end)
+    yield from _sidecars_have_images(end)
     twice = Counter(sha256(data) for data in end.images.values())
     yield from (f"I2 an image lies there {count} times" for count in twice.values() if count > 1)
     for row in end.stored:
@@ -127,10 +120,27 @@ def _images_are_right(end: Snapshot) -> Iterator[str]:
             yield f"I2 {task_id} is stored without an image"
 
 
-def _unreadable(end: Snapshot) -> Iterator[str]:
+def _images_have_sidecars(end: Snapshot) -> Iterator[str]:
+    made = set(end.made.values())
+    for name, data in end.images.items():
+        if data not in made:
+            yield f"I2 {name} was never made by the provider"
+        sidecar = end.sidecars.get(f"{name.rpartition('.')[0]}.json")
+        if sidecar is None:
+            yield f"I2 {name} has no sidecar"
+        elif sidecar["sha256"] != sha256(data) or sidecar["file"] != name.rpartition("/")[2]:
+            yield f"I2 {name} is not what its sidecar says"
+
+
+def _sidecars_have_images(end: Snapshot) -> Iterator[str]:
     for name in end.files:
-        if name.startswith(("images/", "superseded/")) and is_json(name) and name not in end.sidecars:
+        if not name.startswith(("images/", "superseded/")) or not is_json(name):
+            continue
+        sidecar = end.sidecars.get(name)
+        if sidecar is None:
             yield f"I2 {name} is no sidecar"
+        elif f"{name.rpartition('/')[0]}/{sidecar['file']}" not in end.images:
+            yield f"I2 {name} has no image"
 
 
 def _current(end: Snapshot, task_id: str) -> list[Row]:
@@ -148,7 +158,7 @@ def _bought_once(end: Snapshot) -> Iterator[str]:
     for row in end.attempts:
         attempts.setdefault(row["fingerprint"], []).append(row)
     for rows in attempts.values():
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in pairwise(rows):
             if before["class"] != "unknown":
                 yield f"I3 {after['task_id']} was sent again after {before['state']} {before['class'] or ''}"
             if not after["possible_duplicate"]:
@@ -180,7 +190,9 @@ def _costs_counted(end: Snapshot) -> Iterator[str]:
 def _reports_agree(end: Snapshot) -> Iterator[str]:
     page, lines = end.files.get("index.html", b"").decode(), end.files.get("results.jsonl", b"").decode()
     told = [json.loads(line) for line in lines.splitlines()]
-    tasks = sorted((row for row in end.tasks.values() if row["in_manifest"]), key=lambda row: int(row["position"]))
+    tasks = sorted(
+        (row for row in end.tasks.values() if row["in_manifest"]), key=lambda row: int(row["position"])
+    )
     wanted = [(row["task_id"], row["state"], row["class"]) for row in tasks]
     if [(line["task_id"], line["state"], line["class"]) for line in told] != wanted:
         yield "I9 results.jsonl is not what the ledger says"
@@ -190,6 +202,6 @@ def _reports_agree(end: Snapshot) -> Iterator[str]:
             (row["file"], row["sha256"]) for row in images
         ]:
             yield f"I9 results.jsonl has another image for {line['task_id']}"
-    missing = [task_id for _, task_id in enumerate(end.tasks) if end.tasks[task_id]["in_manifest"] and task_id not in page]
+    missing = [row["task_id"] for row in tasks if row["task_id"] not in page]
     if missing:
         yield f"I9 index.html does not show {missing}"

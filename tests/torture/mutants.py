@@ -2,7 +2,6 @@
 
 A mutant is applied in a forked child only (`nursery.py`). Those of the file system wrap calls of `os`, so they hold
 whatever the store looks like inside; the others replace a method of a class named in docs/architecture.md.
-`breaks` are invariants of which at least one must be reported.
 """
 
 from __future__ import annotations
@@ -10,18 +9,21 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from batchgen.core.limits import PoolLimits
 from batchgen.core.types import Attempt, Failure, Link, Stored
 from batchgen.engines.local import LocalEngine
+from batchgen.job import Job
 from batchgen.ledgers import opening
 from batchgen.ledgers.sqlite import SqliteLedger
 from batchgen.pool import recovery
 from batchgen.pool.attempts import Attempts
+from batchgen.reports import results
 from batchgen.stores.directory import DirectoryStore
 
 
@@ -29,14 +31,15 @@ from batchgen.stores.directory import DirectoryStore
 class Mutant:
     """A safeguard that can be switched off.
 
-    `breaks`: the invariants that notice. `path` and `kinds` choose the calls at which a kill or a loss of power
-    shows it, as in `Strike`.
+    `breaks` are words of violations, all of which must be reported. `path` and `kinds` choose the calls at which a
+    kill or a loss of power shows it, as in `Strike`; the `first` of them is tried first.
     """
 
     switch_off: Callable[[], None]
     breaks: tuple[str, ...]
-    path: str
-    kinds: tuple[str, ...]
+    path: str = "state/*.part"
+    kinds: tuple[str, ...] = ("write",)
+    first: int = 1
 
 
 def _sent_after_the_answer() -> None:
@@ -52,7 +55,7 @@ def _sent_after_the_answer() -> None:
         pass
 
     Attempts._answer = later  # type: ignore[method-assign] # that is what a mutant does
-    Attempts._note_sent = nothing  # type: ignore[method-assign] # the same
+    Attempts._note_sent = nothing  # type: ignore[method-assign, assignment] # the same
 
 
 def _received_after_the_download() -> None:
@@ -61,7 +64,7 @@ def _received_after_the_download() -> None:
     async def nothing(_self: SqliteLedger, _attempt_id: str, _link: Link) -> None:
         pass
 
-    SqliteLedger.received = nothing  # type: ignore[method-assign] # the same
+    SqliteLedger.received = nothing  # type: ignore[method-assign, assignment] # the same
 
 
 def _nothing_is_adopted() -> None:
@@ -70,7 +73,7 @@ def _nothing_is_adopted() -> None:
     async def nothing(_self: LocalEngine, _attempt: Attempt) -> Stored | None:
         return None
 
-    LocalEngine.adopt = nothing  # type: ignore[method-assign] # the same
+    LocalEngine.adopt = nothing  # type: ignore[method-assign, assignment] # the same
 
 
 def _parts_are_swept() -> None:
@@ -96,7 +99,7 @@ def _unknown_is_forgotten() -> None:
         assert isinstance(attempts._ledger, SqliteLedger)
         await attempts._ledger._do(change)
 
-    recovery._call_lost = forget
+    recovery._call_lost = forget  # type: ignore[assignment] # the same
 
 
 def _resends_in_silence() -> None:
@@ -132,7 +135,11 @@ def _wrap_renames(wrapped: Callable[[Names, Path, Path], None]) -> None:
 
 def _path(name: Any, directory: int | None) -> Path:  # noqa: ANN401 - as `os` takes it
     path = Path(os.fsdecode(name))
-    return path if directory is None else Path(os.readlink(f"/proc/self/fd/{directory}")) / path
+    return path if directory is None else _opened(directory) / path
+
+
+def _opened(descriptor: int) -> Path:
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
 
 
 def _image_before_its_sidecar() -> None:
@@ -186,7 +193,7 @@ def _skip_fsync(skipped: Callable[[int], bool]) -> None:
 
 def _images_are_not_synced() -> None:
     """The bytes of an image are not forced to the disk before it is called stored."""
-    _skip_fsync(lambda descriptor: os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part"))
+    _skip_fsync(lambda descriptor: _opened(descriptor).suffix == ".part")
 
 
 def _folders_are_not_synced() -> None:
@@ -210,30 +217,71 @@ def _commits_are_not_synced() -> None:
     sqlite.open_file = careless  # type: ignore[attr-defined] # an import, not an export
 
 
-_ARRIVAL = ("write", "rename", "fsync")
+def _more_in_flight() -> None:
+    """The manifest's concurrency is not kept."""
+    pool_limits = Job.pool_limits
+
+    def more(self: Job, models: Mapping[str, int]) -> tuple[PoolLimits, list[str]]:
+        limits, notices = pool_limits(self, models)
+        return replace(limits, concurrency=limits.concurrency + 3), notices
+
+    Job.pool_limits = more  # type: ignore[method-assign] # the same
+
+
+def _no_results() -> None:
+    """The results are not written at the end."""
+
+    async def nothing(_folder: Path, _tasks: object) -> None:
+        pass
+
+    results.write_results = nothing  # type: ignore[assignment] # the same
+
 
 MUTANTS = MappingProxyType(
     {
-        "sent after the answer": Mutant(_sent_after_the_answer, ("I1",), "state/*", ("write",)),
-        "received after the download": Mutant(_received_after_the_download, ("I4",), "state/*", ("write",)),
-        "nothing is adopted": Mutant(_nothing_is_adopted, ("I7",), "images/*", ("rename",)),
-        "parts are swept": Mutant(_parts_are_swept, ("I7",), "images/*", ("rename",)),
-        "unknown is forgotten": Mutant(_unknown_is_forgotten, ("I1", "I8"), "state/*", ("write",)),
-        "resends in silence": Mutant(_resends_in_silence, ("I3",), "state/*", ("write",)),
-        "image before its sidecar": Mutant(_image_before_its_sidecar, ("I2", "I6"), "images/*", ("rename",)),
-        "replaced instead of moved": Mutant(_replaced_instead_of_moved, ("I2",), "images/*", ("rename",)),
-        "no sidecar": Mutant(_no_sidecar, ("I2",), "images/*", ("rename",)),
+        "sent after the answer": Mutant(_sent_after_the_answer, ("I1 ",)),
+        "received after the download": Mutant(_received_after_the_download, ("I4 ",), first=4),
+        "nothing is adopted": Mutant(_nothing_is_adopted, ("I6 ", "I7 "), "images/*", ("rename",), first=3),
+        "parts are swept": Mutant(_parts_are_swept, ("I7 ",), "images/*", ("rename",), first=3),
+        "unknown is forgotten": Mutant(_unknown_is_forgotten, ("I1 ", "I8 ")),
+        "resends in silence": Mutant(_resends_in_silence, ("I3 ",)),
+        "more in flight": Mutant(_more_in_flight, ("I5 ",)),
+        "image before its sidecar": Mutant(
+            _image_before_its_sidecar, ("I2 ", "has no sidecar"), "images/*", ("rename",), first=3
+        ),
+        "replaced instead of moved": Mutant(
+            _replaced_instead_of_moved, ("I2 an older image is gone",), "images/*", ("rename",), first=3
+        ),
+        "no sidecar": Mutant(_no_sidecar, ("I2 ", "has no sidecar"), "images/*", ("rename",), first=3),
+        "no results": Mutant(_no_results, ("I9 ",)),
     }
 )
 """What a kill shows."""
 
 POWER_MUTANTS = MappingProxyType(
     {
-        "images are not synced": Mutant(_images_are_not_synced, ("I2",), "*", ("fsync",)),
-        "folders are not synced": Mutant(_folders_are_not_synced, ("I2",), "*", ("fsync",)),
-        "commits are not synced": Mutant(_commits_are_not_synced, ("I1",), "state/*", ("write",)),
+        "images are not synced": Mutant(
+            _images_are_not_synced,
+            ("I2 ", "is not what its sidecar says"),
+            kinds=("fsync",),
+            path="*",
+            first=50,
+        ),
+        "folders are not synced": Mutant(
+            _folders_are_not_synced,
+            ("I2 ", "boat--01.png that is not there"),
+            kinds=("fsync",),
+            path="*",
+            first=50,
+        ),
+        "commits are not synced": Mutant(_commits_are_not_synced, ("I1 ",), first=3),
     }
 )
 """What only a loss of power shows."""
 
 ALL_MUTANTS = MappingProxyType({**MUTANTS, **POWER_MUTANTS})
+
+
+def noticed(mutant: Mutant, found: Collection[str]) -> bool:
+    """Whether violations say all that they must."""
+    return all(any(words in wrong for wrong in found) for words in mutant.breaks)

@@ -156,8 +156,8 @@ def _parents(name: str) -> list[str]:
 
 def write_survivors(folder: Path, survivors: dict[str, bytes | None]) -> None:
     """Make a folder what the loss left of it."""
-    shutil.rmtree(folder)
-    folder.mkdir()
+    shutil.rmtree(folder, ignore_errors=True)  # it need not be there yet
+    folder.mkdir(parents=True)
     for name, data in survivors.items():
         if data is None:
             (folder / name).mkdir(exist_ok=True)

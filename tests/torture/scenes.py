@@ -82,7 +82,9 @@ def make_scene(
     end = take(rehearsal)
     expected = Expected(
         code=ended.done.code,
-        outcome={row["task_id"]: (row["state"], row["class"]) for row in end.tasks.values() if row["in_manifest"]},
+        outcome={
+            row["task_id"]: (row["state"], row["class"]) for row in end.tasks.values() if row["in_manifest"]
+        },
         concurrency=concurrency,
         older=images,
     )

@@ -80,9 +80,7 @@ def kills(at: int, how: How, *, kinds: Collection[str] | None = None, path: str 
     return Strike(how, at, kinds=chosen, path=path)
 
 
-def fails(
-    error: int, *, kinds: Collection[str], at: int = 1, path: str = "*", lasting: bool = False
-) -> Strike:
+def fails(error: int, *, kinds: Collection[str], at: int = 1, path: str = "*", lasting: bool = False) -> Strike:
     """Call `at` (from 1) is not made and fails with `error`, an errno; `lasting`: and so do all after it."""
     return Strike("fail", at, error, tuple(kinds), path, lasting)
 

@@ -56,7 +56,9 @@ class Snapshot:
     def sidecars(self) -> dict[str, Row]:
         """Sidecars that can be read, also those in the state folder."""
         folders = ("images/", "superseded/", "state/")
-        named = ((name, data) for name, data in self.files.items() if name.startswith(folders) and is_json(name))
+        named = (
+            (name, data) for name, data in self.files.items() if name.startswith(folders) and is_json(name)
+        )
         read = {name: _json(data) for name, data in named}
         return {name: sidecar for name, sidecar in read.items() if sidecar is not None}
 
@@ -66,7 +68,11 @@ class Snapshot:
         found = {}
         for sidecar in self.sidecars.values():
             attempt_id, wanted = sidecar.get("attempt_id", ""), sidecar.get("sha256")
-            places = (f"state/{attempt_id}.part", f"images/{sidecar.get('file')}", f"superseded/{sidecar.get('file')}")
+            places = (
+                f"state/{attempt_id}.part",
+                f"images/{sidecar.get('file')}",
+                f"superseded/{sidecar.get('file')}",
+            )
             if any(name in self.files and sha256(self.files[name]) == wanted for name in places):
                 found[attempt_id] = str(wanted)
         return found

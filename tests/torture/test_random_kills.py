@@ -13,6 +13,7 @@ from tests.support.cli import WAIT_S, Desk
 from tests.support.paid import Rule, Till
 from tests.torture.arena import LONG, Arena
 from tests.torture.invariants import violations
+from tests.torture.mutants import MUTANTS, noticed
 from tests.torture.nursery import Child, Nursery
 from tests.torture.scenes import Played, Scene, make_scene
 from tests.torture.snapshot import Snapshot, take
@@ -46,9 +47,7 @@ def scene(arena: Arena) -> Scene:
         )
 
 
-def _killed_at_random(
-    scene: Scene, seed: int, mutant: str | None, desk: Desk, nursery: Nursery
-) -> Played:
+def _killed_at_random(scene: Scene, seed: int, mutant: str | None, desk: Desk, nursery: Nursery) -> Played:
     """Kill some runs, each after some more requests and a part of the time that an answer takes."""
     chance = random.Random(seed)
     kills: list[Snapshot] = []
@@ -82,20 +81,15 @@ def test_killed_at_random(scene: Scene, arena: Arena) -> None:
     assert sum(each.killed for each in played) >= len(SEEDS)
 
 
-@pytest.mark.parametrize(
-    ("mutant", "breaks"),
-    [("received after the download", "I4"), ("unknown is forgotten", "I1"), ("resends in silence", "I3")],
-)
-def test_random_kills_notice_a_safeguard_that_is_switched_off(
-    scene: Scene, arena: Arena, mutant: str, breaks: str
-) -> None:
+@pytest.mark.parametrize("name", ["received after the download", "unknown is forgotten", "resends in silence"])
+def test_random_kills_notice_a_safeguard_that_is_switched_off(scene: Scene, arena: Arena, name: str) -> None:
     """The harness fails where it should, within a few jobs."""
-    noticed: set[str] = set()
+    mutant = MUTANTS[name]
+    found: list[str] = []
     for seed in range(0, 12, 2):
-        cases = [partial(_killed_at_random, scene, each, mutant) for each in (seed, seed + 1)]
-        played = arena.each(scene, cases)
-        noticed |= {wrong.partition(": ")[2].split()[0] for each in played for wrong in each.found}
-        if breaks in noticed:
+        cases = [partial(_killed_at_random, scene, each, name) for each in (seed, seed + 1)]
+        found += [wrong for each in arena.each(scene, cases) for wrong in each.found]
+        if noticed(mutant, found):
             break
 
-    assert breaks in noticed
+    assert noticed(mutant, found), found
