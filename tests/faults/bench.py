@@ -16,7 +16,7 @@ from batchgen.config import load_config
 from batchgen.core.events import Event
 from batchgen.core.summary import RunSummary
 from batchgen.job import Options
-from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
+from batchgen.ledgers.sqlite import open_ledger
 from batchgen.pool.stopping import Stop
 from batchgen.reports.status import render_failed
 from batchgen.reports.tally import take_tally
@@ -43,6 +43,15 @@ class Account(Till):
     def base_url(self) -> str:
         """Where the API is."""
         return self.url
+
+
+@dataclass(frozen=True)
+class Left:
+    """The objects of `status --tasks` and `--attempts`, and the words of `--failed`."""
+
+    tasks: dict[str, dict[str, Any]]
+    attempts: list[dict[str, Any]]
+    failed: str
 
 
 @dataclass
@@ -95,13 +104,14 @@ class Bench(Desk):
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
             return round(float(ledger.execute(SPENT).fetchone()[0]), 6)
 
-    def retry_ledger(self) -> str:
-        """What `status --failed` prints."""
-        return anyio.run(self._failed)
-
-    async def _failed(self) -> str:
+    async def left(self) -> Left:
+        """What `status` says, all of it in one reading."""
         async with open_ledger(self.job / "ledger.sqlite", readable=True) as ledger:
-            return render_failed(await take_tally(SqliteLedger.tasks(ledger)))
+            return Left(
+                {view.task_id: dict(view.as_json()) async for page in ledger.tasks() for view in page},
+                [dict(view.as_json()) async for page in ledger.attempts() for view in page],
+                render_failed(await take_tally(ledger.tasks())),
+            )
 
     def evidence(self) -> list[bytes]:
         """What is in quarantine."""

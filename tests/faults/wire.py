@@ -185,6 +185,9 @@ class Wire:
             if not self._readable(connection) or not (more := connection.recv(65536)):
                 return None
             data += more
+            if not data[:1].isalpha():  # a TLS greeting where none was expected
+                connection.sendall(b"no TLS here\r\n\r\n")
+                return None
         head, _, body = data.partition(b"\r\n\r\n")
         first, *rest = head.decode("latin-1").split("\r\n")
         method, path, _ = first.split(" ")
