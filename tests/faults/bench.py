@@ -69,12 +69,13 @@ class Bench(Desk):
 
     def options(self, **changes: Any) -> Options:  # noqa: ANN401 - whatever Options takes
         """What the command line would say."""
-        return Options(
-            load_config(None, self.folder), self.environ, output=self.folder / "output", **changes
-        )
+        return Options(load_config(None, self.folder), self.environ, output=self.folder / "output", **changes)
 
     async def work(
-        self, notify: Callable[[Event], None] | None = None, stop: Stop | None = None, **changes: Any
+        self,
+        notify: Callable[[Event], None] | None = None,
+        stop: Stop | None = None,
+        **changes: Any,  # noqa: ANN401 - whatever Options takes
     ) -> RunSummary:
         """Run the job once in this process."""
 
@@ -86,7 +87,7 @@ class Bench(Desk):
         options = self.options(**changes)
         return await run_job(self.folder / "job.yaml", options, observe, stop or Stop())
 
-    def work_alone(self, **changes: Any) -> dict[str, Any]:
+    def work_alone(self, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - what `work` takes
         """The same from outside of any loop; returns what `run --json` prints, and its exit code as `exit`."""
         return told(anyio.run(lambda: self.work(**changes)))
 

@@ -85,7 +85,7 @@ ECHOES: dict[str, Echo] = {
     "any-header": lambda key, _: error(500, "Wrong.", headers={"X-Debug": key, "Set-Cookie": f"k={key}"}),
     "location": lambda key, _: said(307, b"", {"Location": f"https://x.example.com/{key}/v1?key={key}"}),
     "status-line": lambda key, _: (f"HTTP/1.1 500 {key}\r\nContent-Length: 0\r\n\r\n".encode(),),
-    "bad-status-line": lambda key, _: (f"HTTP/9 {key} no\r\n\r\n".encode(), Act.CLOSE),
+    "no-version": lambda key, _: (f"HTTP/9 {key} no\r\n\r\n".encode(), Act.CLOSE),
     "not-http": lambda key, _: (f"{key} is not welcome\r\n".encode(), Act.CLOSE),
     "bad-header": lambda key, _: (f"HTTP/1.1 200 OK\r\n{key} \x01\r\n\r\n".encode(), Act.CLOSE),
     "bad-chunk": lambda key, _: (
@@ -104,10 +104,8 @@ ECHOES: dict[str, Echo] = {
     "revised-prompt": lambda key, _: said(
         200, {"data": [{"b64_json": b64_png("r"), "revised_prompt": f"A boat for {key}."}]}
     ),
-    "extra-fields": lambda key, _: drawn(png("e"), **{"debug": {"auth": key, key: 1}, "id": key}),
-    "image-request-id": lambda key, _: said(
-        200, {"data": [{"b64_json": b64_png("i")}]}, {"X-Request-Id": key}
-    ),
+    "extra-fields": lambda key, _: drawn(png("e"), debug={"auth": key, key: 1}, id=key),
+    "image-request-id": lambda key, _: said(200, {"data": [{"b64_json": b64_png("i")}]}, {"X-Request-Id": key}),
     "usage": lambda key, _: drawn(png("u"), usage={"output_tokens": key, key: key}),
     "link-query": lambda key, seen: linked(seen.url(f"good.png?token={quote(key, safe='')}")),
     "link-filename": lambda key, seen: linked(seen.url(f"good-{quote(key, safe='')}.png")),
@@ -202,7 +200,9 @@ class Night:
             for table in ("tasks", "attempts"):
                 rows = ledger.execute(f"SELECT * FROM {table} WHERE task_id = ?", (task,)).fetchall()
                 yield f"ledger, {table}", "\0".join(map(str, rows[0])).encode()
-            ids = {row[0] for row in ledger.execute("SELECT attempt_id FROM attempts WHERE task_id = ?", (task,))}
+            ids = {
+                row[0] for row in ledger.execute("SELECT attempt_id FROM attempts WHERE task_id = ?", (task,))
+            }
         for path in sorted(path for path in self.job.job.rglob("*") if path.is_file()):
             data = path.read_bytes()
             if path.suffix in (".jsonl", ".csv"):
@@ -251,7 +251,10 @@ def test_a_key_is_in_no_byte_of_anything(night: tuple[str, Night]) -> None:
 
 def test_a_key_that_stops_the_job_is_masked(server: Wire, tmp_path: Path) -> None:
     """The reason of a stop is shown in many places, and in none of them unmasked."""
-    together(partial(_stopped, opened(server, tmp_path / name, name, KEYS["plain"], {name: echo})) for name, echo in STOPPING.items())
+    together(
+        partial(_stopped, opened(server, tmp_path / name, name, KEYS["plain"], {name: echo}))
+        for name, echo in STOPPING.items()
+    )
 
 
 def _stopped(job: Bench) -> None:

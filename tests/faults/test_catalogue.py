@@ -10,7 +10,6 @@ import gzip
 import html
 import re
 import struct
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ import anyio
 import pytest
 
 from batchgen.core.advice import ADVICE
-from batchgen.core.types import FailureClass, Paid
+from batchgen.core.events import Event, Paused
+from batchgen.core.types import FailureClass, Paid, StopReason
+from batchgen.pool.stopping import Stop
 from tests.faults.bench import Bench, Left, bench, told
 from tests.faults.wire import (
     FAULTY,
@@ -49,6 +50,7 @@ from tests.faults.wire import (
     wire,
 )
 from tests.providers.servers import free_port
+from tests.support.cli import together
 from tests.support.png import png
 
 C = FailureClass
@@ -103,7 +105,7 @@ class Row:
     @property
     def states(self) -> tuple[str, ...]:
         """Of its tasks."""
-        return self.then.value[: 1 if self.alone else 3]
+        return tuple(map(str, self.then.value[: 1 if self.alone else 3]))
 
     @property
     def exit(self) -> int:
@@ -127,9 +129,9 @@ def limited(name: str, headers: Mapping[str, str], *, status: int = 429, waits_s
     return Row(name, says, C.RATE_LIMITED, NO, Then.PASSES, SLOW_DOWN, waits_s=waits_s)
 
 
-def refused(status: int, code: str, message: str = "Not allowed.", **more: str) -> Row:
+def refused(status: int, code: str, message: str = "Not allowed.") -> Row:
     """Moderation."""
-    says = (error(status, message, code, **more),)
+    says = (error(status, message, code),)
     return Row(f"refused-{status}-{code or 'words'}", says, C.REFUSED, NO, Then.FINAL, message)
 
 
@@ -205,9 +207,7 @@ NOTHING_MADE = [
     plain("transient-425", 425, C.TRANSIENT, Then.AGAIN),
     plain("transient-500", 500, C.TRANSIENT, Then.AGAIN),
     plain("transient-503", 503, C.TRANSIENT, Then.AGAIN),
-    Row(
-        "500-then-well", (error(500, "Fell over."), picture), C.TRANSIENT, NO, Then.PASSES, "Fell over."
-    ),
+    Row("500-then-well", (error(500, "Fell over."), picture), C.TRANSIENT, NO, Then.PASSES, "Fell over."),
     limited("503-retry-after", {"Retry-After": "1"}, status=503, waits_s=1.0),
     later("503-retry-after-huge", {"Retry-After": "86400"}, status=503),
 ]
@@ -228,7 +228,17 @@ def https(server: Wire, name: str) -> str:
 def unsent(name: str, base: Callable[[Wire, str], str], words: str, *, deadline: str = "600s") -> Row:
     """Nothing reaches the server; both attempts end alike."""
     return Row(
-        name, (), C.TRANSIENT, NO, Then.AGAIN, words, request_id=None, base=base, alone=True, posts=0, deadline=deadline
+        name,
+        (),
+        C.TRANSIENT,
+        NO,
+        Then.AGAIN,
+        words,
+        request_id=None,
+        base=base,
+        alone=True,
+        posts=0,
+        deadline=deadline,
     )
 
 
@@ -296,9 +306,7 @@ LOST = [
         Act.CLOSE,
     ),
     lost("never-answers", Act.HOLD, deadline="1s", words="no whole answer before the deadline (1 s)"),
-    begun(
-        "never-goes-on", HALF, Act.HOLD, deadline="1s", words="no whole answer before the deadline (1 s)"
-    ),
+    begun("never-goes-on", HALF, Act.HOLD, deadline="1s", words="no whole answer before the deadline (1 s)"),
     begun("slow-loris-body", HALF, Drip(b" "), deadline="1s", words="before the deadline (1 s)"),
     lost("slow-loris-headers", b"HTTP/1.1 200 OK\r\n", Drip(b"X-A: b\r\n"), deadline="1s"),
     lost("huge-header", b"HTTP/1.1 200 OK\r\nX-Junk: " + b"x" * 200_000 + b"\r\n", ANSWER[17:]),
@@ -372,7 +380,9 @@ SPOILED = [
     body("200-truncated-json", ANSWER.partition(b"\r\n\r\n")[2][:-20]),
     body("200-nuls", b"\x00" * 2000),
     body("200-deep", b"[" * 200_000),
-    body("200-wrong-charset", "{\"data\": \"é\"}".encode("latin-1"), {"Content-Type": "application/json; charset=no"}),
+    body(
+        "200-wrong-charset", '{"data": "é"}'.encode("latin-1"), {"Content-Type": "application/json; charset=no"}
+    ),
     body("200-empty", b""),
     body("200-data-null", {"created": 1, "data": None}),
     body("200-data-empty", {"created": 1, "data": []}),
@@ -438,7 +448,9 @@ def downloaded(name: str, *gets: Reply, tries: int, stored: bytes = LINKED) -> R
     return Row(name, (here,), None, YES, Then.KEPT, gets=gets, downloads=tries, stored=stored)
 
 
-def dead(name: str, *gets: Reply, words: str = "could not be downloaded", tries: int = 1, says: Reply = here) -> Row:
+def dead(
+    name: str, *gets: Reply, words: str = "could not be downloaded", tries: int = 1, says: Reply = here
+) -> Row:
     """A link that never will."""
     return Row(name, (says,), C.DOWNLOAD, YES, Then.FINAL, words, gets=gets, downloads=tries)
 
@@ -470,7 +482,9 @@ CUT = (fetched(headers={"ETag": '"v1"'})[0][:-60], Act.CLOSE)  # type: ignore[in
 def changed(seen: Seen) -> Script:
     """The file was replaced: a rest of it would not fit."""
     if "range" in seen.headers and "if-range" not in seen.headers:
-        return fetched(OTHER[-60:], 206, {"ETag": '"v2"', "Content-Range": f"bytes {len(OTHER) - 60}-{len(OTHER) - 1}/*"})
+        return fetched(
+            OTHER[-60:], 206, {"ETag": '"v2"', "Content-Range": f"bytes {len(OTHER) - 60}-{len(OTHER) - 1}/*"}
+        )
     return fetched(OTHER, headers={"ETag": '"v2"'})
 
 
@@ -529,7 +543,11 @@ LINKS = [
         says=lambda seen: linked(seen.url(f"image.png?se={AGO}&sig=c2ln")),
     ),
     dead("url-redirect-4", hops(4), tries=4, words="redirects more than 3 times"),
-    dead("url-redirect-private", said(302, b"", {"Location": "https://169.254.169.254/latest"}), words="private network"),
+    dead(
+        "url-redirect-private",
+        said(302, b"", {"Location": "https://169.254.169.254/latest"}),
+        words="private network",
+    ),
     dead("url-redirect-http", said(302, b"", {"Location": "http://images.example.com/x"}), words="not https"),
     dead("url-redirect-file", said(302, b"", {"Location": "file:///etc/passwd"})),
     dead("url-redirect-nowhere", said(302), words="HTTP 302"),
@@ -570,7 +588,7 @@ class Night:
         return [one for one in both if one["task_id"] == "bad--01"]
 
 
-MANIFEST = {
+MANIFEST: dict[str, Any] = {
     "retry": {"max_attempts": 2},
     "limits": {"concurrency": 1},
 }
@@ -582,7 +600,9 @@ PROMPTS = [
 
 
 @pytest.fixture(scope="module")
-def nights(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Night]]:
+def nights(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Night]]:
     """The runs of all rows whose tests are to run."""
     asked = {item.callspec.params.get("row") for item in request.session.items if hasattr(item, "callspec")}
     rows = [row for row in ROWS if row in asked]
@@ -647,7 +667,11 @@ def _check_requests(row: Row, night: Night) -> None:
     assert (1 if row.kind is C.UNKNOWN or len(keys) < 2 else len(keys)) == len(set(keys)) or not keys
     if row.waits_s:
         first, *others = line.orders
-        assert all(seen.at - first.at >= row.waits_s for seen in others if FAULTY in seen.prompt or seen.prompt == "A boat.")
+        assert all(
+            seen.at - first.at >= row.waits_s
+            for seen in others
+            if FAULTY in seen.prompt or seen.prompt == "A boat."
+        )
 
 
 def _check_attempts(row: Row, night: Night) -> None:
@@ -669,7 +693,9 @@ def _check_attempts(row: Row, night: Night) -> None:
 
 def _check_tasks(row: Row, night: Night) -> None:
     tasks, summary = night.left.tasks, night.summary
-    assert row.states == tuple(tasks[name]["state"] for name in ("bad--01", "twin--01", "other--01") if name in tasks)
+    assert row.states == tuple(
+        tasks[name]["state"] for name in ("bad--01", "twin--01", "other--01") if name in tasks
+    )
     assert (row.exit, row.stopped_by) == (summary["exit"], summary["stopped_by"])
     if row.then is Then.GONE:
         assert (0, "model") == (tasks["twin--01"]["attempts"], tasks["twin--01"]["class"])
@@ -687,7 +713,9 @@ def _check_money(row: Row, night: Night) -> None:
     money, mine = night.bench.money(), night.attempts
     failed = mine[:-1] if row.then is Then.PASSES else [] if row.kind is None else mine
     assert [row.paid.value] * len(failed) == [one["paid"] for one in failed]
-    assert [0.0 if row.paid is NO else one["reserved_usd"] for one in failed] == [one["cost_usd"] for one in failed]
+    assert [0.0 if row.paid is NO else one["reserved_usd"] for one in failed] == [
+        one["cost_usd"] for one in failed
+    ]
     total = round(sum(one["cost_usd"] for one in money), 6)
     assert (total, total) == (night.summary["cost_usd"], night.summary["job_cost_usd"])
     twice = sum(one["cost_usd"] for one in money if one["possible_duplicate"])
@@ -731,7 +759,7 @@ def test_every_class_has_its_advice() -> None:
 def test_an_open_link_is_fetched_by_the_next_run_for_free(tmp_path: Path) -> None:
     """A link whose host was down stays received; the next run downloads it first and orders nothing."""
     with wire() as server:
-        line = server.line("open", (here,), [*[(Act.RESET,)] * 5, fetched()])
+        line = server.line("open", (here,), [*[said(503)] * 5, fetched()])
         job = bench(tmp_path, line, server.base_url("open"), "sk-canary-open-0123456789")
         job.manifest(PROMPTS[:1], **MANIFEST)
         first = job.work_alone()
@@ -800,10 +828,6 @@ def test_resends_stay_under_a_tenth(tmp_path: Path) -> None:
 
 def test_five_in_a_row_open_the_breaker(tmp_path: Path) -> None:
     """After five transient failures in a row nothing more is sent for a while; the pause is told."""
-    from batchgen.core.events import Event, Paused
-    from batchgen.core.types import StopReason
-    from batchgen.pool.stopping import Stop
-
     with wire() as server:
         line = server.line("row", (error(500, "Fell over."),))
         job = bench(tmp_path, line, server.base_url("row"), "sk-canary-row-0123456789")
@@ -838,3 +862,39 @@ def test_a_wrong_certificate_stops_the_job_at_once(tmp_path: Path) -> None:
         assert [] == line.seen
         assert "certificate" in job.attempts()[0]["reason"]
         assert [("no", 0.0)] == [(one["paid"], one["cost_usd"]) for one in job.money()]
+
+
+def test_a_proxy_of_the_environment_is_used_only_where_it_is_trusted(tmp_path: Path) -> None:
+    """Without `trust_env` no proxy sees a request. With it a refused CONNECT is `transient`, and the proxy's host is told."""
+    with wire() as server:
+        together(
+            [lambda: _ignored(server, tmp_path / "ignored"), lambda: _trusted(server, tmp_path / "trusted")]
+        )
+
+
+def _ignored(server: Wire, folder: Path) -> None:
+    job = bench(folder, server.line("ignored"), server.base_url("ignored"), "sk-canary-ignored-0123456789")
+    job.environ |= dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), f"http://127.0.0.1:{free_port()}")
+    job.manifest(PROMPTS, **MANIFEST)
+
+    assert 3 == job.run()["stored"]
+
+
+def _trusted(server: Wire, folder: Path) -> None:
+    job = bench(
+        folder, server.line("trusted"), "https://images.example.invalid/v1", "sk-canary-trusted-0123456789"
+    )
+    job.environ |= {"HTTPS_PROXY": f"http://127.0.0.1:{server.port}"}
+    job.configure("providers: {cometapi: {trust_env: true}}")
+    job.manifest(PROMPTS[:1], **MANIFEST)
+
+    done = job.do("run", "job.yaml", "--json")
+
+    assert (1, 1, 2) == (done.code, done.last["failed"], done.last["attempts"])
+    assert ["images.example.invalid:443"] * 2 == [seen.path for seen in server.tunnels]
+    assert all("authorization" not in seen.headers for seen in server.tunnels)
+    assert [("transient", True)] * 2 == [
+        (one["class"], "the proxy did not let the request through" in one["reason"]) for one in job.attempts()
+    ]
+    assert [("no", 0.0)] * 2 == [(one["paid"], one["cost_usd"]) for one in job.money()]
+    assert f"127.0.0.1:{server.port}" in done.err

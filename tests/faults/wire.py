@@ -137,7 +137,7 @@ class Wire:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._threads = [threading.Thread(target=self._accept)]
         self.port: int = self._listening.getsockname()[1]
-        self.strangers = 0
+        self.tunnels: list[Seen] = []
         self._threads[0].start()
 
     def line(self, name: str, posts: Sequence[Reply] = (), gets: Sequence[Reply] = ()) -> Line:
@@ -168,13 +168,17 @@ class Wire:
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError, ValueError):  # an end that leaves, or that does not speak HTTP, is part of the tests
+        with suppress(
+            OSError, ValueError, LookupError
+        ):  # an end that leaves, or that does not speak HTTP, is part of the tests
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             while (seen := self._read(connection)) is not None:
-                line = self._lines[seen.path.split("/")[1]] if seen.path.count("/") > 1 else None
-                if line is None:
+                if seen.method == "CONNECT":  # a proxy's request: refused
+                    self.tunnels.append(seen)
+                    connection.sendall(head(403, 0))
                     break
+                line = self._lines[seen.path.split("/")[1]]
                 if not all(self._take(connection, step, line) for step in line.answer(seen)):
                     break
         connection.close()
@@ -262,7 +266,9 @@ def said(status: int, body: object = b"", headers: Mapping[str, str] | None = No
     return (head(status, len(data), headers) + data,)
 
 
-def error(status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None, **more: str) -> Script:
+def error(
+    status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None, **more: str
+) -> Script:
     """An error as OpenAI words it."""
     return said(status, {"error": {"message": message, "code": code, **more}}, headers)
 
@@ -277,7 +283,9 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def drawn(*images: str | bytes, usage: Mapping[str, Any] | None = USAGE, status: int = 200, **more: object) -> Script:
+def drawn(
+    *images: str | bytes, usage: Mapping[str, Any] | None = USAGE, status: int = 200, **more: object
+) -> Script:
     """An answer with images, given as bytes or as the text that stands for base64."""
     data = [{"b64_json": image if isinstance(image, str) else encoded(image)} for image in images]
     body = {"created": 1, "data": data, **more}
