@@ -126,7 +126,11 @@ async def test_sixteen_bombs_at_once_fit_in_300_mb(tmp_path: Path) -> None:
     async with server:
         program = [sys.executable, "-m", "tests.support.bombs"]
         process = await asyncio.create_subprocess_exec(
-            *program, f"http://127.0.0.1:{hostile.port}/v1", str(tmp_path / "job"), "60", stdout=subprocess.PIPE
+            *program,
+            f"http://127.0.0.1:{hostile.port}/v1",
+            str(tmp_path / "job"),
+            "600",
+            stdout=subprocess.PIPE,
         )
         told, _ = await process.communicate()
     found = json.loads(told)
