@@ -9,8 +9,10 @@ from __future__ import annotations
 import gzip
 import html
 import re
+import signal
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,7 +52,7 @@ from tests.faults.wire import (
     wire,
 )
 from tests.providers.servers import free_port
-from tests.support.cli import together
+from tests.support.cli import ended, together, until
 from tests.support.png import png
 
 C = FailureClass
@@ -749,27 +751,31 @@ def _check_advice(row: Row, night: Night) -> None:
 
 
 def test_every_class_has_its_advice() -> None:
-    """Two sentences and a title for each class, all different, none empty."""
+    """A title and two sentences for each class; no two classes tell the operator the same."""
     assert set(FailureClass) == set(ADVICE)
-    words = [text for advice in ADVICE.values() for text in (advice.title, advice.operator)]
-    assert all(words)
-    assert len(words) == len(set(words))
+    assert all(advice.title and advice.writer and advice.operator for advice in ADVICE.values())
+    assert len(ADVICE) == len({advice.title for advice in ADVICE.values()})
+    assert len(ADVICE) == len({advice.operator for advice in ADVICE.values()})
 
 
 def test_an_open_link_is_fetched_by_the_next_run_for_free(tmp_path: Path) -> None:
-    """A link whose host was down stays received; the next run downloads it first and orders nothing."""
+    """A run that is killed while it downloads leaves a paid link; the next one fetches it first and orders nothing."""
     with wire() as server:
-        line = server.line("open", (here,), [*[said(503)] * 5, fetched()])
+        line = server.line("open", (here,), ((Act.HOLD, *fetched()),))
         job = bench(tmp_path, line, server.base_url("open"), "sk-canary-open-0123456789")
         job.manifest(PROMPTS[:1], **MANIFEST)
-        first = job.work_alone()
-        assert (3, "later", 1) == (first["exit"], first["stopped_by"], first["pending"])
+        with ended(job.start("run", "job.yaml")) as running:
+            until(lambda: len(line.downloads) > 0, running)
+            running.signal(signal.SIGKILL)
+            assert -signal.SIGKILL == running.done().code
+        assert "received" == job.tasks()["bad--01"]["state"]
+        line.released.set()
 
-        second = job.work_alone()
+        summary = job.work_alone()
 
-        assert (0, 1, 1) == (second["exit"], second["stored"], len(line.orders))
+        assert (0, 1, 1) == (summary["exit"], summary["stored"], len(line.orders))
         assert {"bad--01": LINKED} == job.images()
-        assert 6 == len(line.downloads)
+        assert 2 == len(line.downloads)
 
 
 def test_a_redirect_after_an_answer_is_only_lost(tmp_path: Path) -> None:
@@ -808,22 +814,28 @@ def test_a_shape_that_is_never_valid_fails_unsent(tmp_path: Path) -> None:
 
 def test_resends_stay_under_a_tenth(tmp_path: Path) -> None:
     """Beyond a tenth of the requests and ten, resends of what may pass stop the job with `breaker`; tasks stay pending."""
+    asked: Counter[str] = Counter()
+
+    def once(seen: Seen) -> Script:
+        asked[seen.prompt] += 1
+        return error(500, "Fell over.") if asked[seen.prompt] == 1 else picture(seen)
+
     with wire() as server:
-        line = server.line("cap", (error(500, "Fell over."),))
+        line = server.line("cap", (once,))
         job = bench(tmp_path, line, server.base_url("cap"), "sk-canary-cap-0123456789")
-        # One in five fails, one at a time: far below what the breaker sees, and each of them again and again.
+        # One in four fails, once, one at a time: less than what the breaker pauses for.
         prompts = [
-            {"id": f"task-{number}", "prompt": f"A {FAULTY if number % 5 == 0 else 'fine'} boat {number}."}
-            for number in range(1, 101)
+            {"id": f"task-{number}", "prompt": f"A {FAULTY if number % 4 == 0 else 'fine'} boat {number}."}
+            for number in range(1, 121)
         ]
-        job.manifest(prompts, retry={"max_attempts": 4}, limits={"concurrency": 1})
+        job.manifest(prompts, limits={"concurrency": 1})
 
         summary = job.work_alone()
 
         resends = len(line.orders) - len({seen.prompt for seen in line.orders})
         assert resends <= 0.1 * len(line.orders) + 10
         assert (3, "breaker", 0) == (summary["exit"], summary["stopped_by"], summary["failed"])
-        assert (80, 20) == (summary["stored"], summary["pending"])
+        assert summary["pending"] >= 30 - resends > 0
 
 
 def test_five_in_a_row_open_the_breaker(tmp_path: Path) -> None:

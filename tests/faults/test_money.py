@@ -110,7 +110,7 @@ def test_the_ledger_never_counts_more_than_the_budget(case: str, server: Wire, t
     budget_usd = 0.5
     limits = {"concurrency": 16, "budget_usd": budget_usd}
     retry = {"max_attempts": 2, "on_unknown": "hold" if case == "lost" else "resend"}
-    job = opened(server, tmp_path, CASES[case], images=150, limits=limits, retry=retry)
+    job = opened(server, tmp_path, CASES[case], images=200, limits=limits, retry=retry)
     most = [0.0]
 
     def watch(event: Event) -> None:
