@@ -32,6 +32,10 @@ async def take_in_unnoted(
         taken += len(whole)
         for one in whole:
             tell(one.image.file)
+    async for left in store.orphans():
+        places = {image.attempt_id: image.file for image in await ledger.noted(left)}
+        moved_on = [one for one in left if places.get(one.attempt_id, one.file) != one.file]
+        await store.forget_copies(moved_on)
     return taken
 
 

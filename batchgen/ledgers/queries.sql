@@ -68,7 +68,7 @@ SELECT rowid, * FROM images WHERE rowid > :after AND mtime_ns <> 0 ORDER BY rowi
 SELECT file FROM images WHERE mtime_ns <> 0;
 
 -- images_known: some images as they are noted
-SELECT attempt_id, file, current, mtime_ns FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
+SELECT * FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
 
 -- image_lost: an image that is gone or altered; should its file come back, its hash decides
 UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id = :attempt_id;

@@ -33,6 +33,12 @@ def unknown(connection: sqlite3.Connection, found: Sequence[Found]) -> list[Foun
     return [one for one in found if (one.image.attempt_id, one.image.file, one.current) not in known]
 
 
+def noted(connection: sqlite3.Connection, images: Sequence[StoredImage]) -> list[StoredImage]:
+    """Images as the ledger has them, by their attempts; those that it does not know are left out."""
+    ids = dump([image.attempt_id for image in images])
+    return [image_of(row) for row in connection.execute(queries()["images_known"], {"ids": ids})]
+
+
 def take_in(connection: sqlite3.Connection, found: Sequence[Found]) -> None:
     """Note whole images and the attempts that brought them."""
     sql = queries()

@@ -123,6 +123,10 @@ class SqliteLedger:
         """Images on disk that are not noted as they lie there."""
         return await self._do(reconcile.unknown, found)
 
+    async def noted(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
+        """Images as they are noted, by their attempts; unknown ones are left out."""
+        return await self._do(reconcile.noted, images)
+
     async def take_in(self, found: Sequence[Found]) -> None:
         """Note whole images that are on the disk, and the attempts that brought them."""
         await self._do(reconcile.take_in, found)

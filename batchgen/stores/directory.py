@@ -103,9 +103,16 @@ class DirectoryStore:
         return await self._hop(self._salvage.inventory)
 
     async def images(self) -> AsyncIterator[Sequence[Found]]:
-        """Everything that has a sidecar: images under their names first, superseded ones after them."""
+        """Every image that has a sidecar: those under their names first, superseded ones after them."""
         for folder in (self._layout.images, self._layout.superseded):
             pages = self._salvage.images(folder)
+            while page := await self._hop(next, pages, None):
+                yield page
+
+    async def orphans(self) -> AsyncIterator[Sequence[StoredImage]]:
+        """What sidecars say whose images are not beside them."""
+        for folder in (self._layout.images, self._layout.superseded):
+            pages = self._salvage.orphans(folder)
             while page := await self._hop(next, pages, None):
                 yield page
 
@@ -114,6 +121,10 @@ class DirectoryStore:
         return await self._hop(
             lambda: [one for one in found if is_whole(self._layout.file(one.image.file), one.image)]
         )
+
+    async def forget_copies(self, images: Sequence[StoredImage]) -> None:
+        """Remove orphans that interrupted moves left behind."""
+        await self._hop(self._salvage.forget_copies, images)
 
     async def set_parts_aside(self) -> int:
         """Keep whole images of attempts that nobody remembers; to be called when none is open. Returns how many."""

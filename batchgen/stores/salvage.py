@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import TypeVar
 
 from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
@@ -13,6 +14,8 @@ from batchgen.stores.arrivals import Arrival, Barrier, is_whole
 from batchgen.stores.layout import IMAGES, Layout, place_of
 from batchgen.stores.sidecars import dump_sidecar, found_of, read_sidecar, stored_of
 from batchgen.system.folder import File, Folder
+
+Item = TypeVar("Item")
 
 PAGE = 500
 """Images a page: memory stays flat, and other work of the threads goes on in between."""
@@ -60,9 +63,17 @@ class Salvage:
 
     def images(self, folder: Folder) -> Iterator[list[Found]]:
         """What the sidecars of a folder say, page by page; whether the images are whole is not looked at."""
-        found = (one for file in _sidecars(folder) if (one := self._found(file)) is not None)
-        while page := list(islice(found, PAGE)):
-            yield page
+        return _paged(one for one in map(self._found, _sidecars(folder)) if one is not None)
+
+    def orphans(self, folder: Folder) -> Iterator[list[StoredImage]]:
+        """What sidecars say whose images are not beside them, page by page."""
+        told = ((file, read_sidecar(file)) for file in _sidecars(folder))
+        images = (
+            stored_of(sidecar, folder.path.name, 0)[0]
+            for file, sidecar in told
+            if sidecar is not None and not folder.file(sidecar["file"]).exists()
+        )
+        return _paged(images)
 
     def set_parts_aside(self) -> int:
         """Move whole images of attempts that nobody remembers to `superseded/`; returns how many.
@@ -85,6 +96,14 @@ class Salvage:
                 self._discard(part)
         self._layout.superseded.sync()
         return moved
+
+    def forget_copies(self, images: Sequence[StoredImage]) -> None:
+        """Remove the sidecars at these places, unless their images have come back."""
+        for image in images:
+            file = self._layout.file(image.file)
+            sidecar = read_sidecar(file.with_suffix(".json"))
+            if sidecar is not None and sidecar["attempt_id"] == image.attempt_id and not file.exists():
+                file.with_suffix(".json").unlink()
 
     def damaged(self, images: Sequence[StoredImage], *, by_hash: bool) -> dict[str, str]:
         """What is wrong with images; their bytes are read where size and time leave a doubt, or `by_hash`."""
@@ -123,13 +142,10 @@ class Salvage:
     def _found(self, file: File) -> Found | None:
         """What a sidecar says; None when it is none, or its image is not there."""
         sidecar = read_sidecar(file)
-        if sidecar is None or "/" in sidecar["file"]:
+        image = None if sidecar is None else file.folder.file(sidecar["file"])
+        if sidecar is None or image is None or not image.exists():
             return None
-        image = file.folder.file(sidecar["file"])
-        try:
-            return found_of(sidecar, file.folder.path.name, image.status().st_mtime_ns)
-        except (FileNotFoundError, ValueError, TypeError, KeyError):
-            return None
+        return found_of(sidecar, file.folder.path.name, image.status().st_mtime_ns)
 
     def _discard(self, part: File) -> None:
         """An empty part is only room; one with bytes is evidence."""
@@ -139,6 +155,11 @@ class Salvage:
             else:
                 part.rename(self._layout.quarantine.file(part.name))
         part.with_suffix(".json").unlink()
+
+
+def _paged(items: Iterator[Item]) -> Iterator[list[Item]]:
+    while page := list(islice(items, PAGE)):
+        yield page
 
 
 def _sidecars(folder: Folder) -> Iterator[File]:

@@ -26,20 +26,12 @@ SIDECAR_VERSION = 1
 SIDECAR_CAP_BYTES = 4 << 20
 """A sidecar with the longest prompt and answer that are kept has under a tenth of it."""
 
-_TEXTS = ("attempt_id", "task_id", "fingerprint", "file", "sha256")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_VALUES = (
-    "media_type",
-    "size_bytes",
-    "width",
-    "height",
-    "cost_usd",
-    "http_status",
-    "request_id",
-    "usage",
-    "revised_prompt",
-    "answer",
-)
+_NAMES = ("attempt_id", "task_id", "fingerprint", "file", "sha256")
+"""Most of them become names of files, so that one with a slash is no sidecar of ours."""
+_NUMBERS = ("size_bytes", "width", "height")
+_OPTIONAL = {"cost_usd": int | float, "http_status": int, "request_id": str, "revised_prompt": str}
+_TOKENS = ("text_in", "image_in", "image_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +135,23 @@ def read_sidecar(file: File) -> dict[str, Any] | None:
         content = json.loads(file.read(SIDECAR_CAP_BYTES)) if file.is_regular() else None
     except (FileNotFoundError, ValueError, RecursionError):
         return None
-    if not isinstance(content, dict) or any(name not in content for name in _VALUES):
-        return None
-    texts = [content.get(name) for name in _TEXTS]
-    # Most of them become names of files, so that one with a slash is no sidecar of ours.
-    return content if all(isinstance(text, str) and _NAME.fullmatch(text) for text in texts) else None
+    return content if isinstance(content, dict) and _is_sidecar(content) else None
+
+
+def _is_sidecar(content: dict[str, Any]) -> bool:
+    """Whether everything that is read from a sidecar is there, and of its kind."""
+    usage = content.get("usage", 0)
+    return (
+        all(isinstance(content.get(name), str) and _NAME.fullmatch(content[name]) for name in _NAMES)
+        and all(isinstance(content.get(name), int) for name in _NUMBERS)
+        and all(isinstance(content.get(name, 0), kind | None) for name, kind in _OPTIONAL.items())
+        and isinstance(content.get("media_type"), str)
+        and isinstance(content.get("answer"), dict)
+        and (
+            usage is None
+            or (isinstance(usage, dict) and all(isinstance(usage.get(name), int) for name in _TOKENS))
+        )
+    )
 
 
 def stored_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> tuple[StoredImage, Answer]:
@@ -174,18 +178,12 @@ def stored_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> tuple[Stor
 
 
 def found_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> Found:
-    """What a sidecar says of its image and of the attempt that brought it. Raises `ValueError` for nonsense."""
+    """What a sidecar says of its image and of the attempt that brought it."""
     image, answer = stored_of(sidecar, folder, mtime_ns)
-    numbers = (image.size_bytes, image.media.width, image.media.height)
-    costs = (image.cost_usd, answer.http_status)
-    if not all(isinstance(number, int) for number in numbers) or not all(
-        cost is None or isinstance(cost, int | float) for cost in costs
-    ):
-        raise ValueError("a sidecar with words where numbers belong")
     return Found(
         image,
         current=folder == IMAGES,
-        number=max(1, int(sidecar.get("attempts") or 1)),
+        number=attempts if isinstance(attempts := sidecar.get("attempts"), int) else 1,
         run_id=str(sidecar.get("run_id") or ""),
         started=str(sidecar.get("sent") or ""),
         ended=str(sidecar.get("received") or ""),

@@ -32,7 +32,7 @@ BODIES = st.binary(max_size=300) | DOCUMENTS.map(lambda document: json.dumps(doc
 def test_any_body_is_an_image_a_link_or_a_failure(status: int, body: bytes) -> None:
     """Whatever comes with 2xx is paid for and taken or kept; no text that leaves the reading has the key in it."""
     document = decode(body)
-    image = image_of(document, Received(status, {}, body), MASK)
+    image = image_of(document, Received(status, {}), MASK)
     error = error_of(document, MASK)
     excerpt = MASK.text(body.decode("utf-8", "replace"))
     failure = classify_status(status, {}, error, excerpt, NOW)
