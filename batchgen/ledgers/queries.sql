@@ -235,8 +235,9 @@ UPDATE tasks SET state = 'pending', reason = 'its image now serves another task'
  WHERE task_id = :task_id AND state = 'stored'
    AND NOT EXISTS (SELECT 1 FROM images i WHERE i.task_id = tasks.task_id AND i.current = 1);
 
--- attempt_failed: no image came of it
-UPDATE attempts SET state = :state, class = :class, reason = :reason, http_status = coalesce(:http_status, http_status),
+-- attempt_failed: no image came of it; a link that is followed no more is forgotten
+UPDATE attempts SET url = CASE WHEN :state = 'received' THEN url END,
+  answer = CASE WHEN :state = 'received' THEN answer END, state = :state, class = :class, reason = :reason, http_status = coalesce(:http_status, http_status),
   request_id = coalesce(:request_id, request_id), ended = :ended, seconds = :seconds, paid = :paid,
   cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id = :attempt_id;
 

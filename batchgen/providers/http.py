@@ -160,7 +160,8 @@ class HttpProvider:
             if exchange.good:
                 with deadline.paused():
                     await self._large.take()
-            exchange.body = await to_thread.run_sync(inflate, exchange.body, cap_bytes)
+            # Where nothing is in it, the wrapping is all the evidence there is.
+            exchange.body = await to_thread.run_sync(inflate, exchange.body, cap_bytes) or exchange.body
 
     async def _judged(self, exchange: _Exchange) -> ImageBytes | Link:
         document = await _decoded(exchange.body)

@@ -23,4 +23,4 @@ def _notes(totals: Totals) -> Iterator[str]:
     if totals.maybe_twice_usd:
         yield f"up to {usd_text(totals.maybe_twice_usd)} may have been paid twice"
     if totals.refused:
-        yield f"{counted(totals.refused, 'request')} refused by the provider's rules, for nothing"
+        yield f"{counted(totals.refused, 'request')} refused by the provider's rules, free"

@@ -230,7 +230,7 @@ async def test_money_is_told_honestly(tmp_path: Path) -> None:
     expected = (
         "Spent $1.25 of $25.00 list price $2.50 $1.10 of it paid for 9 images "
         "$0.07 of it for answers without a usable image up to $0.08 of it for answers that were lost "
-        "up to $0.04 may have been paid twice 2 requests refused by the provider's rules, for nothing"
+        "up to $0.04 may have been paid twice 2 requests refused by the provider's rules, free"
     )
     assert expected in page.text
 
