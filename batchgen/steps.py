@@ -125,6 +125,7 @@ class Steps:
             grace_s=job.settings.deadline_s if job.options.grace_s is None else job.options.grace_s,
             ends_at=self._ends_at(),
             starts_at=await self._starts_at(limits.slowest_per_minute),
+            longest_s=await self.ledger.longest(models),
         )
         purses = await self._purses()
         pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, job.options.clock)

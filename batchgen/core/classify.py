@@ -217,6 +217,11 @@ def _spoken(excerpt: str) -> str:
     return f"a web page came instead of JSON{f' ({title[1].strip()})' if title else ''}"
 
 
+def is_redirect(failure: Failure) -> bool:
+    """Whether the answer was a redirect, which is never followed: it would carry the key and buy elsewhere."""
+    return failure.failure_class is FailureClass.UNKNOWN and 300 <= (failure.http_status or 0) < 400
+
+
 def classify_network(
     fault: NetworkFault, *, bytes_sent: bool, answer_begun: bool = False, detail: str = ""
 ) -> Failure:

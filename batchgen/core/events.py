@@ -56,7 +56,7 @@ class AttemptFailed:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Requests of these models pause, because the provider asked for it."""
+    """Requests of these models pause, because the provider asked for it or failed too often."""
 
     models: tuple[str, ...]
     seconds: float

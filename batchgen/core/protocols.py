@@ -142,6 +142,9 @@ class Ledger(Protocol):
     async def fail_unsent(self, run_id: str, model: str, failure: Failure) -> int:
         """Fail the queued tasks of a model without an attempt; returns how many."""
 
+    async def fail_unsent_shape(self, run_id: str, request: ImageRequest, failure: Failure) -> int:
+        """Fail the queued tasks that ask for the same beside the prompt, without an attempt; returns how many."""
+
     async def totals(self, run_id: str | None = None) -> Totals:
         """Money of one run, or of the job over all its runs."""
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batchgen.core.retry_after import RETRY_AFTER_CAP_S
 from batchgen.core.types import Failure, FailureClass, OnUnknown, RetryPolicy, StopReason, TaskState
 
 BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 60.0
 PAUSE_CAP_S = 120.0
 """A longer Retry-After is not waited for by the models' lane; the task gets a not-before time instead."""
+
+NOT_BEFORE_CAP_S = RETRY_AFTER_CAP_S + BACKOFF_BASE_S
+"""No delay is longer: a not-before moment further ahead was written under a wrong clock, and is due now."""
+
+RESENDS_PER_REQUEST = 0.1
+RESENDS_FREE = 10
+"""Google's SRE book, "Handling overload", caps a client's retries at a tenth of its requests; ten let a small job live."""
 
 _STOPS = {
     FailureClass.AUTH: StopReason.AUTH,
@@ -43,6 +51,11 @@ def backoff_s(attempts: int, jitter: float) -> float:
     Full jitter spreads a herd best: aws.amazon.com/builders-library, "Timeouts, retries and backoff with jitter".
     """
     return jitter * min(BACKOFF_CAP_S, BACKOFF_BASE_S * float(2 ** min(attempts - 1, 16)))
+
+
+def may_resend(requests: int, resends: int) -> bool:
+    """Whether one more request may be sent that follows trouble, after so many requests and such resends in this run."""
+    return resends + 1 <= RESENDS_FREE + RESENDS_PER_REQUEST * (requests + 1)
 
 
 def next_step(

@@ -281,3 +281,12 @@ SELECT started FROM attempts ORDER BY rowid DESC LIMIT 1;
 
 -- list_usd: what the makers of the models would charge for the images that are there
 SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks WHERE in_manifest = 1 AND state = 'stored';
+
+-- fail_unsent_shape: tasks of a model with parameters that are never accepted
+UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL
+ WHERE queued_by = :run_id AND state = 'pending' AND model = :model AND parameters = :parameters AND extra = :extra;
+
+-- longest: the slowest of the last images of some models
+SELECT max(seconds) FROM (
+  SELECT a.seconds FROM attempts a JOIN tasks t ON t.task_id = a.task_id
+   WHERE a.state = 'stored' AND t.model IN (SELECT value FROM json_each(:models)) ORDER BY a.rowid DESC LIMIT 100);

@@ -17,7 +17,7 @@ from batchgen.core.money import usd
 from batchgen.core.plan import Known, Planned
 from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
-from batchgen.core.types import Attempt, Failure, Link, Stored, StoredImage, Task
+from batchgen.core.types import Attempt, Failure, ImageRequest, Link, Stored, StoredImage, Task
 from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
 from batchgen.ledgers.opening import is_damage, open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
@@ -240,6 +240,14 @@ class SqliteLedger:
         while rows := await self._rows("attempt_views", after=after, limit=staging.PAGE):
             yield [attempt_view(row) for row in rows]
             after = rows[-1]["rowid"]
+
+    async def fail_unsent_shape(self, run_id: str, request: ImageRequest, failure: Failure) -> int:
+        """A model does not accept parameters."""
+        return await self._do(steps.fail_unsent_shape, run_id, request, failure)
+
+    async def longest(self, models: Collection[str]) -> float:
+        """How long the slowest of the last images of these models took, in seconds; 0 when there is none."""
+        return await self._do(steps.longest, models)
 
     async def _rows(self, name: str, **values: object) -> list[sqlite3.Row]:
         return await self._do(lambda connection: connection.execute(queries()[name], values).fetchall())

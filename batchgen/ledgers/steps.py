@@ -8,7 +8,7 @@ from collections.abc import Collection
 from batchgen.core.money import usd
 from batchgen.core.records import Due, RunRecord, Totals, Unfinished
 from batchgen.core.retry import NextStep
-from batchgen.core.types import Attempt, Failure, FailureClass, Link, Paid, Stored, TaskState
+from batchgen.core.types import Attempt, Failure, FailureClass, ImageRequest, Link, Paid, Stored, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import dump, link_fields, link_of, storable, task_of
 from batchgen.ledgers.staging import put_image
@@ -182,3 +182,24 @@ def totals(connection: sqlite3.Connection, run_id: str | None) -> Totals:
         useless_usd=usd(useless_usd),
         refused=refused,
     )
+
+
+def fail_unsent_shape(
+    connection: sqlite3.Connection, run_id: str, request: ImageRequest, failure: Failure
+) -> int:
+    """Fail the queued tasks that ask for the same beside the prompt."""
+    fields = {
+        "run_id": run_id,
+        "model": request.model,
+        "parameters": dump(request.parameters),
+        "extra": dump(request.extra),
+        "class": failure.failure_class.value,
+        "reason": storable(failure.reason),
+    }
+    return connection.execute(queries()["fail_unsent_shape"], fields).rowcount
+
+
+def longest(connection: sqlite3.Connection, models: Collection[str]) -> float:
+    """How long the slowest of the last hundred images of these models took, in seconds; 0 when there is none."""
+    wanted = {"models": dump(sorted(models))}
+    return float(connection.execute(queries()["longest"], wanted).fetchone()[0] or 0.0)

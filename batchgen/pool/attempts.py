@@ -48,6 +48,13 @@ class Ended:
         """Whether batchgen itself was at fault."""
         return self.failure is not None and self.failure.reason.startswith(INTERNAL)
 
+    @property
+    def made(self) -> bool:
+        """Whether the provider made an image, be it one that could not be fetched."""
+        if self.failure is None or self.step is None:
+            return True
+        return self.step.state is TaskState.RECEIVED or self.failure.failure_class is FailureClass.DOWNLOAD
+
 
 class Attempts:
     """Performs attempts: on the ledger before the request, and after it whatever comes."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
 
-from batchgen.core.limits import LaneLimit
+from batchgen.core.limits import LaneLimit, lowest
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Due
+from batchgen.core.retry import NOT_BEFORE_CAP_S
+from batchgen.core.types import ImageRequest
+from batchgen.pool.breaker import Breaker
 from batchgen.pool.pacing import Gate, Pacer
+from batchgen.pool.tempo import Tempo
 from batchgen.system.clock import Clock, moment_of, moment_text
 
 PATIENCE_S = 600.0
@@ -31,48 +36,65 @@ class Lane:
     """The queue of some models. `handed` are tasks on their way, which the ledger still calls pending.
 
     `ends_at` is the moment on the loop's clock after which nothing is sent: no task due later is waited for.
+    `common_per_minute` is the rate that all lanes share. A lane has a breaker of its own, so that a model that
+    fails does not stop one that works; where all fail, each lane finds out for itself.
     """
 
     def __init__(
-        self, limit: LaneLimit, ledger: Ledger, run_id: str, clock: Clock, ends_at: float | None = None
+        self,
+        limit: LaneLimit,
+        ledger: Ledger,
+        run_id: str,
+        clock: Clock,
+        ends_at: float | None = None,
+        common_per_minute: float | None = None,
     ) -> None:
         self.limit = limit
         self.models = limit.models
+        self.breaker = Breaker()
         self._ledger = ledger
         self._run_id = run_id
         self._clock = clock
         self._ends_at = math.inf if ends_at is None else ends_at
         self._pacer = Pacer(limit.images_per_minute) if limit.images_per_minute else None
+        self._tempo = Tempo(lowest(limit.images_per_minute, common_per_minute))
         self._slots = anyio.Semaphore(limit.concurrency) if limit.concurrency else None
         self._handed: set[str] = set()
         self._batch: list[Due] = []
         self._changed = anyio.Event()
         self._paused_until = 0.0
+        self._probe: str | None = None
 
     async def next(self) -> Due | Later | None:
         """The next task to send, waiting for one as long as it is worth it; None when the lane is done."""
-        while not self._batch:
+        while not self._batch and not self.breaker.gave_up:
             self._changed = anyio.Event()  # before the ledger is asked, so that no end of an attempt is missed
-            now = moment_text(self._clock())
-            limit = BATCH + len(self._handed)
-            found = await self._ledger.due(self._run_id, self.models, now, limit)
-            fresh = [due for due in found if due.task.task_id not in self._handed]
-            if fresh:
-                self._batch = fresh[:BATCH]
-                self._handed.update(due.task.task_id for due in self._batch)
+            if await self._fetch(moment_text(self._clock())):
                 break
             moment = await self._ledger.next_due(self._run_id, self.models)
             if self._changed.is_set():
                 continue  # it may have put its task back after the ledger was asked
             if not self._handed and moment is None:
                 return None
+            if moment and self._ahead_s(moment) > NOT_BEFORE_CAP_S and await self._fetch(moment):
+                break
             if not await self._wait(moment):
                 return Later(moment or "")
-        return self._batch.pop(0)
+        return None if self.breaker.gave_up else self._batch.pop(0)
+
+    async def _fetch(self, now: str) -> bool:
+        """Take what is due from the ledger; False when there is nothing."""
+        found = await self._ledger.due(self._run_id, self.models, now, BATCH + len(self._handed))
+        self._batch = [due for due in found if due.task.task_id not in self._handed][:BATCH]
+        self._handed.update(due.task.task_id for due in self._batch)
+        return bool(self._batch)
+
+    def _ahead_s(self, moment: str) -> float:
+        return (moment_of(moment) - self._clock()).total_seconds()
 
     async def _wait(self, moment: str | None) -> bool:
         """Wait until an attempt ends or `moment` comes; False when it is not worth it."""
-        delay_s = (moment_of(moment) - self._clock()).total_seconds() if moment else PATIENCE_S
+        delay_s = self._ahead_s(moment) if moment else PATIENCE_S
         worth_s = min(PATIENCE_S, self._ends_at - anyio.current_time())
         if delay_s > worth_s and moment and not self._handed:
             return False
@@ -80,34 +102,79 @@ class Lane:
             await self._changed.wait()
         return True
 
-    async def permit(self, gate: Gate) -> None:
-        """Wait for everything that a request needs: no pause, this lane's slot, the rates, a worker."""
+    async def permit(self, due: Due, gate: Gate) -> bool:
+        """Wait for everything that a request needs: no pause, this lane's slot, the rates, a worker.
+
+        False when the lane gave up instead. While the breaker is open, the permit is for a probe.
+        """
         if self._slots is not None:
             await self._slots.acquire()
         while True:
-            await anyio.sleep(max(0.0, self._paused_until - anyio.current_time()))
+            await self._clear()
+            if self.breaker.gave_up:
+                return False
             await gate.enter(self._pacer)
-            if anyio.current_time() >= self._paused_until:
-                return
-            gate.leave()  # the provider asked to slow down while a permit was waited for
+            if self._is_clear():
+                break
+            gate.leave()  # the provider asked to slow down, or failed, while a permit was waited for
+        self._probe = due.task.task_id if self.breaker.is_open else None
+        self._tempo.sent(anyio.current_time())
+        return True
 
-    def pause(self, seconds: float) -> bool:
-        """Send nothing for a while; False when a longer pause is on already."""
+    async def _clear(self) -> None:
+        """Wait until nothing but rates and workers keep a request from being sent, or the lane has given up."""
+        while not self._is_clear() and not self.breaker.gave_up:
+            if self._probe is not None:
+                self._changed = anyio.Event()
+                await self._changed.wait()
+            await anyio.sleep(max(0.0, self._ready_at - anyio.current_time()))
+
+    def _is_clear(self) -> bool:
+        return self._probe is None and anyio.current_time() >= self._ready_at
+
+    @property
+    def _ready_at(self) -> float:
+        return max(self._paused_until, self._tempo.next_at)
+
+    def allows(self, due: Due) -> bool:
+        """Whether a task that has its permit may still be sent: the breaker may have opened meanwhile."""
+        return not self.breaker.is_open or due.task.task_id == self._probe
+
+    def learn(self, due: Due, *, trouble: bool) -> float:
+        """Take how a request ended; returns for how many seconds the breaker lets nothing through because of it."""
+        pause_s = self.breaker.learn(trouble=trouble, probe=due.task.task_id == self._probe)
+        self._pause(pause_s)
+        return pause_s
+
+    def succeeded(self) -> None:
+        """The provider made an image."""
+        self._tempo.succeeded()
+
+    def slow_down(self, pause_s: float) -> bool:
+        """The provider asked for it: send nothing for a while, then less; False when a longer pause is on already."""
+        now = anyio.current_time()
+        if now >= self._paused_until:
+            self._tempo.slow_down(now)
+        return self._pause(pause_s)
+
+    def _pause(self, seconds: float) -> bool:
         until = anyio.current_time() + seconds
-        if until <= self._paused_until:
+        if not seconds or until <= self._paused_until:
             return False
         self._paused_until = until
         return True
 
-    def drop(self, model: str) -> None:
-        """Forget the tasks of a model that were fetched from the ledger but not sent."""
-        dropped = {due.task.task_id for due in self._batch if due.task.request.model == model}
+    def drop(self, hopeless: Callable[[ImageRequest], object]) -> None:
+        """Forget tasks that were fetched from the ledger but not sent, whose request is hopeless."""
+        dropped = {due.task.task_id for due in self._batch if hopeless(due.task.request)}
         self._batch = [due for due in self._batch if due.task.task_id not in dropped]
         self._handed -= dropped
 
     def done(self, due: Due) -> None:
         """A task's attempt has ended, whatever came of it."""
         self._handed.discard(due.task.task_id)
+        if self._probe == due.task.task_id:
+            self._probe = None
         if self._slots is not None:
             self._slots.release()
         self._changed.set()

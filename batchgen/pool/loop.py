@@ -10,20 +10,18 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from batchgen.core.errors import StorageError
-from batchgen.core.events import Event, Notice, Paused
+from batchgen.core.events import Event
 from batchgen.core.limits import PoolLimits
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Due
-from batchgen.core.types import Failure, StopReason, TaskState
-from batchgen.pool.attempts import Attempts, Ended
+from batchgen.core.types import StopReason
+from batchgen.pool.attempts import Attempts
+from batchgen.pool.judge import Judge
 from batchgen.pool.lanes import Lane, Later
 from batchgen.pool.pacing import Gate
 from batchgen.pool.purse import Purses
 from batchgen.pool.stopping import Stop
 from batchgen.system.clock import Clock
-
-INTERNAL_ERRORS_IN_A_ROW = 5
-"""So many faults of batchgen itself in a row stop the job: each may have cost an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,8 @@ class PoolSettings:
     """What a run asks of its pool.
 
     `ends_at` is the moment on the loop's clock after which nothing more is sent, `starts_at` that before which
-    nothing is (the provider saw a request of an earlier run too recently). `grace_s` is how long a signal waits
-    for what is in flight.
+    nothing is (the provider saw a request of an earlier run too recently). `longest_s` is how long the slowest of
+    the last requests took. `grace_s` is how long a signal waits for what is in flight.
     """
 
     run_id: str
@@ -40,6 +38,7 @@ class PoolSettings:
     grace_s: float
     ends_at: float | None = None
     starts_at: float = 0.0
+    longest_s: float = 0.0
 
 
 Work = tuple[Lane, Due]
@@ -59,21 +58,19 @@ class Pool:
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._ledger = ledger
         self._attempts = attempts
         self._purses = purses
         self._stop = stop
-        self._notify = notify
-        limits = settings.limits
-        self._lanes = [Lane(limit, ledger, settings.run_id, clock, settings.ends_at) for limit in limits.lanes]
+        run_id, ends_at, limits = settings.run_id, settings.ends_at, settings.limits
+        self._judge = Judge(run_id, ledger, stop, notify, ends_at, settings.longest_s)
+        self._lanes = [
+            Lane(limit, ledger, run_id, clock, ends_at, limits.images_per_minute) for limit in limits.lanes
+        ]
         self._gate = Gate(limits.images_per_minute, limits.concurrency)
         self._workers = limits.concurrency
         self._watching = anyio.CancelScope()
         self._settled = anyio.Event()
         self._reserved = 0
-        self._longest_s = 0.0
-        self._internal_errors = 0
-        self._gone: dict[str, Failure] = {}
         self.later: str | None = None
 
     async def run(self) -> None:
@@ -86,6 +83,10 @@ class Pool:
                     group.start_soon(self._work, receive.clone())
                 for lane in self._lanes:
                     group.start_soon(self._feed, lane, send.clone())
+        try:
+            await self._judge.close()
+        except StorageError as error:
+            self._stop.ask(StopReason.STORAGE, str(error))
 
     async def _watch(self) -> None:
         """End the sending at the deadline, and the waiting when a signal's grace is over."""
@@ -118,11 +119,9 @@ class Pool:
         """Hand an affordable task to a worker once it may be sent; False when the run ends before."""
         offered = False
         try:
-            await lane.permit(self._gate)
-            if self._too_late():
-                self._stop.ask(StopReason.DEADLINE)
+            permitted = await lane.permit(due, self._gate)
             # Asked as well as cancelled: a permit that was there at once lets a cancellation pass by.
-            if not self._stop.ended:
+            if permitted and not self._stop.ended:
                 # Never full: there are as many places as slots, and a slot is held.
                 send.send_nowait((lane, due))
                 offered = True
@@ -150,10 +149,6 @@ class Pool:
             await self._settled.wait()
         self._reserved += 1
 
-    def _too_late(self) -> bool:
-        ends_at = self._settings.ends_at
-        return ends_at is not None and anyio.current_time() + self._longest_s > ends_at
-
     async def _work(self, receive: MemoryObjectReceiveStream[Work]) -> None:
         with receive, self._stop.ends_waiting():
             async for lane, due in receive:
@@ -165,10 +160,10 @@ class Pool:
     async def _attempt(self, lane: Lane, due: Due) -> None:
         cost_usd = 0.0
         try:
-            if not self._stop.ended and due.task.request.model not in self._gone:
+            if self._judge.allows(lane, due):
                 ended = await self._attempts.perform(due)
                 cost_usd = ended.cost_usd
-                await self._learn(lane, due, ended)
+                await self._judge.learn(lane, due, ended)
         except StorageError as error:
             cost_usd = due.task.price.bound_usd or 0.0  # nobody knows yet what became of it
             self._stop.ask(StopReason.STORAGE, str(error))
@@ -176,32 +171,3 @@ class Pool:
             self._settle(due, cost_usd)
             self._gate.leave()
             lane.done(due)
-
-    async def _learn(self, lane: Lane, due: Due, ended: Ended) -> None:
-        """What one outcome means for the others."""
-        self._longest_s = max(self._longest_s, ended.seconds)
-        failure, step = ended.failure, ended.step
-        if failure is None or step is None:
-            self._internal_errors = 0
-            return
-        self._internal_errors = self._internal_errors + 1 if ended.internal else 0
-        if self._internal_errors >= INTERNAL_ERRORS_IN_A_ROW:
-            self._stop.ask(
-                StopReason.BREAKER, f"{INTERNAL_ERRORS_IN_A_ROW} internal errors in a row: {failure.reason}"
-            )
-        if step.stop is not None:
-            self._stop.ask(step.stop, failure.reason)
-        if step.pause_s and lane.pause(step.pause_s):
-            self._notify(Paused(lane.models, step.pause_s, failure.reason))
-        model = due.task.request.model
-        if step.fail_model or (model in self._gone and step.state is TaskState.PENDING):
-            await self._fail_model(lane, model, failure)
-
-    async def _fail_model(self, lane: Lane, model: str, failure: Failure) -> None:
-        """Fail what is unsent of a model; what was in flight meanwhile and would be sent again, too."""
-        known = model in self._gone
-        gone = self._gone.setdefault(model, failure)
-        lane.drop(model)
-        count = await self._ledger.fail_unsent(self._settings.run_id, model, gone)
-        if count and not known:
-            self._notify(Notice(f"{model} is not available, so {count} more tasks fail without a request"))

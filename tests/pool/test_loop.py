@@ -22,7 +22,7 @@ from batchgen.core.types import (
     StopReason,
 )
 from batchgen.ledgers.sqlite import memory_ledger
-from batchgen.pool.loop import INTERNAL_ERRORS_IN_A_ROW
+from batchgen.pool.judge import INTERNAL_ERRORS_IN_A_ROW
 from batchgen.pool.purse import Purse, Purses
 from tests.ledgers.samples import RUN, queue, states, task, tasks
 from tests.pool.pools import Night
