@@ -62,8 +62,9 @@ class Judge:
             known = f"a request has taken up to {self._longest_s:.0f} s, so none is sent that may end too late"
             self._stop.ask(StopReason.DEADLINE, known if self._longest_s else "")
         elif not self._resends.take(due.task.task_id):
-            counts = f"{self._resends.resends} of {self._resends.requests} requests of this run were sent again"
-            self._stop.ask(StopReason.BREAKER, f"{counts} after a lost or failed answer, more would be a storm")
+            again, requests = self._resends.resends, self._resends.requests
+            told = f"{again} of {requests} requests were sent again after a failed or lost answer; more are not sent"
+            self._stop.ask(StopReason.BREAKER, told)
         return not self._stop.ended
 
     async def learn(self, lane: Lane, due: Due, ended: Ended) -> None:

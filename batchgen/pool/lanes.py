@@ -127,7 +127,8 @@ class Lane:
             if self._probe is not None:
                 self._changed = anyio.Event()
                 await self._changed.wait()
-            await anyio.sleep(max(0.0, self._ready_at - anyio.current_time()))
+            else:
+                await anyio.sleep(max(0.0, self._ready_at - anyio.current_time()))
 
     def _is_clear(self) -> bool:
         return self._probe is None and anyio.current_time() >= self._ready_at

@@ -15,6 +15,7 @@ from batchgen.pool.attempts import Attempts
 from batchgen.pool.loop import Pool, PoolSettings
 from batchgen.pool.purse import Purses
 from batchgen.pool.stopping import Stop
+from batchgen.system.clock import Clock
 from tests.ledgers.samples import RUN, queue
 from tests.pool.scripted import ScriptedEngine
 from tests.pool.virtual import GRAIN_S, simulate, wall_clock
@@ -38,6 +39,8 @@ class Night:
     purses: Purses = field(default_factory=Purses)
     ends_at: float | None = None
     starts_at: float = 0.0
+    longest_s: float = 0.0
+    clock: Clock = wall_clock
     grace_s: float = 600.0
     jitter: Callable[[], float] = lambda: 1.0
     late_s: float = GRAIN_S
@@ -75,9 +78,9 @@ class Night:
     async def over(self, ledger: SqliteLedger) -> None:
         """Run the pool on an open ledger."""
         limits = PoolLimits(self.concurrency, self.images_per_minute, tuple(self._lanes()))
-        settings = PoolSettings(RUN, limits, self.grace_s, self.ends_at, self.starts_at)
-        attempts = Attempts(ledger, self.engine, self.events.append, RUN, self.retry, wall_clock, self.jitter)
-        pool = Pool(settings, ledger, attempts, self.purses, self.stop, self.events.append, wall_clock)
+        settings = PoolSettings(RUN, limits, self.grace_s, self.ends_at, self.starts_at, self.longest_s)
+        attempts = Attempts(ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter)
+        pool = Pool(settings, ledger, attempts, self.purses, self.stop, self.events.append, self.clock)
         self.meanwhile(self.stop)
         await pool.run()
         self.later = pool.later

@@ -125,10 +125,12 @@ def fault(
     retry_after_s: float | None = None,
     paid: Paid | None = None,
     reason: str = "as scripted",
+    status: int | None = None,
 ) -> Reply:
     """A request that brings no image."""
     likely = Paid.MAYBE if kind is FailureClass.UNKNOWN else Paid.NO
-    return Reply(Failure(kind, reason, paid=paid or likely, retry_after_s=retry_after_s), seconds)
+    failure = Failure(kind, reason, paid=paid or likely, http_status=status, retry_after_s=retry_after_s)
+    return Reply(failure, seconds)
 
 
 def link(url: str = "https://cdn.example.com/1.png?sig=x") -> Reply:

@@ -48,6 +48,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Simulated seconds."""
         return self._jumping.now_s
 
+    def leap(self, seconds: float) -> None:
+        """Let time pass without a turn of the loop, as when the process is stopped and goes on later."""
+        self._jumping.now_s += seconds
+
 
 def wall_clock() -> datetime:
     """The wall clock of the running loop's time."""
