@@ -15,7 +15,7 @@ PAUSE_CAP_S = 120.0
 NOT_BEFORE_CAP_S = RETRY_AFTER_CAP_S + BACKOFF_BASE_S
 """No delay is longer: a not-before moment further ahead was written under a wrong clock, and is due now."""
 
-RESENDS_PER_REQUEST = 0.1
+REQUESTS_PER_RESEND = 10
 RESENDS_FREE = 10
 """Google's SRE book, "Handling overload", caps a client's retries at a tenth of its requests; ten let a small job live."""
 
@@ -55,7 +55,7 @@ def backoff_s(attempts: int, jitter: float) -> float:
 
 def may_resend(requests: int, resends: int) -> bool:
     """Whether one more request may be sent that follows trouble, after so many requests and such resends in this run."""
-    return resends + 1 <= RESENDS_FREE + RESENDS_PER_REQUEST * (requests + 1)
+    return resends + 1 <= RESENDS_FREE + (requests + 1) / REQUESTS_PER_RESEND
 
 
 def next_step(

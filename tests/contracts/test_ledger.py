@@ -25,7 +25,7 @@ from batchgen.core.types import (
     TokenRates,
     Usage,
 )
-from batchgen.ledgers.sqlite import memory_ledger, open_ledger
+from batchgen.ledgers.sqlite import SqliteLedger, memory_ledger, open_ledger
 from tests.ledgers.samples import (
     BUSY,
     FAILED,
@@ -406,6 +406,48 @@ async def test_a_model_that_is_gone_fails_its_unsent_tasks(ledger: Ledger) -> No
     )
     assert {("sent", ""): 1, ("failed", "model"): 2, ("pending", ""): 1} == await ledger.outcome(RUN)
     assert 1 == (await ledger.totals()).attempts
+
+
+async def test_a_shape_that_is_not_accepted_fails_its_unsent_tasks(ledger: Ledger) -> None:
+    """Of the same model only those fail that ask for the same beside the prompt; what a shape is, is told exactly."""
+    big, small = {"size": "auto", "quality": "high"}, {"size": "1024x1024", "quality": "high"}
+    mine = [task(f"b{n}--01", position=n, prompt=f"boat {n}", parameters=big) for n in range(3)]
+    others = [
+        task("size--01", position=3, parameters=small),
+        task("more--01", position=4, parameters=big | {"background": "opaque"}),
+        task("model--01", position=5, parameters=big, model="dall-e-3"),
+        replace(mine[0], task_id="extra--01", position=6, request=replace(mine[0].request, extra={"seed": 1})),
+    ]
+    await queue(ledger, [*mine, *others])
+    await queue(ledger, [task("tomorrow--01", position=7, parameters=big)], "r2")
+    await send(ledger, mine[0])
+    refused = failure(FailureClass.INVALID, reason="not sent: never accepted")
+    assert 2 == await ledger.fail_unsent_shape(RUN, mine[0].request, refused)
+    assert {"b1--01", "b2--01"} == {name for name, state in (await states(ledger)).items() if state == "failed"}
+    assert 0 == await ledger.fail_unsent_shape(RUN, mine[0].request, refused)
+    (view,) = [view async for page in ledger.tasks() for view in page if view.task_id == "b2--01"]
+    assert ("invalid", "not sent: never accepted", 0) == (view.failure_class, view.reason, view.attempts)
+
+
+# Time
+
+
+async def test_the_slowest_of_the_last_images_is_known(ledger: SqliteLedger) -> None:
+    """Over all runs and of these models alone; what failed, or is a hundred images ago, does not count."""
+    assert 0.0 == await ledger.longest(["gpt-image-2"])
+    durations = [("old", 500.0), *[(f"t{number}", 30.0 + number) for number in range(100)], ("other", 400.0)]
+    for name, seconds in durations:
+        model = "dall-e-3" if name == "other" else "gpt-image-2"
+        one = task(f"{name}--01", prompt=name, model=model)
+        await queue(ledger, [one])
+        sent = await send(ledger, one, run_id=name)
+        await ledger.stored(stored(sent), ended=MOMENT, seconds=seconds)
+    lost = task("lost--01", prompt="lost")
+    await queue(ledger, [lost])
+    await ledger.failed(await send(ledger, lost), LOST, HELD, not_before=None, ended=MOMENT, seconds=600.0)
+    assert 129.0 == await ledger.longest(["gpt-image-2"])
+    assert 400.0 == await ledger.longest(["dall-e-3", "gpt-image-2"])
+    assert 0.0 == await ledger.longest([])
 
 
 # Money

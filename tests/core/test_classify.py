@@ -14,6 +14,7 @@ from batchgen.core.classify import (
     NetworkFault,
     classify_network,
     classify_status,
+    is_redirect,
     request_id,
 )
 from batchgen.core.plain import REASON_LIMIT, one_line
@@ -277,3 +278,13 @@ def test_one_line_is_plain_and_stays_as_it_is(text: str, limit: int) -> None:
     assert line.isprintable()
     assert len(line) <= limit
     assert line == one_line(line, limit)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(200, False), (299, False), (301, True), (304, True), (399, True), (404, False), (502, False)],
+)
+def test_a_redirect_is_told_from_other_answers(status: int, *, expected: bool) -> None:
+    """Any 3xx is one; an answer that was lost without a status is none."""
+    assert expected == is_redirect(classify_status(status, {}, None, "", NOW))
+    assert not is_redirect(classify_network(NetworkFault.LOST, bytes_sent=True))

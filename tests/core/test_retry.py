@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.core.retry import BACKOFF_CAP_S, PAUSE_CAP_S, NextStep, backoff_s, next_step
+from batchgen.core.retry import (
+    BACKOFF_CAP_S,
+    NOT_BEFORE_CAP_S,
+    PAUSE_CAP_S,
+    NextStep,
+    backoff_s,
+    may_resend,
+    next_step,
+)
+from batchgen.core.retry_after import RETRY_AFTER_CAP_S
 from batchgen.core.types import Failure, FailureClass, OnUnknown, RetryPolicy, StopReason, TaskState
 
 POLICY = RetryPolicy(max_attempts=3)
@@ -125,7 +134,7 @@ def test_backoff_stays_within_its_bounds(attempts: int, jitter: float) -> None:
     st.integers(1, 5),
     st.sampled_from([POLICY, HOLD, RetryPolicy(max_attempts=1)]),
     st.floats(0, 1),
-    st.none() | st.floats(0, 700_000),
+    st.none() | st.floats(0, RETRY_AFTER_CAP_S),
 )
 def test_no_decision_is_out_of_bounds(
     kind: FailureClass,
@@ -150,5 +159,26 @@ def test_no_decision_is_out_of_bounds(
     if found.state is TaskState.PENDING and found.stop is None:
         assert attempts < policy.max_attempts
         assert found.delay_s >= (retry_after_s or 0.0) or kind is FailureClass.UNKNOWN
+    assert 0.0 <= found.delay_s <= NOT_BEFORE_CAP_S
     assert 0.0 <= found.pause_s <= PAUSE_CAP_S
     assert found.same_key == (kind is FailureClass.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("requests", "resends", "expected"),
+    [
+        (0, 0, True),
+        (9, 9, True),
+        (9, 10, True),
+        (8, 10, False),
+        (99, 19, True),
+        (99, 20, False),
+        (989, 108, True),
+        (989, 109, False),
+    ],
+)
+def test_resends_are_at_most_a_tenth_of_the_requests_and_ten(
+    requests: int, resends: int, *, expected: bool
+) -> None:
+    """Both counts include the request in question: the tenth request may be the eleventh resend, in theory."""
+    assert expected == may_resend(requests, resends)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from datetime import timedelta
 from itertools import pairwise
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 from batchgen.core.errors import StorageError
 from batchgen.core.events import AttemptFailed, AttemptSent, Notice, Paused, TaskStored
 from batchgen.core.limits import LaneLimit
+from batchgen.core.retry_after import RETRY_AFTER_CAP_S
 from batchgen.core.types import (
     Attempt,
     FailureClass,
@@ -24,10 +26,11 @@ from batchgen.core.types import (
 from batchgen.ledgers.sqlite import memory_ledger
 from batchgen.pool.judge import INTERNAL_ERRORS_IN_A_ROW
 from batchgen.pool.purse import Purse, Purses
-from tests.ledgers.samples import RUN, queue, states, task, tasks
+from batchgen.system.clock import moment_text
+from tests.ledgers.samples import BUSY, RETRY, RUN, fail, queue, send, states, task, tasks
 from tests.pool.pools import Night
 from tests.pool.scripted import Reply, ScriptedEngine, fault, in_turn, link, only
-from tests.pool.virtual import simulate
+from tests.pool.virtual import EPOCH, simulate
 
 ONCE = RetryPolicy(max_attempts=1)
 HOLD = RetryPolicy(on_unknown=OnUnknown.HOLD)
@@ -245,6 +248,37 @@ def test_a_wait_beyond_the_deadline_is_left_to_the_next_run() -> None:
     assert "2026-11-23T22:05:01.000Z" == night.later
     assert night.ended_s < 60.0
     assert None is night.stop.reason
+
+
+@pytest.mark.parametrize(
+    ("ahead_days", "stored"), [(0.01, True), (5, False), (7, False), (8, True), (400, True)]
+)
+def test_a_moment_that_nobody_can_have_asked_for_is_now(ahead_days: float, *, stored: bool) -> None:
+    """No wait is longer than a week: a later moment was written under a wrong clock, and is due at once."""
+    moment = moment_text(EPOCH + timedelta(days=ahead_days) - timedelta(minutes=5))
+
+    async def main() -> tuple[Night, dict[str, str]]:
+        async with memory_ledger() as ledger:
+            night = Night(tasks(6))
+            await queue(ledger, night.tasks)
+            for one in night.tasks[:3]:
+                await fail(ledger, await send(ledger, one), BUSY, RETRY, not_before=moment)
+            await night.over(ledger)
+            return night, await states(ledger)
+
+    night, after = simulate(main)
+    assert (6 if stored else 3) == list(after.values()).count("stored")
+    assert (None if stored else moment) == night.later
+
+
+@pytest.mark.parametrize("kind", [FailureClass.TRANSIENT, FailureClass.RATE_LIMITED])
+def test_the_longest_wait_is_still_one(kind: FailureClass) -> None:
+    """A provider that asks for a week, the most that is taken over, is not asked again at once."""
+    engine = ScriptedEngine(only("t0--01", lambda _: fault(kind, retry_after_s=RETRY_AFTER_CAP_S)))
+    night = Night(tasks(3), engine).run()
+    assert 3 == len(engine.calls)
+    assert "pending" == night.states()["t0--01"]
+    assert "2026-11-30T22:00:02.000Z" == night.later
 
 
 # Trouble that does not pass

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
 
 from batchgen.core.types import FailureClass, OnUnknown, RetryPolicy, StopReason
 from batchgen.ledgers.opening import open_private
@@ -12,7 +15,7 @@ from batchgen.pool.stopping import Stop
 from tests.ledgers.samples import queue, tasks
 from tests.pool.pools import Night
 from tests.pool.scripted import Reply, ScriptedEngine, fault, link
-from tests.pool.virtual import simulate
+from tests.pool.virtual import VirtualLoop, simulate, wall_clock
 
 
 def at(*steps: tuple[float, Callable[[Stop], None]]) -> Callable[[Stop], None]:
@@ -44,6 +47,57 @@ def test_nothing_is_sent_that_would_outlast_the_deadline() -> None:
     assert night.ended_s <= 95.0
     assert 18 == list(night.states().values()).count("stored")
     assert 82 == list(night.states().values()).count("pending")
+
+
+def test_what_earlier_runs_took_counts_from_the_first_request() -> None:
+    """A resumed night knows how long images take: none is sent that would outlast its end, and the reason says so."""
+    night = Night(tasks(100), lasting(10.0), concurrency=2, ends_at=95.0, longest_s=40.0).run()
+    assert StopReason.DEADLINE == night.stop.reason
+    assert "a request has taken up to 40 s, so none is sent that may end too late" == night.stop.detail
+    assert 12 == len(night.engine.calls)
+    assert {"stored", "pending"} == set(night.states().values())
+
+
+def test_a_night_too_short_for_one_request_sends_none() -> None:
+    """What would surely end too late is not begun; it stays pending."""
+    night = Night(tasks(5), lasting(10.0), ends_at=30.0, longest_s=40.0).run()
+    assert (StopReason.DEADLINE, 0) == (night.stop.reason, len(night.engine.calls))
+    assert {"pending"} == set(night.states().values())
+
+
+@pytest.mark.parametrize("rate", [None, 30.0])
+@pytest.mark.parametrize("at_s", [0.5, 7.0, 12.3])
+def test_a_process_that_was_stopped_sends_nothing_after_its_deadline(at_s: float, rate: float | None) -> None:
+    """The time that a SIGSTOP takes passes on the loop's clock, too: what wakes up after the end is over."""
+    stopped_s = 600.0
+
+    def meanwhile(_stop: Stop) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.call_at(at_s, loop.leap, stopped_s)
+
+    night = Night(
+        tasks(100), lasting(3.0), concurrency=3, ends_at=100.0, images_per_minute=rate, meanwhile=meanwhile
+    ).run()
+    assert StopReason.DEADLINE == night.stop.reason
+    assert max(night.engine.times()) <= at_s
+    assert "pending" in night.states().values()
+
+
+DAY_S = 24 * 3600.0
+
+
+@pytest.mark.parametrize("jump_s", [-DAY_S, 400 * DAY_S])
+def test_a_deadline_is_kept_when_the_wall_clock_jumps(jump_s: float) -> None:
+    """Durations are the loop's: a clock that is set back or far ahead makes a night neither longer nor shorter."""
+
+    def jumping() -> datetime:
+        return wall_clock() + timedelta(seconds=jump_s if asyncio.get_running_loop().time() > 20.0 else 0.0)
+
+    steady = Night(tasks(100), lasting(10.0), concurrency=2, ends_at=95.0).run()
+    night = Night(tasks(100), lasting(10.0), concurrency=2, ends_at=95.0, clock=jumping).run()
+    assert (steady.stop.reason, steady.states()) == (night.stop.reason, night.states())
+    assert night.engine.times() == pytest.approx(steady.engine.times(), abs=0.01)
 
 
 def test_a_deadline_in_a_pause_ends_the_run() -> None:
