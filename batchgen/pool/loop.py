@@ -149,6 +149,14 @@ class Pool:
             await self._settled.wait()
         self._reserved += 1
 
+    def _within_budget(self) -> bool:
+        """Asked once more when the request goes out: what was in flight meanwhile may have cost more than its bound."""
+        purse = self._purses.overspent()
+        if purse is not None:
+            told = f"{purse.name}: ${purse.spent_usd:.4f} of ${purse.limit_usd:.2f}, since answers were dearer than expected"
+            self._stop.ask(StopReason.BUDGET, told)
+        return purse is None
+
     async def _work(self, receive: MemoryObjectReceiveStream[Work]) -> None:
         with receive, self._stop.ends_waiting():
             async for lane, due in receive:
@@ -160,7 +168,7 @@ class Pool:
     async def _attempt(self, lane: Lane, due: Due) -> None:
         cost_usd = 0.0
         try:
-            if self._judge.allows(lane, due):
+            if self._within_budget() and self._judge.allows(lane, due):
                 ended = await self._attempts.perform(due)
                 cost_usd = ended.cost_usd
                 await self._judge.learn(lane, due, ended)

@@ -41,6 +41,10 @@ class Purses:
             purse.reserve(amount_usd)
         return None
 
+    def overspent(self) -> Purse | None:
+        """A budget that is passed: an answer was dearer than the most that it was thought to cost."""
+        return next((purse for purse in self._purses if purse.spent_usd > purse.limit_usd), None)
+
     def settle(self, reserved_usd: float, cost_usd: float) -> None:
         """Replace a reservation in all of them."""
         for purse in self._purses:
