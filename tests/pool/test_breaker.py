@@ -12,11 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.events import Paused
+from batchgen.core.limits import LaneLimit
+from batchgen.core.records import Due
 from batchgen.core.types import Attempt, FailureClass, OnUnknown, RetryPolicy, StopReason
+from batchgen.ledgers.sqlite import memory_ledger
 from batchgen.pool.breaker import IN_A_ROW, PROBES, TROUBLED, WINDOW, Breaker, opens
-from tests.ledgers.samples import task, tasks
+from batchgen.pool.judge import Judge
+from batchgen.pool.lanes import Lane
+from batchgen.pool.pacing import Gate
+from batchgen.pool.stopping import Stop
+from tests.ledgers.samples import RUN, task, tasks
 from tests.pool.pools import Night
 from tests.pool.scripted import Call, Reply, Script, ScriptedEngine, fault, in_turn
+from tests.pool.virtual import simulate, wall_clock
 
 HOLD = RetryPolicy(on_unknown=OnUnknown.HOLD)
 DOWN = fault(FailureClass.TRANSIENT, seconds=0.5)
@@ -82,6 +90,17 @@ def test_only_probes_move_an_open_breaker(outcomes: Sequence[tuple[bool, bool]])
         else:
             assert (0.0, False) == (pause_s, breaker.is_open)
         assert breaker.gave_up == (breaker.is_open and failed == PROBES)
+
+
+def test_a_closed_breaker_has_forgotten_why_it_opened() -> None:
+    """The outage that is over counts no more: one failure among the next twenty is just one."""
+    breaker = Breaker()
+    for _ in range(IN_A_ROW):
+        breaker.learn(trouble=True, probe=False)
+    breaker.learn(trouble=False, probe=True)
+    for number in range(WINDOW):
+        assert 0.0 == breaker.learn(trouble=number == 0, probe=False)
+    assert not breaker.is_open
 
 
 # Nights
@@ -209,6 +228,31 @@ def test_nothing_is_marked_sent_while_it_is_open() -> None:
     night = Night(tasks(50), ScriptedEngine(after(100.0, Reply())), concurrency=8).run()
     assert len(night.engine.calls) == len(night.attempts)
     assert "sent" not in night.states().values()
+
+
+def test_a_permit_from_before_it_opened_is_not_used() -> None:
+    """Asked once more right before the request: the last failure may have come between permit and worker."""
+
+    async def main() -> tuple[list[bool], float]:
+        async with memory_ledger() as ledger:
+            lane = Lane(LaneLimit(("m",)), ledger, RUN, wall_clock)
+            judge = Judge(RUN, ledger, Stop(), lambda _event: None, None, 0.0)
+            gate, allowed = Gate(None, 10), []
+            one, *others = [Due(each, 1, 0, 0, 1, None) for each in tasks(IN_A_ROW + 1, model="m")]
+            await lane.permit(one, gate)
+            for due in others:
+                await lane.permit(due, gate)
+                allowed.append(judge.allows(lane, due))
+                lane.learn(due, trouble=True)
+            allowed.append(judge.allows(lane, one))
+            lane.done(one)
+            await lane.permit(one, gate)
+            allowed.append(judge.allows(lane, one))
+            return allowed, asyncio.get_running_loop().time()
+
+    allowed, probed_at = simulate(main)
+    assert [*[True] * IN_A_ROW, False, True] == allowed
+    assert 60.0 == pytest.approx(probed_at, abs=0.01)
 
 
 def test_an_outage_within_a_night_costs_no_task() -> None:

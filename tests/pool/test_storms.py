@@ -15,7 +15,7 @@ from batchgen.pool.hopeless import INVALID
 from batchgen.pool.resends import Resends
 from tests.ledgers.samples import LOST, RETRY, fail, known, queue, send, task, tasks
 from tests.pool.pools import Night
-from tests.pool.scripted import Reply, ScriptedEngine, fault, in_turn
+from tests.pool.scripted import Reply, ScriptedEngine, fault, in_turn, link
 from tests.pool.virtual import simulate
 
 HOLD = RetryPolicy(on_unknown=OnUnknown.HOLD)
@@ -104,6 +104,23 @@ def test_rate_limits_are_no_storm() -> None:
     assert {"stored"} == set(night.states().values())
 
 
+def test_rate_limits_make_no_room_for_resends() -> None:
+    """What the provider did not take is no request by whose number resends are measured."""
+    engine = ScriptedEngine()
+    limited, trouble = fault(FailureClass.RATE_LIMITED), fault(FailureClass.TRANSIENT)
+    engine.script = lambda _attempt: [trouble, *[limited] * 4, *[Reply()] * 3][len(engine.calls) % 8]
+    patient = RetryPolicy(max_attempts=50)
+    night = Night(tasks(400), engine, concurrency=1, retry=patient, jitter=lambda: 0.0).run()
+    assert StopReason.BREAKER == night.stop.reason
+    last: dict[str, str | None] = {}
+    resends = 0
+    for view in night.attempts:
+        resends += last.get(view.task_id) == "transient"
+        last[view.task_id] = view.failure_class
+    requests = sum(view.failure_class != "rate_limited" for view in night.attempts)
+    assert 10 * resends <= requests + 100 < 10 * (resends + 2)
+
+
 def test_what_a_dead_run_lost_is_no_storm() -> None:
     """A run over many lost answers of a killed one sends each again: they are no sign of trouble now."""
 
@@ -157,9 +174,11 @@ BAD = fault(FailureClass.INVALID, reason="size is not supported")
 def test_a_shape_that_is_always_invalid_is_not_sent_a_fourth_time() -> None:
     """Three invalid answers fail the shape's other tasks unsent, with the reason; another size goes on."""
     of_all = [*tasks_of("bad", 50), *tasks_of("good", 20, start=50)]
-    night = Night(of_all, by_size(bad=BAD, good=Reply()), concurrency=1).run()
+    engine = by_size(bad=BAD, good=Reply())
+    night = Night(of_all, engine, concurrency=1, images_per_minute=60.0).run()
     assert {"bad": {"failed"}, "good": {"stored"}} == sizes_of(night)
     assert INVALID + 20 == len(night.engine.calls)
+    assert night.ended_s < 30.0, "tasks that are not sent take no permits"
     unsent = [view for view in night.views.values() if view.state == "failed" and not view.attempts]
     assert 47 == len(unsent)
     reason = "not sent: 3 requests of gpt-image-2 with these settings were invalid (size is not supported)"
@@ -223,6 +242,15 @@ def test_a_later_redirect_is_a_lost_answer(first: Reply) -> None:
     night = Night(tasks(5), engine, concurrency=1).run()
     assert None is night.stop.reason
     assert "unknown" in {view.failure_class for view in night.attempts}
+
+
+def test_a_link_is_an_answer() -> None:
+    """An image that could not be fetched yet was made all the same: the address is right, and so was the request."""
+    engine = ScriptedEngine(fetched=lambda _attempt: fault(FailureClass.TRANSIENT))
+    engine.script = lambda _attempt: [link(), ELSEWHERE, *[BAD] * 4][min(len(engine.calls), 5) - 1]
+    night = Night(tasks(12), engine, concurrency=1).run()
+    assert None is night.stop.reason
+    assert len(night.engine.calls) >= 12
 
 
 def test_trouble_on_the_way_is_no_first_answer() -> None:

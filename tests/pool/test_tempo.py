@@ -169,6 +169,23 @@ def test_a_configured_rate_comes_back() -> None:
     assert {"stored"} == set(night.states().values())
 
 
+def test_answers_within_a_pause_slow_down_no_further() -> None:
+    """What was under way when the pause began says nothing of the new rate, however long after it comes back."""
+
+    def script(attempt: Attempt) -> Reply:
+        if attempt.number > 1 or attempt.task.position >= 4:
+            return Reply()
+        after_s = 20.0 * attempt.task.position
+        return fault(FailureClass.RATE_LIMITED, seconds=10.0 + after_s, retry_after_s=100.0 - after_s)
+
+    night = Night(
+        tasks(20), ScriptedEngine(script), concurrency=4, images_per_minute=60.0, jitter=lambda: 0.0
+    ).run()
+    resumed = [moment for moment in night.engine.times() if moment > 100.0]
+    gaps = [round(late - early, 2) for early, late in pairwise(resumed)]
+    assert 1.25 == max(gaps)
+
+
 def test_one_lane_slows_down_alone() -> None:
     """A provider that limits one model does not slow another."""
     limited = fault(FailureClass.RATE_LIMITED, retry_after_s=1.0)
