@@ -82,7 +82,8 @@ def test_killed_at_a_call(scene: Scene, arena: Arena, how: How) -> None:
 
     played = arena.strike(scene, [[kills(at, how)] for at in points])
 
-    assert [] == faults(played)
+    found = faults(played)
+    assert [] == found, "\n".join(found)
     assert sum(each.killed for _, each in played) >= len(points) // 2
 
 
@@ -96,7 +97,8 @@ def test_killed_at_each_step_of_one_image(lone: Scene, arena: Arena, how: How) -
 
     played = arena.strike(lone, [[kills(at, how, path=path)] for at in range(1, calls + 1)])
 
-    assert [] == faults(played)
+    found = faults(played)
+    assert [] == found, "\n".join(found)
     assert calls == sum(each.killed for _, each in played)
 
 
@@ -106,7 +108,8 @@ def test_killed_while_a_job_is_begun(fresh: Scene, arena: Arena) -> None:
 
     played = arena.strike(fresh, [[kills(at, "after")] for at in points])
 
-    assert [] == faults(played)
+    found = faults(played)
+    assert [] == found, "\n".join(found)
     assert len(points) - len(played) // 4 <= sum(each.killed for _, each in played)
 
 
@@ -120,7 +123,8 @@ def test_killed_twice(scene: Scene, arena: Arena) -> None:
         scene, [[kills(at, "after"), kills(then, "before")] for at in first for then in second]
     )
 
-    assert [] == faults(played)
+    found = faults(played)
+    assert [] == found, "\n".join(found)
     assert any(each.killed == 2 for _, each in played)
 
 
@@ -135,7 +139,7 @@ def test_a_safeguard_that_is_switched_off_is_noticed(scene: Scene, arena: Arena,
         if noticed(mutant, found):
             break
 
-    assert noticed(mutant, found), found
+    assert noticed(mutant, found), "\n".join(found)
 
 
 def test_counting_alone_changes_nothing(scene: Scene, arena: Arena) -> None:

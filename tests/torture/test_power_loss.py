@@ -77,7 +77,8 @@ def test_the_power_fails_at_a_call(scene: Scene, arena: Arena) -> None:
 
     played = arena.each(scene, _cases(scene, [kills(at, "after") for at in points]))
 
-    assert [] == [wrong for each in played for wrong in each.found]
+    found = [wrong for each in played for wrong in each.found]
+    assert [] == found, "\n".join(found)
 
 
 def test_the_power_fails_in_a_jobs_first_run(fresh: Scene, arena: Arena) -> None:
@@ -86,7 +87,8 @@ def test_the_power_fails_in_a_jobs_first_run(fresh: Scene, arena: Arena) -> None
 
     played = arena.each(fresh, _cases(fresh, [kills(at, "after") for at in points]))
 
-    assert [] == [wrong for each in played for wrong in each.found]
+    found = [wrong for each in played for wrong in each.found]
+    assert [] == found, "\n".join(found)
 
 
 @pytest.mark.parametrize("name", POWER_MUTANTS)
@@ -101,7 +103,7 @@ def test_a_sync_that_is_left_out_is_noticed(scene: Scene, arena: Arena, name: st
         if noticed(mutant, found):
             break
 
-    assert noticed(mutant, found), found
+    assert noticed(mutant, found), "\n".join(found)
 
 
 def _entry(kind: str, first: str, second: str = "", *, flags: int = 0, data: bytes = b"") -> Entry:

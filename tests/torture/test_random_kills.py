@@ -77,7 +77,8 @@ def test_killed_at_random(scene: Scene, arena: Arena) -> None:
     """44 tasks, eight at a time, two to five kills a job."""
     played = arena.each(scene, [partial(_killed_at_random, scene, seed, None) for seed in SEEDS])
 
-    assert [] == [wrong for each in played for wrong in each.found]
+    found = [wrong for each in played for wrong in each.found]
+    assert [] == found, "\n".join(found)
     assert sum(each.killed for each in played) >= len(SEEDS)
 
 
@@ -92,4 +93,4 @@ def test_random_kills_notice_a_safeguard_that_is_switched_off(scene: Scene, aren
         if noticed(mutant, found):
             break
 
-    assert noticed(mutant, found), found
+    assert noticed(mutant, found), "\n".join(found)
