@@ -181,8 +181,16 @@ def opened(server: Wire, folder: Path, name: str, key: str, echoes: Mapping[str,
     """A job with a prompt for each echo."""
     line = server.line(name, (partial(answer, echoes),), (lambda seen: download(seen, key),))
     job = bench(folder, line, server.base_url(name), key)
-    prompts = [{"id": echo, "prompt": f"{FAULTY} {echo} boat"} for echo in echoes]
-    job.manifest(prompts, retry={"max_attempts": 1, "on_unknown": "hold"}, limits={"concurrency": 16})
+    # Between two echoes come ordinary images, or the breaker would take the provider for dead.
+    prompts = [
+        prompt
+        for echo in echoes
+        for prompt in (
+            {"id": echo, "prompt": f"{FAULTY} {echo} boat"},
+            {"id": f"{echo}-calm", "prompt": f"A {echo} boat", "images": 5},
+        )
+    ]
+    job.manifest(prompts, retry={"max_attempts": 1, "on_unknown": "hold"}, limits={"concurrency": 5})
     return job
 
 
@@ -244,7 +252,7 @@ def test_a_key_is_masked_whatever_the_provider_says(echo: str, night: tuple[str,
 def test_a_key_is_in_no_byte_of_anything(night: tuple[str, Night]) -> None:
     """Each echo was sent its key, and no file, output or process list has it, whichever attempt it came from."""
     key, told = night
-    assert [key] * len(ECHOES) == [seen.key for seen in told.job.line.orders]
+    assert [key] * len(ECHOES) == [seen.key for seen in told.job.line.orders if FAULTY in seen.prompt]
     assert [] == told_in(told.spoken, key)
     assert [] == found(told.job.folder, key)
 
