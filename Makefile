@@ -33,7 +33,7 @@ $(VENV)/.dev: locks/dev.lock $(VENV)/.runtime
 	@touch $@
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 torture: $(VENV)/.dev  ## kill and starve runs at every call they make (about 20 minutes)
 	BATCHGEN_TORTURE=long $(BIN)/python -m pytest tests/torture
