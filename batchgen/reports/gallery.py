@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -75,7 +76,9 @@ async def write_gallery(
     return path
 
 
+@cache
 def _environment() -> jinja2.Environment:
+    """Kept, since compiling the page takes longer than rendering a small job's."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
