@@ -177,8 +177,11 @@ async def open_downloads(
     `large` is the turn of large bodies, the same as for answers.
     """
     loopback_ok = is_loopback(URL(endpoint.base_url).host or "")
-    guarded = aiohttp.TCPConnector(limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok))
-    trusted = aiohttp.TCPConnector(limit=concurrency)
+    # A fresh connection for each: on a reused one that breaks, aiohttp would ask again by itself, and uncounted.
+    guarded = aiohttp.TCPConnector(
+        limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok), force_close=True
+    )
+    trusted = aiohttp.TCPConnector(limit=concurrency, force_close=True)
     async with _session(guarded, agent) as first, _session(trusted, agent) as second:
         yield Downloads(endpoint, first, second, policy, large)
 

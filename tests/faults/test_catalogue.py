@@ -10,10 +10,12 @@ import gzip
 import html
 import re
 import signal
+import socket
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -611,6 +613,21 @@ PROMPTS = [
 ]
 
 
+@contextmanager
+def unresolved(ending: str) -> Iterator[None]:
+    """Names that no name server knows, without asking any: tests send nothing beyond this machine."""
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *values: Any, **named: Any) -> Any:  # noqa: ANN401 - as the real one
+        if isinstance(host, str) and host.endswith(ending):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *values, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield
+
+
 @pytest.fixture(scope="module")
 def nights(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -619,7 +636,7 @@ def nights(
     asked = {item.callspec.params.get("row") for item in request.session.items if hasattr(item, "callspec")}
     rows = [row for row in ROWS if row in asked]
     folder = tmp_path_factory.mktemp("rows")
-    with wire() as server:
+    with wire() as server, unresolved(".invalid"):
         found = {row.name: _prepared(row, server, folder / row.name) for row in rows}
         anyio.run(_all, rows, found)
         yield found
