@@ -13,6 +13,11 @@ from batchgen.reports.events import EVENTS, remembered
 from batchgen.stores.directory import DirectoryStore
 
 
+async def in_step(ledger: SqliteLedger, store: DirectoryStore) -> bool:
+    """Whether the names of images on the disk are those on the ledger."""
+    return await ledger.inventory() == await store.inventory()
+
+
 async def take_in_unnoted(
     ledger: SqliteLedger, store: DirectoryStore, tell: Callable[[str], None] = lambda _place: None
 ) -> int:
@@ -23,7 +28,7 @@ async def take_in_unnoted(
     when no attempt is open.
     """
     moved = await store.set_parts_aside()
-    if not moved and await ledger.inventory() == await store.inventory():
+    if not moved and await in_step(ledger, store):
         return 0
     taken = 0
     async for page in store.images():

@@ -14,6 +14,7 @@ from batchgen.job import Options, load_job
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.plugins import engine_factory
 from batchgen.pool.stopping import Stop
+from batchgen.reconcile import in_step
 from batchgen.rooms import (
     check_owner,
     endpoint_of,
@@ -28,6 +29,11 @@ from batchgen.rooms import (
 from batchgen.steps import Steps, new_run_id, new_summary
 from batchgen.survey import Survey, stage
 from batchgen.system.clock import steady
+
+OUT_OF_STEP = (
+    "the images on the disk are not those that the ledger knows (an interrupted run, a restored backup, deleted files?): "
+    "a run first takes in what is whole, for nothing, so it may send less than this"
+)
 
 
 async def validate_job(path: Path, options: Options) -> list[Problem]:
@@ -50,7 +56,10 @@ async def plan_job(path: Path, options: Options) -> PlanSummary:
         survey = Survey(job, ledger, store, new_summary(job, host, warnings))
         async for _ in survey.pages():
             pass
-        return await survey.finish()
+        plan = await survey.finish()
+        if not await in_step(ledger, store):
+            plan.notices.append(OUT_OF_STEP)
+        return plan
 
 
 async def run_job(path: Path, options: Options, notify: Callable[[Event], None], stop: Stop) -> RunSummary:

@@ -191,6 +191,9 @@ def test_a_ledger_from_a_backup_takes_in_what_came_after_it(desk: Desk, till: Ti
     shutil.copy(desk.folder / "backup.sqlite", desk.job / "ledger.sqlite")
 
     assert 8 == desk.json("verify", "job.yaml", expect=1)["counts"]["unnoted"]  # six new ones, two moved
+    assert "the images on the disk are not those that the ledger knows" in " ".join(
+        desk.do("plan", "job.yaml").out.split()
+    )
     done = desk.do("run", "job.yaml", "--json")
 
     assert (0, 4, 0, spent) == (done.code, *pick(done.last, "kept", "attempts", "job_cost_usd"))
@@ -198,6 +201,7 @@ def test_a_ledger_from_a_backup_takes_in_what_came_after_it(desk: Desk, till: Ti
     assert images == desk.images()
     assert 8 == len(till.requests)
     assert verify(desk)["sound"]
+    assert "not those that the ledger knows" not in desk.do("plan", "job.yaml").out
 
 
 def test_an_image_of_a_dead_run_that_only_its_part_knows_is_taken_in(desk: Desk, till: Till) -> None:
