@@ -153,7 +153,7 @@ ON CONFLICT (task_id) DO UPDATE SET
   unknowns = excluded.unknowns, resends_allowed = 1, retry_key = excluded.retry_key,
   fingerprint = excluded.fingerprint;
 
--- put_stored: a task whose image is there
+-- put_stored: a task whose image is there; while a link of another request of it is open, it stays that request's
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
   :variables, :price, :fingerprint, 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL)
 ON CONFLICT (task_id) DO UPDATE SET
@@ -161,7 +161,9 @@ ON CONFLICT (task_id) DO UPDATE SET
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
   variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'stored', task_id = excluded.task_id,
   class = NULL, reason = NULL, not_before = NULL, retry_key = NULL, fingerprint = excluded.fingerprint
- WHERE state <> 'stored' OR reason IS NOT NULL OR fingerprint <> excluded.fingerprint;
+ WHERE (state <> 'stored' OR reason IS NOT NULL OR fingerprint <> excluded.fingerprint)
+   AND NOT (state = 'received' AND EXISTS
+            (SELECT 1 FROM attempts a WHERE a.task_id = tasks.task_id AND a.state = 'received'));
 
 -- put_reason: say what is wrong with a task, without moving it
 UPDATE tasks SET reason = :reason WHERE task_id = :task_id;

@@ -450,6 +450,22 @@ async def test_the_slowest_of_the_last_images_is_known(ledger: SqliteLedger) -> 
     assert 0.0 == await ledger.longest([])
 
 
+async def test_an_open_link_keeps_its_own_request(ledger: Ledger) -> None:
+    """Changed back while its link was still to be fetched: the image to come never stands for the older request."""
+    older, newer = task(), task(prompt="A tin boat.")
+    await queue(ledger, [older])
+    await store(ledger, await send(ledger, older))
+    await queue(ledger, [newer])
+    await ledger.received((await send(ledger, newer)).attempt_id, LINK)
+    await ledger.apply(RUN, [Planned(older, Change.KEPT, send=False)])
+    (found,) = await ledger.unfinished()
+    assert newer == found.attempt.task
+    await store(ledger, found.attempt)
+    await ledger.apply(RUN, [Planned(older, Change.KEPT, send=False)])
+    (page,) = [views async for views in ledger.tasks()]
+    assert [(older.fingerprint, "stored")] == [(view.fingerprint, view.state) for view in page]
+
+
 # Money
 
 

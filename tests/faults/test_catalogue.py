@@ -371,7 +371,7 @@ def kept(name: str, says: Script, stored: bytes, second: bytes | None = None) ->
 
 def gzipped(length: int) -> bytes:
     """Blanks by the MiB, compressed."""
-    return gzip.compress(b" " * (length << 20), compresslevel=1)
+    return gzip.compress(b" " * (length << 20), compresslevel=1, mtime=0)
 
 
 GZIP = {"Content-Encoding": "gzip"}
@@ -411,10 +411,10 @@ SPOILED = [
     spoiled("endless-body", (head(200, None), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("over-the-cap", (head(200, 70 << 20), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("gzip-bomb", said(200, gzipped(65), GZIP), words="longer than"),
-    body("gzip-empty-members", gzip.compress(b"") * 100_000, GZIP),
+    body("gzip-empty-members", gzip.compress(b"", mtime=0) * 100_000, GZIP),
     kept(
         "gzip-with-image",
-        said(200, gzip.compress(ANSWER.partition(b"\r\n\r\n")[2]), GZIP),
+        said(200, gzip.compress(ANSWER.partition(b"\r\n\r\n")[2], mtime=0), GZIP),
         PNG,
     ),
 ]
@@ -534,7 +534,7 @@ LINKS = [
         tries=2,
         evidence=b"<html>not yet</html>",
     ),
-    downloaded("url-gzip", fetched(gzip.compress(LINKED), headers=GZIP), tries=1),
+    downloaded("url-gzip", fetched(gzip.compress(LINKED, mtime=0), headers=GZIP), tries=1),
     downloaded("url-redirect-3", hops(3), tries=4),
     Row(
         "url-503-for-ever",
