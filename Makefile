@@ -8,7 +8,7 @@ LOCKED := install --require-hashes --only-binary :all: -r
 
 OTHER_PYTHONS := 3.12 3.13
 
-.PHONY: demo install test test-all test-wheel test-pythons check bench format lock clean help
+.PHONY: demo install test torture test-all test-wheel test-pythons check bench format lock clean help
 
 help:  ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

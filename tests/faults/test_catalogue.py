@@ -60,7 +60,7 @@ from tests.support.png import png
 C = FailureClass
 NO, MAYBE, YES = Paid
 
-LONGEST_S = 40.0
+LONGEST_S = 150.0
 """A row that takes longer hangs; the slowest, five downloads with their backoff, takes fifteen."""
 
 

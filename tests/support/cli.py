@@ -25,7 +25,7 @@ from tests.support.paid import Till
 
 Result = TypeVar("Result")
 
-WAIT_S = 50.0
+WAIT_S = 200.0
 """No step of a test takes a tenth of it; a hang ends here, before the test's own time is up."""
 
 BATCHGEN = (sys.executable, "-W", "error", "-m", "batchgen")
