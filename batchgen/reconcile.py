@@ -50,13 +50,17 @@ async def replay_forgotten(ledger: SqliteLedger, runs: Path, tell: Callable[[str
     Without them a restored ledger would send again what was refused, or paid for in vain. What has no end there is
     open, as after a crash. `tell` gets the runs' ids.
     """
-    known = await ledger.run_ids()
     new = 0
-    for run_id, log in await to_thread.run_sync(_logs, runs):
-        if run_id not in known:
-            new += await ledger.replay(run_id, run_id, remembered(log))
-            tell(run_id)
+    for run_id, log in (await forgotten(ledger, runs)).items():
+        new += await ledger.replay(run_id, run_id, remembered(log))
+        tell(run_id)
     return new
+
+
+async def forgotten(ledger: SqliteLedger, runs: Path) -> dict[str, Path]:
+    """Runs that the ledger does not know, with their logs, the oldest first."""
+    known = await ledger.run_ids()
+    return {run_id: log for run_id, log in await to_thread.run_sync(_logs, runs) if run_id not in known}
 
 
 def _logs(runs: Path) -> list[tuple[str, Path]]:

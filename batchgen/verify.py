@@ -14,7 +14,7 @@ from batchgen.core.verdict import NAMES_KEPT, Verdict
 from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
-from batchgen.reconcile import apply_page, replay_forgotten, take_in_unnoted
+from batchgen.reconcile import apply_page, forgotten, replay_forgotten, take_in_unnoted
 from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
 from batchgen.steps import new_run_id, new_summary
 from batchgen.stores.directory import DirectoryStore
@@ -80,10 +80,13 @@ class _Verification:
             )
         else:
             await self._find_unnoted()
+            for run_id in await forgotten(self.ledger, self.job.runs):
+                self.verdict.forgotten.add(run_id)
         async for page in self.ledger.images():
             await self._check(page)
         for place in await self.store.foreign(NAMES_KEPT):
-            self.verdict.foreign.add(place)
+            if place not in self.verdict.without_sidecar.names:
+                self.verdict.foreign.add(place)
         if self.verdict.repair:
             await self._settle()
 

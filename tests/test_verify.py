@@ -238,6 +238,35 @@ def test_a_lost_sidecar_is_written_again(desk: Desk) -> None:
     assert (4, 0) == pick(desk.run(), "kept", "attempts")
 
 
+def test_a_job_with_a_rate_goes_on_after_everything_was_rebuilt(desk: Desk, till: Till) -> None:
+    """First the sidecars are lost, then the ledger: nobody knows when an image was asked for, and the next run goes on."""
+    limits = {"images_per_minute": 6000}
+    desk.manifest([BOATS], limits=limits)
+    desk.run()
+    for beside in (desk.job / "images").glob("*.json"):
+        beside.unlink()
+    assert [] == desk.json("verify", "job.yaml", expect=1)["foreign"]
+    verify(desk, "--repair")
+    drop_ledger(desk)
+    verify(desk, "--repair")
+    desk.manifest([BOATS, {"id": "mug", "prompt": "Mug."}], limits=limits)
+    assert (1, 4) == pick(desk.run(), "stored", "kept")
+    assert 5 == len(till.requests)
+
+
+def test_a_ledger_that_forgot_a_refusal_is_not_called_sound(desk: Desk, till: Till) -> None:
+    """Nothing on the disk tells of it but the run's log."""
+    desk.manifest([BOATS])
+    desk.run()
+    shutil.copy(desk.job / "ledger.sqlite", desk.folder / "backup.sqlite")
+    till.script(refuse("Mug"))
+    desk.manifest([BOATS, {"id": "mug", "prompt": "Mug."}])
+    desk.run(expect=1)
+    drop_ledger(desk)
+    shutil.copy(desk.folder / "backup.sqlite", desk.job / "ledger.sqlite")
+    assert 1 == len(desk.json("verify", "job.yaml", expect=1)["forgotten"])
+
+
 def test_strangers_are_named_and_left_alone(desk: Desk) -> None:
     """What batchgen did not make is no fault of the job."""
     bought(desk)

@@ -53,7 +53,7 @@ class Verdict:
     def sound(self) -> bool:
         """Whether nothing is wrong, or everything was repaired without a loss."""
         lost = self.missing.count + self.altered.count
-        mended = self.unnoted.count + self.without_sidecar.count + bool(self.ledger)
+        mended = self.unnoted.count + self.without_sidecar.count + self.forgotten.count + bool(self.ledger)
         return not lost if self.repair else not (lost + mended)
 
     def as_json(self) -> JsonObject:

@@ -279,7 +279,7 @@ SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS ima
 SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 
 -- last_sent: when the last request of the job went out; what was taken in from the disk may not know it
-SELECT started FROM attempts WHERE started <> '' ORDER BY rowid DESC LIMIT 1;
+SELECT max(started) AS started FROM attempts WHERE started <> '';
 
 -- list_usd: what the makers of the models would charge for the images that are there
 SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks WHERE in_manifest = 1 AND state = 'stored';

@@ -23,6 +23,7 @@ from batchgen.core.events import (
 )
 from batchgen.core.records import Remembered
 from batchgen.core.types import Failure, FailureClass, Paid, TaskState
+from batchgen.system.clock import moment_or_blank
 
 EVENTS = "events.jsonl"
 """The log's name in a run's folder."""
@@ -92,7 +93,7 @@ def _remembered(told: Mapping[str, Any]) -> Remembered:
     return Remembered(
         attempt_id=str(told["attempt_id"]),
         task_id=str(told["task_id"]),
-        moment=str(told["time"]),
+        moment=moment_or_blank(told["time"]),
         fingerprint="" if failed else str(told["fingerprint"]),
         number=0 if failed else int(told["number"]),
         reserved_usd=told.get("reserved_usd"),

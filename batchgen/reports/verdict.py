@@ -55,7 +55,9 @@ def _findings(verdict: Verdict) -> Iterator[str]:
         (
             "runs",
             verdict.forgotten,
-            f"not on the ledger; {counted(verdict.replayed, 'request')} without an image noted again from their logs",
+            f"not on the ledger; {counted(verdict.replayed, 'request')} without an image noted again from their logs"
+            if done
+            else "not on the ledger; their requests without an image are forgotten",
         ),
         ("pending", verdict.requeued, "put back, to be made again by the next run"),
         ("foreign", verdict.foreign, "not batchgen's, left alone"),

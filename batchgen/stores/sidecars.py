@@ -19,6 +19,7 @@ from batchgen.core.types import (
     Usage,
 )
 from batchgen.stores.layout import IMAGES
+from batchgen.system.clock import moment_or_blank
 from batchgen.system.folder import File
 
 SIDECAR_VERSION = 1
@@ -185,8 +186,8 @@ def found_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> Found:
         current=folder == IMAGES,
         number=attempts if isinstance(attempts := sidecar.get("attempts"), int) else 1,
         run_id=str(sidecar.get("run_id") or ""),
-        started=str(sidecar.get("sent") or ""),
-        ended=str(sidecar.get("received") or ""),
+        started=moment_or_blank(sidecar.get("sent")),
+        ended=moment_or_blank(sidecar.get("received")),
         http_status=answer.http_status,
         request_id=answer.request_id,
         possible_duplicate=bool(sidecar.get("possible_duplicate")),

@@ -30,6 +30,15 @@ def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def moment_or_blank(text: object) -> str:
+    """Foreign text that is a moment of ours, as it is; "" for everything else."""
+    try:
+        aware = isinstance(text, str) and moment_of(text).tzinfo is not None
+    except ValueError:
+        return ""
+    return str(text) if aware else ""
+
+
 def moment_of(text: str) -> datetime:
     """The moment that `moment_text` wrote."""
     return datetime.fromisoformat(text)
