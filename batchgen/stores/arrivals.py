@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 from batchgen.core.errors import StorageError
 from batchgen.core.types import Answer, Stored, StoredImage
@@ -105,7 +106,7 @@ class Barrier:
     def _clear(self, image: StoredImage, target: File) -> dict[str, str]:
         """Move what stands under a task's name away; returns where, by attempt id."""
         beside = self._layout.sidecar(image.task_id)
-        standing = read_sidecar(beside)
+        standing = self._standing(image.task_id, beside)
         moved = {}
         if standing is None and beside.exists():
             beside.rename(self.superseded_name(image.task_id, "unknown-", beside.suffix, ""))
@@ -126,6 +127,15 @@ class Barrier:
             # Not ours: put there by hand, or its sidecar is gone. Never overwritten, never deleted.
             target.rename(self.superseded_name(image.task_id, "unknown-", target.suffix, ""))
         return moved
+
+    def _standing(self, task_id: str, beside: File) -> dict[str, Any] | None:
+        """A task's sidecar, unless it speaks of another task's image.
+
+        Swapped by hand, it would otherwise take away what belongs to that one.
+        """
+        sidecar = read_sidecar(beside)
+        ours = sidecar is not None and beside.folder.file(sidecar["file"]).stem == task_id
+        return sidecar if ours else None
 
     def superseded_name(self, task_id: str, fingerprint: str, suffix: str, attempt_id: str) -> File:
         """A free name in `superseded/`, or the one that this attempt's sidecar has there already."""

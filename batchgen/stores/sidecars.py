@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from batchgen import __version__
 from batchgen.core.records import Found
@@ -31,7 +31,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAMES = ("attempt_id", "task_id", "fingerprint", "file", "sha256")
 """Most of them become names of files, so that one with a slash is no sidecar of ours."""
 _NUMBERS = ("size_bytes", "width", "height")
-_OPTIONAL = {"cost_usd": int | float, "http_status": int, "request_id": str, "revised_prompt": str}
+_TEXTS = ("request_id", "revised_prompt")
+_LARGEST = 2**53
 _TOKENS = ("text_in", "image_in", "image_out")
 
 
@@ -144,15 +145,23 @@ def _is_sidecar(content: dict[str, Any]) -> bool:
     usage = content.get("usage", 0)
     return (
         all(isinstance(content.get(name), str) and _NAME.fullmatch(content[name]) for name in _NAMES)
-        and all(isinstance(content.get(name), int) for name in _NUMBERS)
-        and all(isinstance(content.get(name, 0), kind | None) for name, kind in _OPTIONAL.items())
+        and all(_is_count(content.get(name)) for name in _NUMBERS)
+        and all(isinstance(content.get(name, 0), str | None) for name in _TEXTS)
+        and (content.get("http_status", "") is None or _is_count(content.get("http_status")))
+        and (content.get("cost_usd", "") is None or _is_amount(content.get("cost_usd")))
         and isinstance(content.get("media_type"), str)
+        and content["media_type"].isascii()
         and isinstance(content.get("answer"), dict)
-        and (
-            usage is None
-            or (isinstance(usage, dict) and all(isinstance(usage.get(name), int) for name in _TOKENS))
-        )
+        and (usage is None or (isinstance(usage, dict) and all(_is_count(usage.get(name)) for name in _TOKENS)))
     )
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST
 
 
 def stored_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> tuple[StoredImage, Answer]:
@@ -184,7 +193,7 @@ def found_of(sidecar: dict[str, Any], folder: str, mtime_ns: int) -> Found:
     return Found(
         image,
         current=folder == IMAGES,
-        number=attempts if isinstance(attempts := sidecar.get("attempts"), int) else 1,
+        number=attempts if _is_count(attempts := sidecar.get("attempts")) else 1,
         run_id=str(sidecar.get("run_id") or ""),
         started=moment_or_blank(sidecar.get("sent")),
         ended=moment_or_blank(sidecar.get("received")),

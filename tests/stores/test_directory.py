@@ -168,6 +168,43 @@ async def test_a_sidecar_of_another_make_harms_nobody(folder: Path, content: str
     assert kept.image.attempt_id == sidecar(folder, "images/boat--01.json")["attempt_id"]
 
 
+async def test_pairs_that_were_swapped_by_hand_take_nothing_away(folder: Path) -> None:
+    """A sidecar under another task's name does not speak for that task's new image, nor for its own old one."""
+    async with store_in(folder) as store:
+        a, b = await keep(store, PNG, of="a--01", prompt="a"), await keep(store, OTHER, of="b--01", prompt="b")
+        images = folder / "images"
+        for suffix in ("png", "json"):
+            (images / f"a--01.{suffix}").rename(folder / "aside")
+            (images / f"b--01.{suffix}").rename(images / f"a--01.{suffix}")
+            (folder / "aside").rename(images / f"b--01.{suffix}")
+        new_a, new_b = picture("new a"), picture("new b")
+        await keep(store, new_a, of="a--01", prompt="a")
+        await keep(store, new_b, of="b--01", prompt="b")
+    assert (new_a, new_b) == ((folder / a.image.file).read_bytes(), (folder / b.image.file).read_bytes())
+    assert {PNG, OTHER} <= {path.read_bytes() for path in (folder / "superseded").iterdir()}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width": 10**30},
+        {"cost_usd": -1.0},
+        {"cost_usd": float("nan")},
+        {"media_type": "\ud800"},
+        {"http_status": True},
+    ],
+)
+async def test_a_sidecar_with_impossible_values_is_none(folder: Path, wrong: dict[str, object]) -> None:
+    """One bad file must not keep a ledger from being made of all the others."""
+    async with store_in(folder) as store:
+        await keep(store)
+        await keep(store, OTHER, of="ship--01", prompt="ship")
+        beside = folder / "images/boat--01.json"
+        beside.write_text(json.dumps(json.loads(beside.read_text()) | wrong))
+        found = [one.image.task_id async for page in store.images() for one in page]
+    assert ["ship--01"] == found
+
+
 async def test_a_link_under_a_final_name_is_not_followed(folder: Path, tmp_path: Path) -> None:
     """The link steps aside; what it leads to stays as it is."""
     (tmp_path / "precious.png").write_bytes(b"precious")
