@@ -44,16 +44,34 @@ async def take_in_unnoted(
     return taken
 
 
-async def replay_forgotten(ledger: SqliteLedger, runs: Path, tell: Callable[[str], None]) -> int:
-    """Note the requests of runs that the ledger has forgotten, from the logs in `runs`; returns how many.
+async def replay_ends(ledger: SqliteLedger, runs: Path, run_id: str) -> None:
+    """Note how requests ended that the ledger still calls open, where the log of a run without an end tells it.
+
+    After a crash it tells nothing new. To be called before what is open is called lost.
+    """
+    last = await ledger.open_run(run_id)
+    for known, log in await to_thread.run_sync(_logs, runs):
+        if known == last:
+            await ledger.replay(known, known, (told for told in remembered(log) if told.failure is not None))
+
+
+async def replay_forgotten(
+    ledger: SqliteLedger, runs: Path, tell: Callable[[str], None], run_id: str = ""
+) -> int:
+    """Note the requests that the ledger has forgotten, from the runs' logs; returns how many.
 
     Without them a restored ledger would send again what was refused, or paid for in vain. What has no end there is
-    open, as after a crash. `tell` gets the runs' ids.
+    open, as after a crash. Of the runs that the ledger knows, a backup may have been taken in the middle of the last
+    one before `run_id`. `tell` gets the ids of those that it does not know.
     """
     new = 0
-    for run_id, log in (await forgotten(ledger, runs)).items():
-        new += await ledger.replay(run_id, run_id, remembered(log))
-        tell(run_id)
+    for unknown, log in (await forgotten(ledger, runs)).items():
+        new += await ledger.replay(unknown, unknown, remembered(log))
+        tell(unknown)
+    last = await ledger.open_run(run_id)
+    for known, log in await to_thread.run_sync(_logs, runs):
+        if known == last:
+            new += await ledger.replay(known, known, remembered(log))
     return new
 
 

@@ -27,7 +27,7 @@ from batchgen.pool.pacing import MARGIN
 from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.recovery import recover
 from batchgen.pool.stopping import Stop
-from batchgen.reconcile import apply_page, replay_forgotten, take_in_unnoted
+from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.stores.directory import DirectoryStore
 from batchgen.survey import Survey
 from batchgen.system.clock import moment_of, moment_text
@@ -64,6 +64,7 @@ class Steps:
         try:
             # What a signal leaves unsettled here is durable, and free for the next run.
             with self.stop.ends_sending():
+                await replay_ends(self.ledger, job.runs, self.run_id)
                 await self._recover()
                 await self._bring_in_step()
         except StorageError as error:
@@ -76,14 +77,14 @@ class Steps:
         """A ledger that was restored from a backup learns what came after it, from the images and the runs' logs."""
         taken = await take_in_unnoted(self.ledger, self.store)
         forgotten: list[str] = []
-        requests = await replay_forgotten(self.ledger, self.job.runs, forgotten.append)
+        requests = await replay_forgotten(self.ledger, self.job.runs, forgotten.append, self.run_id)
         if requests:
             await self._recover()
-        if taken or forgotten:
+        if taken or forgotten or requests:
             self.notify(
                 Notice(
                     f"the ledger seems older than the folder: {taken} paid images were taken in for nothing, and "
-                    f"{requests} requests that brought none noted again from the logs of {len(forgotten)} runs"
+                    f"{requests} requests that brought none noted again from the runs' logs"
                 )
             )
 

@@ -14,7 +14,7 @@ from batchgen.core.verdict import NAMES_KEPT, Verdict
 from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
-from batchgen.reconcile import apply_page, forgotten, replay_forgotten, take_in_unnoted
+from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
 from batchgen.steps import new_run_id, new_summary
 from batchgen.stores.directory import DirectoryStore
@@ -74,6 +74,7 @@ class _Verification:
         await stage(self.job, self.ledger)
         if self.verdict.repair:
             await self._salvage()
+            await replay_ends(self.ledger, self.job.runs, run_id="")
             await take_in_unnoted(self.ledger, self.store, self.verdict.unnoted.add)
             self.verdict.replayed = await replay_forgotten(
                 self.ledger, self.job.runs, self.verdict.forgotten.add
@@ -96,6 +97,7 @@ class _Verification:
         if damaged is not None and not await self.ledger.facts():
             self.verdict.kept_aside = damaged.name
             self.verdict.salvaged = await self.ledger.salvage(damaged)
+            await self.ledger.restore_failed()
 
     async def _find_unnoted(self) -> None:
         async for page in self.store.images():

@@ -267,6 +267,35 @@ def test_a_ledger_that_forgot_a_refusal_is_not_called_sound(desk: Desk, till: Ti
     assert 1 == len(desk.json("verify", "job.yaml", expect=1)["forgotten"])
 
 
+def test_a_backup_from_the_middle_of_a_run_buys_nothing_in_silence(desk: Desk, till: Till) -> None:
+    """What ended after the backup is read from the run's log: paid in vain, refused, and lost are not new requests."""
+    till.script(Rule("Wait", "hold"), refuse("Mug"), Rule("Vase", "empty"), Rule("Lamp", "never"))
+    prompts = [{"id": name, "prompt": f"{name.title()}."} for name in ("wait", "mug", "vase", "lamp")]
+    desk.manifest(prompts, limits={"concurrency": 1}, retry={"on_unknown": "hold"})
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.requests) == 1, running)
+        with (
+            sqlite3.connect(desk.job / "ledger.sqlite") as live,
+            sqlite3.connect(desk.folder / "backup") as backup,
+        ):
+            live.backup(backup)
+        live.close()
+        backup.close()
+        till.script(refuse("Mug"), Rule("Vase", "empty"), Rule("Lamp", "never"))
+        until(lambda: len(till.requests) == 4, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+    drop_ledger(desk)
+    shutil.copy(desk.folder / "backup", desk.job / "ledger.sqlite")
+
+    summary = desk.run(expect=1)
+
+    assert (0, 2, 1) == pick(summary, "attempts", "failed", "held")
+    assert 4 == len(till.requests)
+    classes = {task: told["class"] for task, told in desk.tasks().items()}
+    assert {"wait--01": None, "mug--01": "refused", "vase--01": "no_image", "lamp--01": "unknown"} == classes
+
+
 def test_strangers_are_named_and_left_alone(desk: Desk) -> None:
     """What batchgen did not make is no fault of the job."""
     bought(desk)

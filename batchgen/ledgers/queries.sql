@@ -85,6 +85,17 @@ ON CONFLICT (attempt_id) DO UPDATE SET state = 'stored', class = NULL, reason = 
 -- run_ids: every run that is known
 SELECT run_id FROM runs;
 
+-- run_open: the newest run but this one, if nobody noted its end: a backup may have been taken in its middle
+SELECT run_id FROM (SELECT * FROM runs WHERE manifest <> '' AND run_id <> :run_id ORDER BY rowid DESC LIMIT 1)
+ WHERE ended IS NULL;
+
+-- tasks_failed: tasks whose rows are lost, but not the attempts that failed for good
+INSERT OR IGNORE INTO tasks SELECT s.task_id, s.prompt_id, s.position, s.sample, s.model, s.prompt, s.parameters, s.extra,
+  s.tags, s.variables, s.price, s.fingerprint, 'failed', a.class, a.reason, NULL, NULL, 1, 0, 0, 1, NULL
+  FROM temp.staged s JOIN attempts a ON a.task_id = s.task_id AND a.fingerprint = s.fingerprint
+ WHERE a.state = 'failed' AND a.class IN ('refused', 'invalid', 'no_image', 'download')
+   AND a.number = (SELECT max(b.number) FROM attempts b WHERE b.task_id = a.task_id AND b.fingerprint = a.fingerprint);
+
 -- run_replayed: a run that was forgotten
 INSERT OR IGNORE INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, '', '', '', :started);
 

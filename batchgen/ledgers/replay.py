@@ -16,6 +16,18 @@ def run_ids(connection: sqlite3.Connection) -> list[str]:
     return [row["run_id"] for row in connection.execute(queries()["run_ids"])]
 
 
+def open_run(connection: sqlite3.Connection, run_id: str) -> str | None:
+    """The newest run but `run_id`, if its end was never noted."""
+    row = connection.execute(queries()["run_open"], {"run_id": run_id}).fetchone()
+    return row["run_id"] if row is not None else None
+
+
+def restore_failed(connection: sqlite3.Connection) -> None:
+    """Make rows again for tasks of the manifest whose attempts failed for good."""
+    connection.execute(queries()["stage_create"])
+    connection.execute(queries()["tasks_failed"])
+
+
 def begin(connection: sqlite3.Connection, run_id: str, started: str) -> None:
     """Note a forgotten run, so that it is told once."""
     connection.execute(queries()["run_replayed"], {"run_id": run_id, "started": storable(started)})

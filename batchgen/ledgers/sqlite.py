@@ -143,6 +143,14 @@ class SqliteLedger:
         """The runs that the ledger knows."""
         return frozenset(await self._do(replay.run_ids))
 
+    async def open_run(self, run_id: str) -> str | None:
+        """The newest run but `run_id`, if its end was never noted."""
+        return await self._do(replay.open_run, run_id)
+
+    async def restore_failed(self) -> None:
+        """Make rows again for tasks of the manifest whose attempts failed for good."""
+        await self._do(replay.restore_failed)
+
     async def replay(self, run_id: str, started: str, told: Iterable[Remembered]) -> int:
         """Note what the log of a forgotten run tells of its requests; returns how many were new."""
         await self._do(replay.begin, run_id, started)
