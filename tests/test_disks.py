@@ -145,6 +145,18 @@ def test_a_link_in_the_jobs_folder_is_refused(desk: Desk, name: str) -> None:
     assert [] == desk.till.requests
 
 
+def test_a_pipe_in_the_ledgers_place_keeps_nobody_waiting(desk: Desk) -> None:
+    """Every verb says in words what is in the way, and ends."""
+    desk.manifest([BOATS])
+    desk.job.mkdir(parents=True)
+    os.mkfifo(desk.job / "ledger.sqlite")
+    for verb in ("run", "plan", "status"):
+        done = desk.do(verb, "job.yaml")
+        assert done.code in (2, 3)
+        assert "no ledger; move it away" in done.err
+        assert "Traceback" not in done.err
+
+
 def test_an_altered_image_and_one_swapped_for_a_link_are_told(desk: Desk, till: Till) -> None:
     """Exit 1, `missing` in the plan with the reason, and nothing is bought without `retry`."""
     desk.manifest([BOATS])

@@ -103,6 +103,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_sidecars(desk: Desk, till: Till) -> N
     spent, images = desk.run()["job_cost_usd"], desk.images()
     drop_ledger(desk)
 
+    assert "is gone or empty" in desk.do("status", "job.yaml").err
     refused = desk.run(expect=3)
     assert ("storage", 0) == pick(refused, "stopped_by", "attempts")
     assert 1 == desk.do("verify", "job.yaml").code

@@ -15,9 +15,11 @@ from batchgen.cli.options import MANIFEST, common_options, options_of
 from batchgen.core.errors import BatchgenError, UsageError
 from batchgen.core.types import TaskState
 from batchgen.job import LEDGER, Options, load_job
+from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
 from batchgen.reports.tally import Tally, take_tally
+from batchgen.rooms import has_images
 
 UNSOLVED = frozenset(
     {TaskState.FAILED.value, TaskState.HELD.value, TaskState.PENDING.value, TaskState.RECEIVED.value}
@@ -53,6 +55,8 @@ def _jobs(manifests: tuple[Path, ...], options: Options) -> Iterator[tuple[Path,
         job = load_job(path, options)
         if _is_there(job.ledger):
             yield job.folder, job.limits.budget_usd
+        elif has_images(job):
+            raise gone(job.ledger)
         else:
             raise UsageError(f"{path}: this job has not run yet; `batchgen run {path}` begins it")
     if not manifests:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +22,10 @@ _REPAIR = (
 
 def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
     """Open a job's ledger for a run, making a new one if there is none and that is all right. Raises `LedgerError`."""
-    if not may_be_new and not path.exists():
+    if not may_be_new and not os.path.lexists(path):
         raise gone(path)
     try:
+        _refuse_what_is_no_file(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         with _closed_on_error(_connect(str(path))) as connection:
             new = _is_new(connection, path)  # before the settings below, which change the file
@@ -49,12 +51,13 @@ def open_readable(path: Path) -> sqlite3.Connection:
     quiet = not path.with_name(f"{path.name}-wal").exists() and not os.access(path.parent, os.W_OK)
     how = "immutable=1" if quiet else "mode=ro"
     try:
+        _refuse_what_is_no_file(path)
         with _closed_on_error(_connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as connection:
             if _is_new(connection, path):
                 connection.close()
                 return open_private()
             _check(connection, path)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error, "cannot be read") from error
     return connection
 
@@ -67,6 +70,14 @@ def _unusable(path: Path, error: OSError | sqlite3.Error, what: str) -> LedgerEr
     return LedgerError(
         f"{path}: the ledger {what} ({told}). Check the disk and its permissions, then run again."
     )
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """A pipe would wait for ever, and a link leads out of the job's folder. Raises `LedgerError`, `OSError`."""
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise LedgerError(
+            f"{path}: is a link, a folder or a pipe and no ledger; move it away. Nothing was sent."
+        )
 
 
 def is_damage(error: Exception) -> bool:

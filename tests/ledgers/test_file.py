@@ -154,7 +154,7 @@ async def test_another_programs_database_is_refused(path: Path) -> None:
 def test_a_linked_ledger_is_refused(path: Path, tmp_path: Path) -> None:
     """A link at the ledger's place leads nowhere."""
     path.symlink_to(tmp_path / "elsewhere.sqlite")
-    with pytest.raises(LedgerError, match="cannot be opened"):
+    with pytest.raises(LedgerError, match="no ledger; move it away"):
         open_file(path)
     assert not (tmp_path / "elsewhere.sqlite").exists()
 
