@@ -25,7 +25,7 @@ def guess(text: str) -> Size | None:
     found = _LOOSE.fullmatch(text)
     width, height = (int(found[1]), int(found[2])) if found else (0, 0)
     if text.strip().isdecimal() and len(text.strip()) <= 6:
-        width = height = int(text)
+        width = height = int(text.strip())
     return (width, height) if width and height else None
 
 

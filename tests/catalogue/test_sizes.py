@@ -63,3 +63,8 @@ def test_good_parts_make_a_good_sheet(parts: tuple[int, int], width: int, height
     columns, rows = parts
     frame = sizes.nearest_on_grid(sizes.part_of(GRID, columns, rows), (width, height))
     assert sizes.fault(GRID, (frame[0] * columns, frame[1] * rows)) is None
+
+
+def test_blanks_that_only_python_knows_harm_no_guess() -> None:
+    """`strip` takes separators away that `int` does not, and a manifest may hold any of them."""
+    assert (1024, 1024) == sizes.guess("1024\x1f")
