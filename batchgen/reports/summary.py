@@ -17,7 +17,7 @@ _STOPS = {
     StopReason.LATER: "the rest may only be tried later",
     StopReason.AUTH: "the provider did not accept the key",
     StopReason.BILLING: "the account has no credit left",
-    StopReason.BREAKER: "the provider failed again and again",
+    StopReason.BREAKER: "more requests would only do harm",
     StopReason.SIGNAL: "it was interrupted",
     StopReason.STORAGE: "the disk or the output folder failed",
 }
