@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from batchgen.core.errors import LedgerDamagedError, UsageError
+from batchgen.core.errors import LedgerDamagedError, NotRunError
 from batchgen.core.records import RunRecord
 from batchgen.core.types import Change, ImageRequest, Price, PriceKind, StoredImage, Task
 from batchgen.core.verdict import NAMES_KEPT, Verdict
@@ -25,15 +25,16 @@ from batchgen.system.clock import moment_text
 async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
     """Check a job's ledger, images and sidecars against each other; with `repair` bring them in step.
 
-    Nothing is sent. Raises `UsageError`, `ProblemsError`, `JobLockedError`, and `StorageError` where the disk
+    Nothing is sent. Raises `NotRunError`, `UsageError`, `ProblemsError`, `JobLockedError`, and `StorageError` where the disk
     itself is at fault.
     """
     job = load_job(path, replace(options, retry=RetrySelection(frozenset({Change.MISSING.value}), run=False)))
+    host = host_for(job)
     if not job.has_ledger and not has_images(job):
-        raise UsageError(f"{path}: this job has not run yet; `batchgen run {path}` begins it")
+        raise NotRunError(f"{path}: this job has not run yet")
     verdict = Verdict(job.name, repair)
     with hold_job(job):
-        async with store_of(job, host_for(job), readable=not repair) as store:
+        async with store_of(job, host, readable=not repair) as store:
             try:
                 async with _checked_ledger(job) as ledger:
                     await _Verification(job, ledger, store, verdict).run()

@@ -330,3 +330,21 @@ def test_a_manifests_mistakes_are_said_before_a_missing_key(desk: Desk, till: Ti
     assert "COMETAPI_KEY" not in done.err
     assert not (desk.folder / "output").exists()
     assert [] == till.requests
+
+
+def test_a_job_that_never_ran_is_begun_where_it_was_looked_for(desk: Desk) -> None:
+    """Exit 2 with the command to type: with the flags that were given, fit for a shell; a password is not repeated."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}], name="a job.yaml")
+    (desk.folder / "own.yaml").touch()
+    flags = ("--output", "else where", "--config", "own.yaml", "--provider", "openai")
+    address = ("--base-url", "https://images.example.com/v1")
+    told = "batchgen run 'a job.yaml' --output 'else where' --config own.yaml --provider openai "
+    for verb in ("verify", "status", "report"):
+        done = desk.do(verb, "a job.yaml", *flags, *address)
+        assert (2, f"a job.yaml: this job has not run yet; `{told}{' '.join(address)}` begins it\n") == (
+            done.code,
+            done.err,
+        )
+        done = desk.do(verb, "a job.yaml", "--base-url", "https://me:secret@images.example.com/v1")
+        assert 2 == done.code
+        assert "secret" not in done.err

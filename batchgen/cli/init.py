@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from batchgen.cli.options import command_line
 from batchgen.config import FILE_NAME
 from batchgen.core.errors import UsageError
 from batchgen.manifest.starter import CONFIG, MANIFEST
@@ -27,4 +28,4 @@ def command(folder: Path) -> None:
             click.echo(f"wrote {path}")
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error})") from error
-    click.echo(f"try: batchgen run {folder / 'my-first-job.yaml'}")
+    click.echo(f"try: {command_line('run', folder / 'my-first-job.yaml', {})}")

@@ -12,6 +12,7 @@ import click
 
 from batchgen.cli.params import Moment, Number, Seconds
 from batchgen.config import Config, load_config
+from batchgen.core.errors import NotRunError
 from batchgen.job import Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -126,3 +127,10 @@ def command_line(verb: str, manifest: Path, values: dict[str, Any]) -> str:
         if values.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", str(values[name])]
     return shlex.join(words)
+
+
+def not_run_yet(manifest: Path, values: dict[str, Any]) -> NotRunError:
+    """What to say of a job that cannot be looked at yet, with the command that begins it."""
+    return NotRunError(
+        f"{manifest}: this job has not run yet; `{command_line('run', manifest, values)}` begins it"
+    )

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import click
 
-from batchgen.cli.options import MANIFEST, common_options, options_of
+from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.closing import write_reports
-from batchgen.core.errors import StorageError, UsageError
+from batchgen.core.errors import StorageError
 from batchgen.job import Job, load_job
 from batchgen.rooms import hold_job, host_for, readable_ledger
 
@@ -21,15 +21,16 @@ from batchgen.rooms import hold_job, host_for, readable_ledger
 def command(manifest: Path, **values: Any) -> None:
     """Write index.html, results.jsonl and results.csv of a job again."""
     job = load_job(manifest, options_of(values))
+    host = host_for(job)
     if not job.has_ledger:
-        raise UsageError(f"{manifest}: this job has not run yet; `batchgen run {manifest}` begins it")
-    click.echo(str(anyio.run(_write, job)))
+        raise not_run_yet(manifest, values)
+    click.echo(str(anyio.run(_write, job, host)))
 
 
-async def _write(job: Job) -> Path:
+async def _write(job: Job, host: str) -> Path:
     with hold_job(job):
         async with readable_ledger(job) as ledger:
             try:
-                return await write_reports(job, ledger, host_for(job))
+                return await write_reports(job, ledger, host)
             except OSError as error:
                 raise StorageError(f"{job.folder}: the report cannot be written ({error})") from error

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import click
 
-from batchgen.cli.options import MANIFEST, common_options, options_of
+from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.core.errors import BatchgenError, UsageError
 from batchgen.core.types import TaskState
 from batchgen.job import LEDGER, Options, load_job
@@ -19,7 +19,7 @@ from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
 from batchgen.reports.tally import Tally, take_tally
-from batchgen.rooms import has_images
+from batchgen.rooms import has_images, host_for
 
 UNSOLVED = frozenset(
     {TaskState.FAILED.value, TaskState.HELD.value, TaskState.PENDING.value, TaskState.RECEIVED.value}
@@ -39,7 +39,7 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     """Show where jobs stand; without a manifest, all jobs of the output folder."""
     options = options_of(values)
     code = 0
-    for folder, budget_usd in _jobs(manifests, options):
+    for folder, budget_usd in _jobs(manifests, options, values):
         try:
             if _is_there(folder / LEDGER):
                 anyio.run(_show, folder, budget_usd, view, values["as_json"])
@@ -49,7 +49,9 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     sys.exit(code)
 
 
-def _jobs(manifests: tuple[Path, ...], options: Options) -> Iterator[tuple[Path, float | None]]:
+def _jobs(
+    manifests: tuple[Path, ...], options: Options, values: dict[str, Any]
+) -> Iterator[tuple[Path, float | None]]:
     """The folder of each job, with its budget where a manifest says one."""
     for path in manifests:
         job = load_job(path, options)
@@ -58,7 +60,8 @@ def _jobs(manifests: tuple[Path, ...], options: Options) -> Iterator[tuple[Path,
         elif has_images(job):
             raise gone(job.ledger)
         else:
-            raise UsageError(f"{path}: this job has not run yet; `batchgen run {path}` begins it")
+            host_for(job)  # an address that may hold a password is refused, not repeated
+            raise not_run_yet(path, values)
     if not manifests:
         for folder in _folders(options.output or options.config.output):
             yield folder, None

@@ -35,6 +35,10 @@ class UsageError(BatchgenError):
     """Mend the manifest, the configuration or the command; nothing was sent (exit code 2)."""
 
 
+class NotRunError(UsageError):
+    """The job has not run yet: there is nothing to look at."""
+
+
 class ProblemsError(UsageError):
     """All problems of a manifest or configuration, found in one go."""
 
