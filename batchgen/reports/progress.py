@@ -114,7 +114,7 @@ class Progress:
                 self._tracker.take(event, now_s)
             for line in self._lines(event):
                 self._screen.say(line)
-            if not isinstance(event, RunStarted | RunEnded | Notice | Paused):
+            if self._tracker.begun and not isinstance(event, RunStarted | RunEnded | Notice | Paused):
                 self._screen.moved(self._tracker, now_s)
         except (OSError, ValueError):
             # A closed pipe or file: the run matters more than its lines.

@@ -21,9 +21,11 @@ _FINAL = frozenset({TaskState.FAILED, TaskState.HELD})
 class Tracker:
     """Counts of one run. Moments (`_s`) are seconds of any clock that only goes forward.
 
-    `total` is what this run sends; `done` of it are stored, failed or held.
+    `total` is what this run sends; `done` of it are stored, failed or held. Before it has `begun` nothing counts:
+    what a dead run left open is settled then, and is none of these tasks.
     """
 
+    begun: bool = False
     total: int = 0
     stored: int = 0
     failed: int = 0
@@ -43,15 +45,18 @@ class Tracker:
 
     @property
     def percent(self) -> int:
-        """Whole percent done; nothing to do is 100."""
-        return min(100, 100 * self.done // self.total) if self.total else 100
+        """Whole percent done; nothing to do is 100, once that is known."""
+        return min(100, 100 * self.done // self.total) if self.total else 100 * self.begun
 
     def take(self, event: Event, now_s: float) -> None:
         """Take one event in."""
         match event:
             case RunStarted():
+                self.begun = True
                 self.total, self.budget_usd = event.to_send, event.budget_usd
                 self.images_per_minute, self.started_s = event.images_per_minute, now_s
+            case _ if not self.begun:
+                pass
             case AttemptSent():
                 self.in_flight += 1
             case TaskStored():
@@ -68,7 +73,7 @@ class Tracker:
                 pass
 
     def _came_back(self) -> None:
-        # An attempt that a dead run had sent ends without having been sent by this one.
+        # An attempt ends without having been sent when a stop comes between its reservation and its request.
         self.in_flight = max(0, self.in_flight - 1)
 
     def _count(self, now_s: float) -> None:
@@ -95,6 +100,8 @@ class Tracker:
 
     def phrases(self, now_s: float) -> list[str]:
         """What to say, the most important first: a narrow screen takes as many as fit."""
+        if not self.begun:
+            return ["getting ready"]
         left_s = self.left_s(now_s)
         said = [
             f"{self.stored:,} of {self.total:,} stored",

@@ -135,6 +135,29 @@ def at(tracker: Tracker, second_of: Callable[[int], float], count: int) -> None:
         tracker.take(stored_event(), second_of(number))
 
 
+def test_what_a_dead_run_left_is_not_progress() -> None:
+    """On resume no percentage is told before it is known of how much; failures are told, and count in nothing."""
+    left = [stored_event(), *[failed_event(state=TaskState.HELD)] * 5, stored_event()]
+
+    lines = told([*[(20.0 * number, event) for number, event in enumerate(left)], (150.0, started(2))])
+    more = told([*[(0.0, event) for event in left], (1.0, started(2)), (1.0, stored_event())])
+
+    assert ["refused: boat--01: no"] * 5 == lines[:5]
+    assert lines[5].startswith("spring: 2 images to make")
+    assert 6 == len(lines)
+    assert " 50 %  1 of 2 stored, $0.04" == more[-1]
+
+
+def test_a_terminal_says_that_a_run_is_getting_ready() -> None:
+    """Nothing is done before it is known what there is to do."""
+    tracker = Tracker()
+    tracker.take(stored_event(), 0.0)
+
+    assert (0, ["getting ready"]) == (tracker.percent, tracker.phrases(0.0))
+    tracker.take(started(0), 0.0)
+    assert 100 == tracker.percent
+
+
 def test_the_rate_is_of_the_last_minute() -> None:
     """A slow start does not hide a fast present, and the time left follows it."""
     tracker = Tracker()
@@ -155,9 +178,15 @@ def test_time_left_never_beats_the_limit() -> None:
 
 
 def test_in_flight_counts_what_this_run_sent() -> None:
-    """An answer to a request of a dead run does not make the count negative."""
+    """An attempt that a stop ended before it was sent does not make the count negative."""
     tracker = Tracker()
-    for event in (stored_event(), AttemptSent(task(), "a1", 1), AttemptSent(task(), "a2", 1), failed_event()):
+    for event in (
+        started(9),
+        stored_event(),
+        AttemptSent(task(), "a1", 1),
+        AttemptSent(task(), "a2", 1),
+        failed_event(),
+    ):
         tracker.take(event, 0.0)
 
     assert tracker.in_flight == 1
