@@ -137,10 +137,12 @@ def at(tracker: Tracker, second_of: Callable[[int], float], count: int) -> None:
 
 def test_what_a_dead_run_left_is_not_progress() -> None:
     """On resume no percentage is told before it is known of how much; failures are told, and count in nothing."""
-    left = [stored_event(), *[failed_event(state=TaskState.HELD)] * 5, stored_event()]
+    left: list[Event] = [stored_event(), *[failed_event(state=TaskState.HELD)] * 5, stored_event()]
 
-    lines = told([*[(20.0 * number, event) for number, event in enumerate(left)], (150.0, started(2))])
-    more = told([*[(0.0, event) for event in left], (1.0, started(2)), (1.0, stored_event())])
+    slowly: list[tuple[float, Event]] = [(20.0 * number, event) for number, event in enumerate(left)]
+
+    lines = told([*slowly, (150.0, started(2))])
+    more = told([*slowly, (150.0, started(2)), (150.0, stored_event())])
 
     assert ["refused: boat--01: no"] * 5 == lines[:5]
     assert lines[5].startswith("spring: 2 images to make")
