@@ -232,6 +232,12 @@ class _Reading:
         self._problems += problems
         known = BUILT_IN.get(name)
         self._check_keys(name, node, listed, known)
+        if shape.idempotent:
+            self._say(
+                node.values["idempotent"],
+                "this version of batchgen cannot rely on a provider's idempotency yet: it sends a lost answer once more "
+                "with the same key, and counts it as possibly paid twice (write false)",
+            )
         ceilings = self._ceilings(node, shape)
         base = known or ProviderSettings(name, base_url=shape.base_url or "", key_env=())
         given = {key: getattr(shape, key) for key in shape.model_fields_set & _SAME_NAMED}
@@ -298,4 +304,4 @@ class _Reading:
         self._problems.append(self._document.problem(node, message))
 
 
-_SAME_NAMED = frozenset({"dialect", "idempotent", "trust_env", "images_per_minute", "concurrency"})
+_SAME_NAMED = frozenset({"dialect", "trust_env", "images_per_minute", "concurrency"})

@@ -19,7 +19,7 @@ providers:
     base_url: https://images.example.com/v1/
     key_env: GATEWAY_KEY
     dialect: openai
-    idempotent: true
+    idempotent: false
     trust_env: true
     models: {gpt-image-2: {images_per_minute: 20}, "a, b": {concurrency: 2}}
 catalogue: {my-model: {family: gpt-image-2, price_usd: 0.04}, other: {price_usd: 1}}
@@ -54,7 +54,6 @@ def test_contract(tmp_path: Path) -> None:
             "gateway",
             base_url="https://images.example.com/v1",
             key_env=("GATEWAY_KEY",),
-            idempotent=True,
             trust_env=True,
             ceilings=(Ceiling(("gpt-image-2",), images_per_minute=20), Ceiling(("a", "b"), concurrency=2)),
         )
@@ -128,6 +127,7 @@ def test_writable_by_others(tmp_path: Path, mode: int) -> None:
         ("`defaults.finish_by` must be text", "defaults: {finish_by: §06:30}"),
         ('`engine` is "ray" (write local)', "engine: §ray"),
         ('`verify` is "structur" (did you mean structure?)', "verify: §structur"),
+        ("this version of batchgen cannot rely on", "providers: {openai: {idempotent: §true}}"),
         ("this version of batchgen cannot send notifications yet", "notify: §[mail]"),
         ("this version of batchgen cannot write metrics yet", "metrics: §{textfile: a.prom}"),
         ("`verify` is written twice", "verify: decode\n§verify: decode"),

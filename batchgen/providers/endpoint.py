@@ -43,7 +43,6 @@ class Endpoint:
     key: Secret
     deadline_s: float
     trust_env: bool
-    idempotent: bool
     dialect: Dialect
 
 
@@ -61,7 +60,6 @@ def resolve(settings: ProviderSettings, environ: Mapping[str, str], *, base_url:
         key=Secret(_key(settings, environ)),
         deadline_s=settings.deadline_s,
         trust_env=settings.trust_env,
-        idempotent=settings.idempotent,
         dialect=_dialect(settings),
     )
 

@@ -23,8 +23,8 @@ class Ceiling:
 class ProviderSettings:
     """One provider as configured. `key_env` are the names of environment variables, the first that is set wins.
 
-    `base_url_env` names a variable that overrides `base_url`, with or without `/v1`. `idempotent` says that the
-    provider honours idempotency keys. `trust_env` lets the proxies of the environment be used.
+    `base_url_env` names a variable that overrides `base_url`, with or without `/v1`. `trust_env` lets the
+    proxies of the environment be used.
     """
 
     name: str
@@ -32,7 +32,6 @@ class ProviderSettings:
     key_env: tuple[str, ...]
     base_url_env: str | None = None
     dialect: str = "openai"
-    idempotent: bool = False
     images_per_minute: float | None = None
     concurrency: int | None = None
     ceilings: tuple[Ceiling, ...] = ()
