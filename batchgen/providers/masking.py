@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from batchgen.core.plain import plain
+from batchgen.core.plain import safe_text
 from batchgen.core.types import Blob
 from batchgen.providers.endpoint import Secret
 
@@ -46,7 +46,7 @@ class Mask:
 
         What is invisible goes first, since it may split a key.
         """
-        line = plain(text)
+        line = safe_text(text, printable=True)
         for form in self._forms:
             line = line.replace(form, HIDDEN)
         if self._spelled:

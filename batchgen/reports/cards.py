@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from anyio.lowlevel import checkpoint
 
+from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView
 from batchgen.core.types import TaskState
-from batchgen.reports.text import counted, safe_text, shortened, usd_text
+from batchgen.reports.text import counted, shortened, usd_text
 
 _PROMPT_SHOWN = 280
 """Characters of a prompt that are shown; the rest opens with a click. Longer ones push the images away."""

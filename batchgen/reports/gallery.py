@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jinja2
 
+from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView, Totals
 from batchgen.core.summary import RunSummary
 from batchgen.reports.atomic import Sink, replacing
@@ -18,7 +19,7 @@ from batchgen.reports.cards import shelves
 from batchgen.reports.money import money_notes
 from batchgen.reports.summary import stop_text
 from batchgen.reports.tally import take_tally
-from batchgen.reports.text import counted, duration_text, safe_text, usd_text
+from batchgen.reports.text import counted, duration_text, usd_text
 
 IMAGES_SHOWN = 2000
 """A page with more images is slow to open and to search; `results.csv` lists them all."""

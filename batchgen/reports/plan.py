@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from batchgen.core.plain import safe_text
 from batchgen.core.summary import Cost, PlanSummary
 from batchgen.core.types import Change
-from batchgen.reports.text import counted, duration_text, indented, rate_text, safe_text, usd_text
+from batchgen.reports.text import counted, duration_text, indented, rate_text, usd_text
 
 _MARKS = {
     Change.NEW: "+",

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 from batchgen.core.events import AttemptFailed, Event, Notice, Paused, RunEnded, RunStarted
+from batchgen.core.plain import safe_text
 from batchgen.core.types import FailureClass, TaskState
-from batchgen.reports.text import counted, duration_text, rate_text, safe_text, usd_text
+from batchgen.reports.text import counted, duration_text, rate_text, usd_text
 from batchgen.reports.tracker import Tracker
 
 LINE_EVERY_S = 10.0

@@ -9,9 +9,9 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
+from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView
 from batchgen.reports.atomic import Sink, replacing
-from batchgen.reports.text import safe_text
 
 Batches = Callable[[], AsyncIterator[Sequence[TaskView]]]
 """Opens the job's tasks from the first one, in manifest order; called once for each time they are read."""

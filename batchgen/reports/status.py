@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from batchgen.core.advice import Advice
+from batchgen.core.plain import safe_text
 from batchgen.core.records import AttemptView, RunRecord, TaskView, Totals
 from batchgen.core.types import TaskState
 from batchgen.reports.money import money_notes
 from batchgen.reports.tally import OpenTask, Tally
-from batchgen.reports.text import counted, duration_text, indented, safe_text, usd_text
+from batchgen.reports.text import counted, duration_text, indented, usd_text
 
 _INDENT = " " * 11
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from batchgen.core.plain import safe_text
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason
 from batchgen.reports.money import money_notes
 from batchgen.reports.tally import advice
-from batchgen.reports.text import counted, duration_text, indented, rate_text, safe_text, usd_text
+from batchgen.reports.text import counted, duration_text, indented, rate_text, usd_text
 
 _INDENT = " " * 11
 _STOPS = {

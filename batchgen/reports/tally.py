@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from anyio.lowlevel import checkpoint
 
 from batchgen.core.advice import ADVICE, Advice
+from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView
 from batchgen.core.types import TaskState
-from batchgen.reports.text import safe_text, shortened
+from batchgen.reports.text import shortened
 
 ROWS_KEPT = 2000
 """Failures, and waiting tasks, that are kept to be shown; all of them are counted."""

@@ -1,31 +1,8 @@
-"""Words and numbers for people: safe to print, short to read."""
+"""Words and numbers for people, short to read."""
 
 from __future__ import annotations
 
-import re
 import textwrap
-
-_SEQUENCES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d).*?(?:\x07|\x1b\\|\x9c)", re.DOTALL)
-_LINE_ENDS = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
-_UNSEEN = re.compile(
-    r"[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]"
-)
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-
-
-def safe_text(text: str, *, keep_lines: bool = False) -> str:
-    """Text of a provider or a manifest, fit for a terminal, a table or a page.
-
-    Terminal sequences, control characters and the marks that turn the direction of writing are taken out
-    (Unicode Technical Report 36 tells what they can hide), half surrogates become U+FFFD. Runs of white space
-    become one space, unless `keep_lines`: then line ends become newlines and the other white space stays.
-    """
-    if text.isprintable():
-        # Everything that is taken out is unprintable; most texts have none of it.
-        return text if keep_lines else " ".join(text.split())
-    text = _LINE_ENDS.sub("\n", _SEQUENCES.sub("", text))
-    text = _SURROGATES.sub("\ufffd", _UNSEEN.sub("", text))
-    return text if keep_lines else " ".join(text.split())
 
 
 def shortened(text: str, length: int) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from batchgen.core.plain import safe_text
 from batchgen.core.verdict import Finding, Verdict
-from batchgen.reports.text import counted, indented, safe_text
+from batchgen.reports.text import counted, indented
 
 NAMES_SHOWN = 10
 _INDENT = " " * 11

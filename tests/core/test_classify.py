@@ -17,7 +17,7 @@ from batchgen.core.classify import (
     is_redirect,
     request_id,
 )
-from batchgen.core.plain import REASON_LIMIT, one_line
+from batchgen.core.plain import REASON_LIMIT
 from batchgen.core.retry_after import RETRY_AFTER_CAP_S, retry_after_s
 from batchgen.core.types import Failure, FailureClass, Paid
 
@@ -268,16 +268,6 @@ def test_reasons_speak_for_people() -> None:
 def test_the_providers_id_is_found(headers: dict[str, str], message: str, wanted: str | None) -> None:
     """The id to ask about is in a header, else in the message."""
     assert wanted == request_id(headers, message)
-
-
-@given(st.text(), st.integers(2, 60))
-def test_one_line_is_plain_and_stays_as_it_is(text: str, limit: int) -> None:
-    """Cleaning twice changes nothing, and nothing invisible or too long survives."""
-    line = one_line(text, limit)
-
-    assert line.isprintable()
-    assert len(line) <= limit
-    assert line == one_line(line, limit)
 
 
 @pytest.mark.parametrize(

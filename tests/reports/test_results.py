@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.core.plain import safe_text
 from batchgen.reports.results import formula_safe, write_results
-from batchgen.reports.text import safe_text
 from tests.reports.samples import broken_after, contents, in_batches, view
 
 pytestmark = pytest.mark.anyio

@@ -3,43 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from batchgen.reports.text import duration_text, safe_text, usd_text
-
-ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
-
-
-@given(ANY_TEXT, st.booleans())
-def test_safe_text_has_nothing_that_acts(text: str, keep_lines: bool) -> None:
-    """Whatever a provider or a manifest says, nothing of it controls a terminal or turns the writing."""
-    allowed = "\t\n" if keep_lines else ""
-
-    acting = [
-        char
-        for char in safe_text(text, keep_lines=keep_lines)
-        if (not char.isprintable() and ord(char) < 0xA0 and char not in allowed)
-        or "\u202a" <= char <= "\u202e"
-        or "\u2066" <= char <= "\u2069"
-        or "\ud800" <= char <= "\udfff"
-    ]
-
-    assert not acting
-
-
-def test_safe_text_takes_whole_terminal_sequences_out() -> None:
-    """A coloured or titled text leaves only its words, and its lines become one."""
-    expected = "red title next"
-
-    assert expected == safe_text("\x1b[31mred\x1b[0m \x1b]0;evil\x07title\r\nnext\u202e\x00")
-
-
-def test_safe_text_keeps_what_people_write() -> None:
-    """Prompts in any script, with emoji joined or not, come through unharmed."""
-    expected = "مصباح 👩‍🚀 日本 ñ"
-
-    assert expected == safe_text(expected)
+from batchgen.reports.text import duration_text, usd_text
 
 
 @pytest.mark.parametrize(
