@@ -14,10 +14,11 @@ from anyio import to_thread
 
 from batchgen.core.errors import StorageError
 from batchgen.core.events import Event, Notice, RunEnded
+from batchgen.core.protocols import Ledger
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason, TaskState
 from batchgen.job import Job, Options, load_job
-from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
+from batchgen.ledgers.sqlite import open_ledger
 from batchgen.providers.settings import SANDBOX
 from batchgen.reports.events import EVENTS, EventLog
 from batchgen.steps import Steps
@@ -89,7 +90,7 @@ async def summary_of_stopped(path: Path, options: Options, error: StorageError) 
     return summary
 
 
-async def write_reports(job: Job, ledger: SqliteLedger, host: str, summary: RunSummary | None = None) -> Path:
+async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary | None = None) -> Path:
     """Write `results.jsonl`, `results.csv` and `index.html` from the ledger; returns the page. Raises `OSError`."""
     # Imported here: templates are slow to import, and only needed at the end.
     from batchgen.reports.gallery import ReportFacts, write_gallery

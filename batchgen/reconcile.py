@@ -8,18 +8,17 @@ from pathlib import Path
 from anyio import to_thread
 
 from batchgen.core.plan import Planned
-from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.reports.events import EVENTS, remembered
-from batchgen.stores.directory import DirectoryStore
 
 
-async def in_step(ledger: SqliteLedger, store: DirectoryStore) -> bool:
+async def in_step(ledger: Ledger, store: ImageStore) -> bool:
     """Whether the names of images on the disk are those on the ledger."""
     return await ledger.inventory() == await store.inventory()
 
 
 async def take_in_unnoted(
-    ledger: SqliteLedger, store: DirectoryStore, tell: Callable[[str], None] = lambda _place: None
+    ledger: Ledger, store: ImageStore, tell: Callable[[str], None] = lambda _place: None
 ) -> int:
     """Note every whole image on the disk that the ledger does not know; returns how many. `tell` gets their places.
 
@@ -44,7 +43,7 @@ async def take_in_unnoted(
     return taken
 
 
-async def replay_ends(ledger: SqliteLedger, runs: Path, run_id: str) -> None:
+async def replay_ends(ledger: Ledger, runs: Path, run_id: str) -> None:
     """Note how requests ended that the ledger still calls open, where the log of a run without an end tells it.
 
     After a crash it tells nothing new. To be called before what is open is called lost.
@@ -55,9 +54,7 @@ async def replay_ends(ledger: SqliteLedger, runs: Path, run_id: str) -> None:
             await ledger.replay(known, known, (told for told in remembered(log) if told.failure is not None))
 
 
-async def replay_forgotten(
-    ledger: SqliteLedger, runs: Path, tell: Callable[[str], None], run_id: str = ""
-) -> int:
+async def replay_forgotten(ledger: Ledger, runs: Path, tell: Callable[[str], None], run_id: str = "") -> int:
     """Note the requests that the ledger has forgotten, from the runs' logs; returns how many.
 
     Without them a restored ledger would send again what was refused, or paid for in vain. What has no end there is
@@ -75,7 +72,7 @@ async def replay_forgotten(
     return new
 
 
-async def forgotten(ledger: SqliteLedger, runs: Path) -> dict[str, Path]:
+async def forgotten(ledger: Ledger, runs: Path) -> dict[str, Path]:
     """Runs that the ledger does not know, with their logs, the oldest first."""
     known = await ledger.run_ids()
     return {run_id: log for run_id, log in await to_thread.run_sync(_logs, runs) if run_id not in known}
@@ -85,9 +82,7 @@ def _logs(runs: Path) -> list[tuple[str, Path]]:
     return sorted((log.parent.name, log) for log in runs.glob(f"*/{EVENTS}") if not log.is_symlink())
 
 
-async def apply_page(
-    ledger: SqliteLedger, store: DirectoryStore, run_id: str | None, page: Sequence[Planned]
-) -> None:
+async def apply_page(ledger: Ledger, store: ImageStore, run_id: str | None, page: Sequence[Planned]) -> None:
     """Make the tasks' rows what a plan says, and move paid images to their new names; `run_id` sends what is queued."""
     for one in page:
         if one.restore is not None:

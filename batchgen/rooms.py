@@ -8,13 +8,13 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from anyio import to_thread
 
 from batchgen.core.errors import JobLockedError, StorageError, UsageError
-from batchgen.core.protocols import Provider
+from batchgen.core.protocols import ImageStore, Ledger, Provider
 from batchgen.job import Job
 from batchgen.ledgers.opening import gone
-from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
+from batchgen.ledgers.sqlite import open_ledger
 from batchgen.providers.endpoint import Endpoint, address_of, host_of, resolve
 from batchgen.stores.arriving import Check
-from batchgen.stores.directory import DirectoryStore, open_store
+from batchgen.stores.directory import open_store
 from batchgen.stores.sidecars import Origin
 from batchgen.system.clock import moment_text
 from batchgen.system.files import make_folder
@@ -101,14 +101,14 @@ def hold_job(job: Job) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def ledger_of(job: Job) -> AsyncIterator[SqliteLedger]:
+async def ledger_of(job: Job) -> AsyncIterator[Ledger]:
     """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
     async with open_ledger(job.ledger, may_be_new=not has_images(job)) as ledger:
         yield ledger
 
 
 @asynccontextmanager
-async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
+async def readable_ledger(job: Job) -> AsyncIterator[Ledger]:
     """The job's ledger beside whoever writes it; an empty private one before its first run."""
     exists = job.has_ledger
     async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
@@ -124,7 +124,7 @@ def has_images(job: Job) -> bool:
 
 
 @asynccontextmanager
-async def store_of(job: Job, host: str, *, readable: bool = False) -> AsyncIterator[DirectoryStore]:
+async def store_of(job: Job, host: str, *, readable: bool = False) -> AsyncIterator[ImageStore]:
     """The job's images, each looked at before it is stored as the operator wants it."""
     check = _decoding() if job.options.config.verify == "decode" and not readable else None
     origin = Origin(job.name, job.settings.name, host)
@@ -140,7 +140,7 @@ def _decoding() -> Check:
     return decoded_media_of
 
 
-async def check_owner(job: Job, ledger: SqliteLedger) -> None:
+async def check_owner(job: Job, ledger: Ledger) -> None:
     """Another manifest of the same job name may not take its folder by accident. Raises `UsageError`."""
     owner = (await ledger.facts()).get("manifest")
     if owner is not None and owner != job.manifest_name and not job.options.adopt:

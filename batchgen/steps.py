@@ -15,12 +15,11 @@ from batchgen.core.deadlines import ends_at
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.events import Event, Notice, RunStarted
 from batchgen.core.plan import Planned
-from batchgen.core.protocols import Engine
+from batchgen.core.protocols import Engine, ImageStore, Ledger
 from batchgen.core.records import RunRecord
 from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import Change, StopReason, TaskState
 from batchgen.job import Job
-from batchgen.ledgers.sqlite import SqliteLedger
 from batchgen.pool.attempts import Attempts
 from batchgen.pool.loop import Pool, PoolSettings
 from batchgen.pool.pacing import MARGIN
@@ -28,7 +27,6 @@ from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.recovery import recover
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
-from batchgen.stores.directory import DirectoryStore
 from batchgen.survey import Survey
 from batchgen.system.clock import moment_of, moment_text
 
@@ -43,8 +41,8 @@ class Steps:
     """The steps of one run, in their order."""
 
     job: Job
-    ledger: SqliteLedger
-    store: DirectoryStore
+    ledger: Ledger
+    store: ImageStore
     engine: Engine
     host: str
     stop: Stop

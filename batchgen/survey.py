@@ -11,12 +11,11 @@ from anyio.lowlevel import checkpoint
 
 from batchgen.core.errors import Problem, ProblemsError, UsageError
 from batchgen.core.plan import Known, Planned, decide, renew
+from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
 from batchgen.job import Job, Options
-from batchgen.ledgers.sqlite import SqliteLedger
 from batchgen.rooms import proxy_for
-from batchgen.stores.directory import DirectoryStore
 
 BATCH = 250
 """Tasks expanded at a stretch: at 20,000 a second they hold the event loop for some 12 ms."""
@@ -25,7 +24,7 @@ PROBLEMS_SHOWN = 1000
 """More problems than this are one mistake made many times."""
 
 
-async def stage(job: Job, ledger: SqliteLedger) -> list[Problem]:
+async def stage(job: Job, ledger: Ledger) -> list[Problem]:
     """Expand the manifest into the ledger's staging table; returns the warnings.
 
     Raises `ProblemsError` with all problems, those of the document and those of the expansion.
@@ -56,8 +55,8 @@ class Survey:
     """Decides task by task, and sums up. `selected` counts tasks that `--only` and `--limit` leave in."""
 
     job: Job
-    ledger: SqliteLedger
-    store: DirectoryStore
+    ledger: Ledger
+    store: ImageStore
     summary: PlanSummary
     models: dict[str, int] = field(default_factory=dict)
     unpriced: set[str] = field(default_factory=set)

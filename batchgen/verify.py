@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchgen.core.errors import LedgerDamagedError, NotRunError
+from batchgen.core.protocols import ImageStore
 from batchgen.core.records import RunRecord
 from batchgen.core.types import Change, ImageRequest, Price, PriceKind, StoredImage, Task
 from batchgen.core.verdict import NAMES_KEPT, Verdict
@@ -17,7 +18,6 @@ from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
 from batchgen.steps import new_run_id, new_summary
-from batchgen.stores.directory import DirectoryStore
 from batchgen.survey import Survey, stage
 from batchgen.system.clock import moment_text
 
@@ -54,7 +54,7 @@ async def _checked_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
         yield ledger
 
 
-async def _rebuild(job: Job, store: DirectoryStore, verdict: Verdict) -> None:
+async def _rebuild(job: Job, store: ImageStore, verdict: Verdict) -> None:
     """A new ledger in place of a damaged one."""
     set_aside(job.ledger)
     async with open_ledger(job.ledger) as ledger:
@@ -63,11 +63,11 @@ async def _rebuild(job: Job, store: DirectoryStore, verdict: Verdict) -> None:
 
 @dataclass(slots=True)
 class _Verification:
-    """One look at everything."""
+    """One look at everything. What a damaged file still tells only the ledger in SQLite itself can say."""
 
     job: Job
     ledger: SqliteLedger
-    store: DirectoryStore
+    store: ImageStore
     verdict: Verdict
 
     async def run(self) -> None:

@@ -13,10 +13,11 @@ import click
 
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.core.errors import BatchgenError, UsageError
+from batchgen.core.protocols import Ledger
 from batchgen.core.types import TaskState
 from batchgen.job import LEDGER, Options, load_job
 from batchgen.ledgers.opening import gone
-from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
+from batchgen.ledgers.sqlite import open_ledger
 from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
 from batchgen.reports.tally import Tally, take_tally
 from batchgen.rooms import has_images, host_for
@@ -106,7 +107,7 @@ async def _show(folder: Path, budget_usd: float | None, view: str | None, as_jso
                 _echo([_status_json(status)], render_status(status), as_json=as_json)
 
 
-async def _show_tasks(ledger: SqliteLedger, *, as_json: bool, only: frozenset[str] = frozenset()) -> None:
+async def _show_tasks(ledger: Ledger, *, as_json: bool, only: frozenset[str] = frozenset()) -> None:
     async for batch in ledger.tasks():
         tasks = [task for task in batch if not only or task.state in only]
         _echo([task.as_json() for task in tasks], render_tasks(tasks), as_json=as_json)
@@ -118,7 +119,7 @@ def _echo(objects: list[Any], text: str, *, as_json: bool) -> None:
         click.echo(line)
 
 
-async def _status(ledger: SqliteLedger, folder: Path, budget_usd: float | None) -> JobStatus:
+async def _status(ledger: Ledger, folder: Path, budget_usd: float | None) -> JobStatus:
     last = await ledger.last_run()
     run, ended, stopped_by = last or (None, None, None)
     return JobStatus(

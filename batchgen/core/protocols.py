@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from batchgen.core.events import Event
+from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Attempt,
@@ -69,6 +69,36 @@ class ImageStore(Protocol):
         By size and time, and by hash where these leave a doubt; every byte is read with `by_hash`.
         """
 
+    async def restorable(self, image: StoredImage, task: Task) -> bool:
+        """Whether `restore` would find the image whole, where the ledger says or where a crash left it."""
+
+    async def inventory(self) -> Inventory:
+        """What is stored, to be compared with what the ledger knows."""
+
+    def images(self) -> AsyncIterator[Sequence[Found]]:
+        """Every image that has a sidecar, in batches: those under their names first, superseded ones after them."""
+
+    def orphans(self) -> AsyncIterator[Sequence[StoredImage]]:
+        """What sidecars say whose images are not beside them, in batches."""
+
+    async def whole(self, found: Sequence[Found]) -> Sequence[Found]:
+        """Those whose bytes are what their sidecars say, to the last one."""
+
+    async def forget_copies(self, images: Sequence[StoredImage]) -> None:
+        """Remove orphans that interrupted moves left behind."""
+
+    async def set_parts_aside(self) -> int:
+        """Keep whole images of attempts that nobody remembers; to be called when none is open. Returns how many."""
+
+    async def without_sidecar(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
+        """Those whose sidecar is gone or speaks of another image."""
+
+    async def write_sidecar(self, image: StoredImage, task: Task) -> None:
+        """Put a sidecar beside an image that has lost its own, from what the ledger knows."""
+
+    async def foreign(self, limit: int) -> Sequence[str]:
+        """Places of at most `limit` files among the images that are not batchgen's."""
+
 
 class Ledger(Protocol):
     """What happened. One call is one transaction, durable when it returns.
@@ -88,6 +118,18 @@ class Ledger(Protocol):
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """How many tasks are on the ledger but not staged, and the first `limit` of their ids."""
 
+    async def facts(self) -> Mapping[str, str]:
+        """What is known of the job: `manifest`, `provider`, `host`; empty before its first run."""
+
+    async def last_run(self) -> tuple[RunRecord, str | None, str | None] | None:
+        """The run that began last, when it ended (None: it runs, or was killed) and what stopped it."""
+
+    async def last_sent(self) -> str | None:
+        """When the job's last request went out; None when none ever did."""
+
+    async def longest(self, models: Collection[str]) -> float:
+        """How long the slowest of the last images of these models took, in seconds; 0 when there is none."""
+
     async def begin_run(self, run: RunRecord) -> None:
         """Note a run that starts, and which manifest, provider and host the job has now."""
 
@@ -105,6 +147,36 @@ class Ledger(Protocol):
 
     async def moved(self, stored: Stored, task: Task) -> None:
         """An image was moved to the name of `task`, which is now stored."""
+
+    def images(self) -> AsyncIterator[Sequence[StoredImage]]:
+        """Every image that should be in the store, superseded ones included, in batches."""
+
+    async def inventory(self) -> Inventory:
+        """What should be in the store, to be compared with what is."""
+
+    async def unknown(self, found: Sequence[Found]) -> Sequence[Found]:
+        """Images of the store that are not noted as they lie there."""
+
+    async def noted(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
+        """Images as they are noted, by their attempts; unknown ones are left out."""
+
+    async def take_in(self, found: Sequence[Found]) -> None:
+        """Note whole images that are in the store, and the attempts that brought them."""
+
+    async def lose(self, images: Sequence[StoredImage]) -> None:
+        """Note that images are gone or altered."""
+
+    async def task_for(self, image: StoredImage) -> Task | None:
+        """The task that an image was made for, None when it wants another one by now."""
+
+    async def run_ids(self) -> frozenset[str]:
+        """The runs that are known."""
+
+    async def open_run(self, run_id: str) -> str | None:
+        """The newest run but `run_id`, if its end was never noted."""
+
+    async def replay(self, run_id: str, started: str, told: Iterable[Remembered]) -> int:
+        """Note what the log of a run tells of its requests; returns how many were new."""
 
     async def unfinished(self) -> Sequence[Unfinished]:
         """Attempts that a dead run left `sent` or `received`."""
@@ -151,6 +223,12 @@ class Ledger(Protocol):
     async def outcome(self, run_id: str) -> Mapping[tuple[str, str], int]:
         """How many of the tasks that a run queued are now in which (state, class or "")."""
 
+    async def list_usd(self) -> float:
+        """List price of the manifest's stored images, in USD."""
+
+    async def states(self) -> Mapping[tuple[str, str], int]:
+        """How many of the job's tasks are now in which (state, class or "")."""
+
     def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """The manifest's tasks as people and machines read them, in manifest order, in batches."""
 
@@ -172,10 +250,3 @@ class Engine(Protocol):
 
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """What `ImageStore.adopt` finds on disk of an attempt that a crash interrupted."""
-
-
-class Observer(Protocol):
-    """Who is told. Must return quickly and never raise."""
-
-    def notify(self, event: Event) -> None:
-        """Take one event."""
