@@ -8,8 +8,10 @@ from types import MappingProxyType
 from batchgen.core.errors import UsageError
 from batchgen.core.protocols import Engine, ImageStore, Provider
 from batchgen.engines.local import LocalEngine
+from batchgen.system.clock import Clock
 
-EngineFactory = Callable[[Provider, ImageStore], Engine]
+EngineFactory = Callable[[Provider, ImageStore, Clock], Engine]
+"""Makes an engine of what it works with; the clock is the run's."""
 
 ENGINES: Mapping[str, EngineFactory] = MappingProxyType({"local": LocalEngine})
 

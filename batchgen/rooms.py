@@ -61,7 +61,8 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
 
             sandbox = await rooms.enter_async_context(serve(Behaviour()))
             endpoint = resolve(job.settings, {}, base_url=sandbox.base_url)
-        yield await rooms.enter_async_context(open_provider(endpoint, concurrency=job.limits.concurrency))
+        opened = open_provider(endpoint, concurrency=job.limits.concurrency, now=job.options.clock)
+        yield await rooms.enter_async_context(opened)
 
 
 async def make_job_folder(job: Job) -> None:

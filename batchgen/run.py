@@ -82,9 +82,8 @@ async def run_job(path: Path, options: Options, notify: Callable[[Event], None],
             async with store_of(job, host) as store, provider_of(job, endpoint) as provider:
                 run_id = new_run_id(options.clock())
                 with Observers(job, run_id, notify) as observers:
-                    steps = Steps(
-                        job, ledger, store, engine(provider, store), host, stop, observers.notify, run_id
-                    )
+                    performs = engine(provider, store, options.clock)
+                    steps = Steps(job, ledger, store, performs, host, stop, observers.notify, run_id)
                     await steps.begin()
                     await steps.send(await steps.plan(warnings))
                     return await close_run(steps, observers)

@@ -19,7 +19,7 @@ KEEP_DEADLINE_S = 120.0
 
 
 class LocalEngine:
-    """`batchgen.core.protocols.Engine` without any machine in between."""
+    """`batchgen.core.protocols.Engine` without any machine in between. `now` is what an old link's age is told by."""
 
     def __init__(self, provider: Provider, store: ImageStore, now: Clock = utc_now) -> None:
         self._provider = provider

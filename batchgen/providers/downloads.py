@@ -22,7 +22,7 @@ from batchgen.providers.endpoint import Endpoint, is_loopback
 from batchgen.providers.faults import FOREIGN, detail_of, retold
 from batchgen.providers.links import expired_words, own, parse_link, refusal
 from batchgen.providers.masking import Mask
-from batchgen.system.clock import Clock, utc_now
+from batchgen.system.clock import Clock
 from batchgen.system.patience import Patience, fail_after
 from batchgen.system.turns import Turn, forget_frames
 
@@ -77,7 +77,7 @@ class Downloads:
     trusted: aiohttp.ClientSession
     policy: DownloadPolicy
     large: Turn
-    now: Clock = utc_now
+    now: Clock
 
     async def fetch(self, link: Link) -> ImageBytes:
         """Download a link. Raises `AttemptError`: `download` for a dead link, `transient` when trying was in vain."""
@@ -170,7 +170,7 @@ def _translated(error: Exception) -> Exception:
 
 @asynccontextmanager
 async def open_downloads(
-    endpoint: Endpoint, *, concurrency: int, agent: str, large: Turn, policy: DownloadPolicy = PATIENT
+    endpoint: Endpoint, *, concurrency: int, agent: str, large: Turn, policy: DownloadPolicy, now: Clock
 ) -> AsyncIterator[Downloads]:
     """Open the sessions for downloads: no key, no cookies, no proxy, no configuration of the environment.
 
@@ -183,7 +183,7 @@ async def open_downloads(
     )
     trusted = aiohttp.TCPConnector(limit=concurrency, force_close=True)
     async with _session(guarded, agent) as first, _session(trusted, agent) as second:
-        yield Downloads(endpoint, first, second, policy, large)
+        yield Downloads(endpoint, first, second, policy, large, now)
 
 
 def _session(connector: aiohttp.TCPConnector, agent: str) -> aiohttp.ClientSession:

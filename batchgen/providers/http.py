@@ -85,7 +85,7 @@ class HttpProvider:
         session: aiohttp.ClientSession,
         downloads: Downloads,
         large: Turn,
-        now: Clock = utc_now,
+        now: Clock,
     ) -> None:
         self._endpoint = endpoint
         self._session = session
@@ -240,9 +240,12 @@ async def _on_chunk_sent(
 
 @asynccontextmanager
 async def open_provider(
-    endpoint: Endpoint, *, concurrency: int, downloads: DownloadPolicy = PATIENT
+    endpoint: Endpoint, *, concurrency: int, downloads: DownloadPolicy = PATIENT, now: Clock = utc_now
 ) -> AsyncIterator[HttpProvider]:
-    """Open a provider for at most `concurrency` requests at a time; its connections close at the end."""
+    """Open a provider for at most `concurrency` requests at a time; its connections close at the end.
+
+    `now` is what a `Retry-After` date and the end of a link are compared with.
+    """
     trace = aiohttp.TraceConfig()
     trace.on_request_chunk_sent.append(_on_chunk_sent)
     session = aiohttp.ClientSession(
@@ -260,7 +263,7 @@ async def open_provider(
     async with (
         session,
         open_downloads(
-            endpoint, concurrency=concurrency, agent=AGENT, large=large, policy=downloads
+            endpoint, concurrency=concurrency, agent=AGENT, large=large, policy=downloads, now=now
         ) as fetching,
     ):
-        yield HttpProvider(endpoint, session, fetching, large)
+        yield HttpProvider(endpoint, session, fetching, large, now)

@@ -146,6 +146,25 @@ def test_the_next_run_is_not_bound_by_a_clock_that_was_ahead(server: Wire, tmp_p
     assert WANTED == {name: pick(task, "state", "class", "attempts") for name, task in job.tasks().items()}
 
 
+def test_moments_of_the_provider_are_compared_with_the_runs_clock(server: Wire, tmp_path: Path) -> None:
+    """A `Retry-After` date, the age of a link and of its request go by one clock, which is the one of the ledger."""
+    noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    slow = error(429, "Slow down.", headers={"Retry-After": "Wed, 01 Jan 2020 12:30:00 GMT"})
+    line = server.line(
+        tmp_path.name,
+        (lambda seen: linked(seen.url("boat.png?se=2020-01-01T11:00:00Z")) if "link" in seen.prompt else slow,),
+        (said(404),),
+    )
+    job = bench(tmp_path, line, server.base_url(tmp_path.name), KEY)
+    job.manifest([{"id": word, "prompt": f"{FAULTY} {word} boat"} for word in ("link", "slow")])
+
+    assert "later" == job.work_alone(clock=lambda: noon)["stopped_by"]
+
+    tasks = job.tasks()
+    assert re.match(r"2020-01-01T12:30:0[0-9]\.", tasks["slow--01"]["not_before"])
+    assert "; it expired 60 minutes ago; it was asked for 0 minutes ago" in tasks["link--01"]["reason"]
+
+
 def held(server: Wire, folder: Path, images: int, concurrency: int) -> Bench:
     """A job whose answers wait until its line is released."""
     line = server.line(folder.name, (lambda seen: (Act.HOLD, *picture(seen)),))
