@@ -25,14 +25,6 @@ from batchgen.core.types import (
 class Provider(Protocol):
     """Who makes images. Knows nothing of retries, limits or files."""
 
-    @property
-    def name(self) -> str:
-        """The provider's name in manifests, e.g. `cometapi`."""
-
-    @property
-    def host(self) -> str:
-        """Host and port that requests go to, for sidecars and warnings."""
-
     async def generate(
         self, request: ImageRequest, *, attempt_id: str, idempotency_key: str
     ) -> ImageBytes | Link:

@@ -286,6 +286,3 @@ class Failure:
     request_id: str | None = None
     retry_after_s: float | None = None
     nothing_sent: bool = False
-
-
-Outcome = Stored | Link | Failure

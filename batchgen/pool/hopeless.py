@@ -14,7 +14,7 @@ INVALID = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Cause:
     """Why requests like this one are not sent: all of its model, or only those of its shape."""
 
     failure: Failure
@@ -25,12 +25,12 @@ class Hopeless:
     """Learns from outcomes which requests would fail. A shape is what is asked for beside the prompt."""
 
     def __init__(self) -> None:
-        self._models: dict[str, Verdict] = {}
-        self._shapes: dict[str, Verdict] = {}
+        self._models: dict[str, Cause] = {}
+        self._shapes: dict[str, Cause] = {}
         self._accepted: set[str] = set()
         self._invalid: Counter[str] = Counter()
 
-    def of(self, request: ImageRequest) -> Verdict | None:
+    def of(self, request: ImageRequest) -> Cause | None:
         """Why a request need not be sent; None when it may work."""
         return self._models.get(request.model) or self._shapes.get(_shape(request))
 
@@ -38,12 +38,12 @@ class Hopeless:
         """An image came of it."""
         self._accepted.add(_shape(request))
 
-    def refused(self, request: ImageRequest, failure: Failure, step: NextStep) -> bool:
+    def failed(self, request: ImageRequest, failure: Failure, step: NextStep) -> bool:
         """It failed; returns whether that condemns others that were not condemned before."""
         if self.of(request) is not None:
             return False
         if step.fail_model:
-            self._models[request.model] = Verdict(failure, whole_model=True)
+            self._models[request.model] = Cause(failure, whole_model=True)
             return True
         shape = _shape(request)
         if failure.failure_class is not FailureClass.INVALID or shape in self._accepted:
@@ -52,7 +52,7 @@ class Hopeless:
         if self._invalid[shape] < INVALID:
             return False
         reason = f"not sent: {INVALID} requests of {request.model} with these settings were invalid ({failure.reason})"
-        self._shapes[shape] = Verdict(replace(failure, reason=reason), whole_model=False)
+        self._shapes[shape] = Cause(replace(failure, reason=reason), whole_model=False)
         return True
 
 

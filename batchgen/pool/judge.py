@@ -125,17 +125,17 @@ class Judge:
 
     async def _condemn(self, lane: Lane, request: ImageRequest, failure: Failure, step: NextStep) -> None:
         """Fail what is hopeless and unsent; what was in flight meanwhile and would be sent again, too."""
-        news = self._hopeless.refused(request, failure, step)
-        verdict = self._hopeless.of(request)
-        if verdict is None or not (news or step.state is TaskState.PENDING):
+        news = self._hopeless.failed(request, failure, step)
+        cause = self._hopeless.of(request)
+        if cause is None or not (news or step.state is TaskState.PENDING):
             return
         lane.drop(self._hopeless.of)
         model = request.model
-        if verdict.whole_model:
-            count = await self._ledger.fail_unsent(self._run_id, model, verdict.failure)
+        if cause.whole_model:
+            count = await self._ledger.fail_unsent(self._run_id, model, cause.failure)
             why = f"{model} is not available"
         else:
-            count = await self._ledger.fail_unsent_shape(self._run_id, request, verdict.failure)
+            count = await self._ledger.fail_unsent_shape(self._run_id, request, cause.failure)
             why = f"{model} does not accept their settings"
         if count and news:
             self._notify(Notice(f"{why}, so {count} more tasks fail without a request"))

@@ -49,7 +49,6 @@ class Lane:
         ends_at: float | None = None,
         common_per_minute: float | None = None,
     ) -> None:
-        self.limit = limit
         self.models = limit.models
         self.breaker = Breaker()
         self._ledger = ledger

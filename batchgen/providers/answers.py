@@ -44,8 +44,8 @@ class Received:
     headers: Mapping[str, str]
 
 
-def decode(body: Blob) -> JsonValue:
-    """Decode JSON; None when it is none.
+def json_of(body: Blob) -> JsonValue:
+    """A body as JSON; None when it is none.
 
     The standard library takes over what only the strict decoder refuses (lone surrogates, a byte order mark,
     UTF-16), since the image beside it is paid for. Of a large answer what would take many times its size as

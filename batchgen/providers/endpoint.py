@@ -35,11 +35,9 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One provider, ready to be opened. `base_url` has no slash at its end; `host` has the port if it is named."""
+    """One provider, ready to be opened. `base_url` has no slash at its end."""
 
-    name: str
     base_url: str
-    host: str
     key: Secret
     deadline_s: float
     trust_env: bool
@@ -54,9 +52,7 @@ def resolve(settings: ProviderSettings, environ: Mapping[str, str], *, base_url:
     """
     url = _address(settings, environ, base_url)
     return Endpoint(
-        name=settings.name,
         base_url=url.geturl().rstrip("/"),
-        host=url.netloc,
         key=Secret(_key(settings, environ)),
         deadline_s=settings.deadline_s,
         trust_env=settings.trust_env,
@@ -65,7 +61,10 @@ def resolve(settings: ProviderSettings, environ: Mapping[str, str], *, base_url:
 
 
 def host_of(settings: ProviderSettings, environ: Mapping[str, str], *, base_url: str | None = None) -> str:
-    """The host that `resolve` would settle on; a plan needs no key. Raises `UsageError`."""
+    """The host that `resolve` would settle on, with its port if that is named; a plan needs no key.
+
+    Raises `UsageError`.
+    """
     return _address(settings, environ, base_url).netloc
 
 

@@ -25,7 +25,7 @@ from batchgen.core.types import (
     Link,
     Paid,
 )
-from batchgen.providers.answers import Received, decode, error_of, image_of
+from batchgen.providers.answers import Received, error_of, image_of, json_of
 from batchgen.providers.body import (
     BODY_CAP_BYTES,
     CHUNK_BYTES,
@@ -95,16 +95,6 @@ class HttpProvider:
         self._mask = Mask(endpoint.key)
         self._url = URL(endpoint.base_url + endpoint.dialect.path)
         self._proxy = proxy_of(endpoint.base_url) if endpoint.trust_env else None
-
-    @property
-    def name(self) -> str:
-        """The provider's name in manifests."""
-        return self._endpoint.name
-
-    @property
-    def host(self) -> str:
-        """Host and port that requests go to."""
-        return self._endpoint.host
 
     async def generate(
         self, request: ImageRequest, *, attempt_id: str, idempotency_key: str
@@ -205,7 +195,7 @@ class HttpProvider:
 
 async def _decoded(body: Blob) -> JsonValue:
     """A large answer is decoded beside the loop, which would stand still meanwhile."""
-    return decode(body) if len(body) <= LARGE_BYTES else await to_thread.run_sync(decode, body)
+    return json_of(body) if len(body) <= LARGE_BYTES else await to_thread.run_sync(json_of, body)
 
 
 def _encoded(request: ImageRequest) -> bytes:

@@ -38,7 +38,7 @@ def room_bytes(attempt: Attempt) -> int:
     return min(_MAX_ROOM_BYTES, max(_MIN_ROOM_BYTES, 4 * int(match[1]) * int(match[2])))
 
 
-def decode(encoded: str | Blob) -> Blob:
+def bytes_of(encoded: str | Blob) -> Blob:
     """The bytes of an image; base64 in its harmless variants (line breaks, URL-safe letters, no padding) is taken.
 
     Raises `NotAnImageError`.
@@ -90,7 +90,7 @@ class Arriving:
     def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool = False) -> Arrival:
         data: Blob = b""
         try:
-            data = decode(image.encoded)
+            data = bytes_of(image.encoded)
             stored = self._describe(attempt, image, data)
         except NotAnImageError as error:
             forget_frames(error)

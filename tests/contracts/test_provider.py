@@ -94,10 +94,3 @@ async def test_a_failure_is_an_attempt_error_with_a_class(opened: Opened) -> Non
 
     assert FailureClass.REFUSED == caught.value.failure.failure_class
     assert caught.value.failure.reason.isprintable()
-
-
-async def test_a_provider_says_who_and_where_it_is(opened: Opened) -> None:
-    """Name and host go into sidecars and warnings."""
-    async with opened() as provider:
-        assert provider.name
-        assert provider.host

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from batchgen.core.types import Answer, Attempt, Failure, FailureClass, Link, Outcome, Paid, Stored, Task
+from batchgen.core.types import Answer, Attempt, Failure, FailureClass, Link, Paid, Stored, Task
 from tests.ledgers.samples import stored
 
 
@@ -61,7 +61,7 @@ class ScriptedEngine:
         """Make room."""
         await self.on_reserve(attempt)
 
-    async def perform(self, attempt: Attempt) -> Outcome:
+    async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
         """Send."""
         self.calls.append(Call(asyncio.get_running_loop().time(), attempt))
         self.flying += 1
@@ -94,7 +94,7 @@ class ScriptedEngine:
         return [call.at_s for call in self.calls if model in (None, call.task.request.model)]
 
 
-async def _follow(attempt: Attempt, reply: Reply) -> Outcome:
+async def _follow(attempt: Attempt, reply: Reply) -> Stored | Link | Failure:
     await asyncio.sleep(reply.seconds)
     if isinstance(reply.outcome, Exception):
         raise reply.outcome

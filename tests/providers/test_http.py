@@ -285,12 +285,6 @@ async def test_a_proxy_is_used_only_where_it_is_configured(
     assert ((1, 0) if trusted else (0, 1)) == (len(proxy.requests), len(api.requests))
 
 
-async def test_name_and_host_are_the_endpoints() -> None:
-    """A sidecar can name who made an image, and where."""
-    async with open_provider(endpoint_of("https://Images.example.com:8443/v1"), concurrency=1) as provider:
-        assert ("gateway", "images.example.com:8443") == (provider.name, provider.host)
-
-
 @pytest.mark.parametrize("listens", [True, False])
 async def test_a_proxy_that_lets_nothing_through_is_transient(
     listens: bool, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchgen.core.classify import classify_status
 from batchgen.core.types import FailureClass, ImageBytes, Link, Paid
-from batchgen.providers.answers import Received, decode, error_of, image_of
+from batchgen.providers.answers import Received, error_of, image_of, json_of
 from batchgen.providers.endpoint import Secret
 from batchgen.providers.masking import Mask
 
@@ -31,7 +31,7 @@ BODIES = st.binary(max_size=300) | DOCUMENTS.map(lambda document: json.dumps(doc
 @given(st.integers(100, 599), BODIES)
 def test_any_body_is_an_image_a_link_or_a_failure(status: int, body: bytes) -> None:
     """Whatever comes with 2xx is paid for and taken or kept; no text that leaves the reading has the key in it."""
-    document = decode(body)
+    document = json_of(body)
     image = image_of(document, Received(status, {}), MASK)
     error = error_of(document, MASK)
     excerpt = MASK.text(body.decode("utf-8", "replace"))

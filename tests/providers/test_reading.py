@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.types import ImageBytes, Usage
-from batchgen.providers.answers import RAW_CAP_BYTES, Received, decode, error_of, image_of, usage_of
+from batchgen.providers.answers import RAW_CAP_BYTES, Received, error_of, image_of, json_of, usage_of
 from batchgen.providers.body import (
     SLOW_BYTES,
     BodyEncodingError,
@@ -42,7 +42,7 @@ JSON = st.recursive(
 def read(document: object) -> ImageBytes:
     """The image of an answer that holds one in base64."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    image = image_of(decode(body), Received(200, {}), MASK)
+    image = image_of(json_of(body), Received(200, {}), MASK)
     assert isinstance(image, ImageBytes)
     return image
 
@@ -145,14 +145,14 @@ def test_the_answers_own_words_are_small_and_hold_no_secret() -> None:
 )
 def test_usage_is_read_only_where_it_says_something(told: object, wanted: Usage | None) -> None:
     """Counts that are no counts are nothing, and usage without output tokens does not make an image free."""
-    assert wanted == usage_of(decode(json.dumps(told).encode()))
+    assert wanted == usage_of(json_of(json.dumps(told).encode()))
 
 
 @given(JSON)
 def test_no_answer_breaks_the_reading(document: object) -> None:
     """Any JSON is an image, a link, an error object or nothing, never an exception."""
     body = json.dumps(document).encode()
-    decoded = decode(body)
+    decoded = json_of(body)
     image_of(decoded, Received(200, {}), MASK)
     error_of(decoded, MASK)
 
@@ -160,7 +160,7 @@ def test_no_answer_breaks_the_reading(document: object) -> None:
 @given(st.binary())
 def test_no_bytes_break_the_decoding(body: bytes) -> None:
     """Bytes that are no JSON decode to nothing."""
-    decode(body)
+    json_of(body)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from batchgen.core.errors import NotAnImageError, StorageError
 from batchgen.core.media import media_of
 from batchgen.core.types import JsonObject, Stored
 from batchgen.stores import arriving
-from batchgen.stores.arriving import decode, room_bytes
+from batchgen.stores.arriving import bytes_of, room_bytes
 from batchgen.stores.directory import DirectoryStore
 from batchgen.stores.layout import open_layout
 from tests.ledgers.samples import RUN, as_renamed, attempt, task
@@ -438,7 +438,7 @@ async def test_the_loop_does_no_slow_work(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "fsync", recorded("fsync", os.fsync))
     monkeypatch.setattr(os, "posix_fallocate", recorded("fallocate", os.posix_fallocate))
-    monkeypatch.setattr(arriving, "decode", recorded("decode", arriving.decode))
+    monkeypatch.setattr(arriving, "bytes_of", recorded("decode", arriving.bytes_of))
     monkeypatch.setattr(arriving, "media_of", recorded("check", media_of))
     monkeypatch.setattr(hashlib, "sha256", recorded("hash", hashlib.sha256))
     async with store_in(folder) as store:
@@ -476,7 +476,7 @@ async def test_images_of_one_moment_share_their_fsyncs(folder: Path, monkeypatch
 def test_text_that_is_no_base64_is_said(broken: str) -> None:
     """Variants are taken, junk is not."""
     with pytest.raises(NotAnImageError, match="not base64"):
-        decode(broken)
+        bytes_of(broken)
 
 
 def test_a_sidecar_is_plain_json(folder: Path) -> None:
