@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,23 +22,46 @@ TASKS = 12
 BOATS = {"id": "boat", "prompt": "Boat {n}.", "vary": {"n": [str(n) for n in range(1, TASKS + 1)]}}
 
 
+CLONE_NEWNS = 0x00020000
+"""Of linux/sched.h; Python has `os.unshare` from 3.12 on."""
+
+
 def can_mount() -> bool:
-    """Whether this user may mount a file system here."""
-    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
+    """Whether this user may mount a file system in a namespace of its own."""
+    attempt = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]
+    able = os.geteuid() == 0 and shutil.which("unshare") is not None
+    return able and subprocess.run(attempt, check=False, capture_output=True).returncode == 0
 
 
 mounts = pytest.mark.skipif(not can_mount(), reason="mounting a small disk needs root and mount namespaces")
 
 
+@cache
+def leave_the_mounts_of_others() -> None:
+    """Give this process mounts of its own: they end with it and what it starts, however it ends."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "no mount namespace")
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
 @contextmanager
 def disk(folder: Path, options: str) -> Iterator[None]:
-    """A file system in memory, mounted on a folder."""
+    """A file system in memory, mounted on a folder, seen by nobody else."""
+    leave_the_mounts_of_others()
     folder.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
     try:
         yield
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@mounts
+def test_a_small_disk_is_seen_by_nobody_else(tmp_path: Path) -> None:
+    """A test that is killed leaves no mount behind: whoever started it never had one."""
+    with disk(tmp_path, "size=1m"):
+        assert str(tmp_path) in Path("/proc/thread-self/mountinfo").read_text()
+        assert str(tmp_path) not in Path(f"/proc/{os.getppid()}/mountinfo").read_text()
 
 
 def check_no_loss(desk: Desk) -> int:

@@ -20,6 +20,9 @@ from tests.faults.bench import Bench, bench, told
 from tests.faults.wire import FAULTY, Act, Script, Seen, Wire, error, fetched, linked, picture, said, wire
 from tests.support.cli import WAIT_S, Running, ended, pick, until
 
+DEADLINE_S = 3
+"""Of requests that a stop outlasts: long enough for a busy machine to send them, and to be waited for."""
+
 KEY = "sk-canary-0123456789abcdefghijkl"
 
 
@@ -175,13 +178,16 @@ def held(server: Wire, folder: Path, images: int, concurrency: int) -> Bench:
 
 
 def test_a_suspended_run_goes_on_where_it_was(server: Wire, tmp_path: Path) -> None:
-    """SIGSTOP while requests are answered, then SIGCONT: all are stored, none was sent again."""
+    """SIGSTOP beyond the deadline of the requests that are answered meanwhile: all are stored, none was sent again."""
     job = held(server, tmp_path, images=8, concurrency=4)
+    job.configure(f"providers: {{cometapi: {{deadline: {DEADLINE_S}s}}}}")
     with ended(job.start("run", "job.yaml", "--json")) as running:
         until(lambda: 4 == len(job.line.orders), running)
         running.signal(signal.SIGSTOP)
         until(lambda: "T" == _state(running), running)
         job.line.released.set()
+        over = time.monotonic() + DEADLINE_S
+        until(lambda: time.monotonic() > over, running)
         running.signal(signal.SIGCONT)
         done = running.done()
 
