@@ -142,9 +142,7 @@ class DirectoryStore:
 
     async def foreign(self, limit: int) -> Sequence[str]:
         """Places of files in the images' folders that are not batchgen's, at most `limit` of them."""
-        return await self._hop(
-            lambda: [place for place, _ in zip(self._salvage.foreign(), range(limit), strict=False)]
-        )
+        return await self._hop(self._salvage.foreign, limit)
 
     async def _hop(self, function: Callable[..., Result], *values: object) -> Result:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
@@ -123,14 +124,16 @@ class Salvage:
         """Those whose sidecar is gone or speaks of another image."""
         return [image for image in images if not self._has_sidecar(image)]
 
-    def foreign(self) -> Iterator[str]:
-        """Places of files that are neither images with a sidecar nor sidecars."""
+    def foreign(self, limit: int) -> list[str]:
+        """Places of at most `limit` files that are neither images with a sidecar nor sidecars."""
+        found: list[str] = []
         for folder in (self._layout.images, self._layout.superseded):
-            for name in folder.names():
-                file = folder.file(name)
-                sidecar = read_sidecar(file.with_suffix(".json"))
-                if sidecar is None or name not in {sidecar["file"], file.with_suffix(".json").name}:
-                    yield place_of(file)
+            # Closed here and now, since the reading of a folder may end half way.
+            with closing(folder.names()) as names:
+                found += islice(
+                    filter(None, (_foreign(folder.file(name)) for name in names)), limit - len(found)
+                )
+        return found
 
     def _has_sidecar(self, image: StoredImage) -> bool:
         sidecar = read_sidecar(self._layout.file(image.file).with_suffix(".json"))
@@ -155,6 +158,13 @@ class Salvage:
             else:
                 part.rename(self._layout.quarantine.file(part.name))
         part.with_suffix(".json").unlink()
+
+
+def _foreign(file: File) -> str:
+    """The place of a file that no sidecar speaks for, "" for another."""
+    sidecar = read_sidecar(file.with_suffix(".json"))
+    ours = sidecar is not None and file.name in {sidecar["file"], file.with_suffix(".json").name}
+    return "" if ours else place_of(file)
 
 
 def _paged(items: Iterator[Item]) -> Iterator[list[Item]]:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +78,8 @@ class Folder:
         """A file of this folder, there or not."""
         return File(self, name)
 
-    def names(self) -> Iterator[str]:
-        """The names of everything in it, in no order."""
+    def names(self) -> Generator[str, None, None]:
+        """The names of everything in it, in no order. Who stops half way closes it."""
         if self._descriptor is None:
             return
         # A descriptor of its own: two readers of one would share the place where they are.

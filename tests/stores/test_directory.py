@@ -154,6 +154,21 @@ async def test_a_foreign_file_is_never_overwritten(folder: Path, name: str) -> N
     assert {} == dict(kept.superseded)
 
 
+@pytest.mark.parametrize("limit", [0, 2, 3, 5, 9])
+async def test_foreign_files_are_named_up_to_a_number(folder: Path, limit: int) -> None:
+    """In both folders of images, without those that have a sidecar; no folder stays open that was read half way."""
+    async with store_in(folder) as store:
+        await keep(store)
+        for number in range(3):
+            (folder / "images" / f"holiday{number}.jpg").touch()
+            (folder / "superseded" / f"party{number}.jpg").touch()
+        opened = set(Path("/proc/self/fd").iterdir())
+        found = await store.foreign(limit)
+        assert opened == set(Path("/proc/self/fd").iterdir())
+    assert min(limit, 6) == len(set(found)) == len(found)
+    assert {"images/holiday", "superseded/party"} >= {place[: -len("0.jpg")] for place in found}
+
+
 @pytest.mark.parametrize(
     "content", ["{}", "[1]", '{"attempt_id": "x"}', '{"attempt_id": 7, "file": 8}', "{" * 20_000]
 )
