@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from batchgen.catalogue.load import REQUEST_ITSELF, read_models
+from batchgen.catalogue.load import FILES, REQUEST_ITSELF, read_models
 from batchgen.catalogue.model import Anything, Model
 
 
@@ -29,7 +29,11 @@ class Catalogue:
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self._models = MappingProxyType(dict(models))
-        self._parameters = frozenset(name for model in models.values() for name in model.parameters)
+        self._parameters = frozenset(
+            name
+            for model in models.values()
+            for name in (*model.parameters, *(model.edits.parameters if model.edits else ()))
+        )
 
     @classmethod
     def builtin(cls) -> Catalogue:
@@ -89,5 +93,5 @@ class Catalogue:
             maker="",
             good_for="named by the operator",
             parameters=dict.fromkeys(sorted(self._parameters), Anything("any")),
-            reserved=self._parameters | REQUEST_ITSELF,
+            reserved=self._parameters | REQUEST_ITSELF | FILES,
         )

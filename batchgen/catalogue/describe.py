@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.catalogue.model import AnySize, Anything, Choice, Model, Parameter, Whole
+from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Parameter, Whole
 from batchgen.catalogue.prices import quote
-from batchgen.catalogue.rules import default_of, one_of
+from batchgen.catalogue.rules import default_of, one_of, plainly
 from batchgen.core.types import JsonObject, JsonValue, PriceKind
 
 TYPICAL_SIZE = "1024x1024"
@@ -31,6 +31,7 @@ def describe(catalogue: Catalogue, model: Model, today: date) -> dict[str, JsonV
         "also": list(model.also),
         "prompt_limit": model.prompt_limit,
         "parameters": {name: _parameter(parameter) for name, parameter in model.parameters.items()},
+        "edits": _edits(model),
         "rules": _rules(model),
         "prices": _prices(catalogue, model),
     }
@@ -51,6 +52,7 @@ def render(described: JsonObject) -> str:
     lines = [*_paragraph(described), "", "Parameters (under `request:` in a manifest)"]
     for name, parameter in parameters.items():
         lines += _wrapped(f"  {name:<{width}}  ", _parameter_text(parameter))
+    lines += _edits_lines(described["edits"])
     if rules:
         lines += ["", "Rules"]
         for rule in rules:
@@ -133,6 +135,8 @@ def _parameter(parameter: Parameter) -> dict[str, JsonValue]:
             shape = {"values": list(values)}
         case Whole(minimum=minimum, maximum=maximum):
             shape = {"minimum": minimum, "maximum": maximum}
+        case Flag():
+            shape = {"values": [True, False]}
         case Anything(kind=kind):
             shape = {"kind": kind}
     return {**shape, "default": default_of(parameter)}
@@ -140,9 +144,9 @@ def _parameter(parameter: Parameter) -> dict[str, JsonValue]:
 
 def _parameter_text(parameter: JsonValue) -> str:
     assert isinstance(parameter, dict)
-    default = f" (default {parameter['default']})" if parameter["default"] is not None else ""
+    default = f" (default {plainly(parameter['default'])})" if parameter["default"] is not None else ""
     values = parameter.get("values")
-    words = ", ".join(map(str, values)) if isinstance(values, list) else ""
+    words = ", ".join(map(plainly, values)) if isinstance(values, list) else ""
     if "pattern" in parameter:
         return (
             f"WIDTHxHEIGHT or {words}{default}: edges multiples of {parameter['multiple_of']} and at most "
@@ -153,6 +157,35 @@ def _parameter_text(parameter: JsonValue) -> str:
         top = f"to {parameter['maximum']}" if parameter["maximum"] is not None else "or more"
         return f"a whole number, {parameter['minimum']} {top}{default}"
     return f"{words or parameter.get('kind')}{default}"
+
+
+def _edits(model: Model) -> JsonValue:
+    """How pictures go along with a prompt; None where the model takes none."""
+    edits = model.edits
+    if edits is None:
+        return None
+    further: dict[str, JsonValue] = {name: _parameter(each) for name, each in edits.parameters.items()}
+    return {
+        "references": edits.references,
+        "mask": edits.mask,
+        "without": [*sorted(edits.without)],
+        "parameters": further,
+    }
+
+
+def _edits_lines(edits: JsonValue) -> list[str]:
+    if not isinstance(edits, dict):
+        return ["", "Takes no reference pictures"]
+    mask = " and a mask" if edits["mask"] else ""
+    lines = ["", f"With pictures (`references:` in a prompt): 1 to {edits['references']} of them{mask}"]
+    without, further = edits["without"], edits["parameters"]
+    assert isinstance(without, list)
+    assert isinstance(further, dict)
+    if without:
+        lines.append(f"  without  {', '.join(map(str, without))}")
+    for name, parameter in further.items():
+        lines += _wrapped(f"  {name}  ", _parameter_text(parameter))
+    return lines
 
 
 def _rules(model: Model) -> list[JsonValue]:

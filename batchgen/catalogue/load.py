@@ -12,6 +12,8 @@ from batchgen.catalogue.model import (
     AnySize,
     Anything,
     Choice,
+    Edits,
+    Flag,
     FlatPricing,
     Grid,
     Model,
@@ -23,8 +25,11 @@ from batchgen.catalogue.model import (
 )
 from batchgen.core.types import TokenRates
 
-REQUEST_ITSELF = frozenset({"model", "prompt", "n", "stream", "partial_images"})
-"""Fields that batchgen alone sets: a request is for one image and is not streamed."""
+REQUEST_ITSELF = frozenset({"model", "prompt", "n"})
+"""Fields that batchgen alone sets: they have their own places in a manifest, and a request is for one image."""
+
+FILES = frozenset({"image", "image[]", "images", "mask"})
+"""Fields that hold pictures: in a manifest they are `references` and `mask`."""
 
 Document = Mapping[str, Any]
 
@@ -39,15 +44,19 @@ def read_document() -> Document:
 def read_models() -> dict[str, Model]:
     """Every model by its id, dated names included, in the file's order."""
     families: Mapping[str, Document] = read_document()["families"]
-    names = frozenset(name for family in families.values() for name in family["parameters"])
-    reserved = names | REQUEST_ITSELF
+    names = frozenset(
+        name
+        for family in families.values()
+        for name in (*family["parameters"], *family.get("edits", {}).get("parameters", ()))
+    )
+    reserved = names | REQUEST_ITSELF | FILES
     return {
         model.model_id: model for name, family in families.items() for model in _models(name, family, reserved)
     }
 
 
 def _models(family_name: str, family: Document, reserved: frozenset[str]) -> Iterator[Model]:
-    parameters = {name: _parameter(data) for name, data in family["parameters"].items()}
+    parameters = _parameters(family["parameters"])
     for model_id, own in family["models"].items():
         data: Document = {**family, **own}
         also = tuple(data.get("also", ()))
@@ -69,7 +78,22 @@ def _models(family_name: str, family: Document, reserved: frozenset[str]) -> Ite
                 replacement=data.get("replacement"),
                 also=also if name == model_id else (),
                 dated_name_of=None if name == model_id else model_id,
+                edits=_edits(data["edits"]) if "edits" in data else None,
             )
+
+
+def _edits(data: Document) -> Edits:
+    return Edits(
+        references=data["references"],
+        mask=data["mask"],
+        image_tokens=data["image_tokens"],
+        without=frozenset(data.get("without", ())),
+        parameters=_parameters(data.get("parameters", {})),
+    )
+
+
+def _parameters(data: Document) -> dict[str, Parameter]:
+    return {name: _parameter(described) for name, described in data.items()}
 
 
 def _parameter(data: Document) -> Parameter:
@@ -78,6 +102,8 @@ def _parameter(data: Document) -> Parameter:
             return AnySize(Grid(**grid), tuple(data["values"]), data["default"])
         case {"values": values}:
             return Choice(tuple(values), data.get("default"))
+        case {"flag": default}:
+            return Flag(default)
         case {"kind": kind}:
             return Anything(kind)
         case _:

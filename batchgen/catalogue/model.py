@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from batchgen.core.types import TokenRates
@@ -47,13 +47,20 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """A parameter that is true or false."""
+
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Anything:
     """A value that the catalogue does not check beyond its kind: `text`, `object` or `any`."""
 
     kind: str
 
 
-Parameter = Choice | AnySize | Whole | Anything
+Parameter = Choice | AnySize | Whole | Flag | Anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class Rule:
 
     when: str
     needs: str
-    among: tuple[str, ...]
+    among: tuple[str | bool, ...]
     value: str | None = None
 
 
@@ -71,8 +78,24 @@ class Warn:
     """A value that is accepted, but may fail; `message` says so."""
 
     when: str
-    value: str
+    value: str | bool
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What changes when pictures go along with a prompt.
+
+    `references` is the most of them, `mask` whether another may say where to paint. `without` are parameters that
+    are not taken then, `parameters` further ones. `image_tokens` is the most input tokens that a picture was seen to
+    take.
+    """
+
+    references: int
+    mask: bool
+    image_tokens: int
+    without: frozenset[str] = frozenset()
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +135,8 @@ class Model:
 
     `also` are its dated names, `dated_name_of` the plain name of a dated one. `prompt_limit` is in characters,
     None when unknown. `retires` is the first day on which its maker no longer serves it. `reserved` are names
-    that `extra` may not carry. `price_usd` is the operator's own price of an image.
+    that `extra` may not carry. `price_usd` is the operator's own price of an image. `edits` is None for a model that
+    takes no pictures.
     """
 
     model_id: str
@@ -132,3 +156,12 @@ class Model:
     also: tuple[str, ...] = ()
     dated_name_of: str | None = None
     price_usd: float | None = None
+    edits: Edits | None = None
+
+    @property
+    def for_edits(self) -> Model:
+        """The model as it takes requests that pictures go along with; itself where it takes none."""
+        if self.edits is None:
+            return self
+        kept = {name: value for name, value in self.parameters.items() if name not in self.edits.without}
+        return replace(self, parameters={**kept, **self.edits.parameters})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,16 @@ from batchgen.catalogue import sizes
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.model import AnySize, FlatPricing, Model, TokenPricing
 from batchgen.catalogue.rules import sheet_of, size_of, value_of
-from batchgen.core.money import BOUND_FACTOR, flat_price, image_tokens, text_tokens, text_tokens_bound, usd
+from batchgen.core.money import (
+    BOUND_FACTOR,
+    PARTIAL_TOKENS,
+    flat_price,
+    image_tokens,
+    picture_tokens,
+    text_tokens,
+    text_tokens_bound,
+    usd,
+)
 from batchgen.core.types import JsonObject, Price, PriceKind, TokenRates
 
 USUAL_SIZE: sizes.Size = (1024, 1024)
@@ -39,18 +49,22 @@ class FlatQuote:
 
 @dataclass(frozen=True, slots=True)
 class TokenQuote:
-    """A price by tokens: output tokens expected and at most, and the prompt's own on top."""
+    """A price by tokens: of the image and of the pictures that go along, expected and at most; the prompt's on top."""
 
     kind: PriceKind
     rates: TokenRates
     expected_tokens: float
     bound_tokens: float
+    expected_in: int = 0
+    bound_in: int = 0
 
     def price(self, prompt: str) -> Price:
         """Expected: the formula and a token per four characters; bound: the dearest and a token per byte, x 1.2."""
         rates = self.rates
-        expected = self.expected_tokens * rates.image_out + text_tokens(prompt) * rates.text_in
-        bound = (self.bound_tokens * rates.image_out + text_tokens_bound(prompt) * rates.text_in) * BOUND_FACTOR
+        expected = self.expected_tokens * rates.image_out + self.expected_in * rates.image_in
+        expected += text_tokens(prompt) * rates.text_in
+        bound = self.bound_tokens * rates.image_out + self.bound_in * rates.image_in
+        bound = (bound + text_tokens_bound(prompt) * rates.text_in) * BOUND_FACTOR
         expected_usd = usd(expected / 1_000_000)
         return Price(self.kind, expected_usd, usd(bound / 1_000_000), expected_usd, rates)
 
@@ -70,26 +84,34 @@ UNPRICED = FlatQuote(Price(PriceKind.UNPRICED))
 
 
 def quote(
-    catalogue: Catalogue, provider: str, model_id: str, parameters: JsonObject, extra: JsonObject
+    catalogue: Catalogue,
+    provider: str,
+    model_id: str,
+    parameters: JsonObject,
+    extra: JsonObject,
+    pictures: Sequence[sizes.Size] = (),
 ) -> Quote:
-    """How images of this request are priced at this provider.
+    """How images of this request are priced at this provider; `pictures` go along with the prompt.
 
-    Exact at the model's maker where formula or table are known and nothing is left to the model; an operator's
+    Exact at the model's maker where formula or table are known and nothing is left to the model, without pictures; an operator's
     own price is exact anywhere. Other providers are taken to charge about what the maker does. A model that the
     catalogue does not know is unpriced.
     """
     model = catalogue.find(model_id)
     if provider == SANDBOX:
-        return FreeQuote(_list_quote(model, parameters, sure=True))
-    return _list_quote(model, parameters, sure=not extra and model is not None and provider == model.maker)
+        return FreeQuote(_list_quote(model, parameters, pictures, sure=True))
+    sure = not extra and model is not None and provider == model.maker
+    return _list_quote(model, parameters, pictures, sure=sure)
 
 
-def _list_quote(model: Model | None, parameters: JsonObject, *, sure: bool) -> Quote:
+def _list_quote(
+    model: Model | None, parameters: JsonObject, pictures: Sequence[sizes.Size], *, sure: bool
+) -> Quote:
     if model is not None and model.price_usd is not None:
         return FlatQuote(flat_price(model.price_usd))
     match model.pricing if model is not None else None:
         case TokenPricing() as pricing if model is not None:
-            return _token_quote(model, pricing, parameters, sure=sure)
+            return _token_quote(model, pricing, parameters, pictures, sure=sure)
         case FlatPricing() as flat if model is not None:
             return _flat_quote(model, flat, parameters, sure=sure)
         case _:
@@ -108,7 +130,14 @@ def _flat_quote(model: Model, pricing: FlatPricing, parameters: JsonObject, *, s
     return FlatQuote(flat_price(each_usd, kind=kind))
 
 
-def _token_quote(model: Model, pricing: TokenPricing, parameters: JsonObject, *, sure: bool) -> Quote:
+def _token_quote(
+    model: Model,
+    pricing: TokenPricing,
+    parameters: JsonObject,
+    pictures: Sequence[sizes.Size],
+    *,
+    sure: bool,
+) -> Quote:
     quality = value_of(model, parameters, "quality")
     size = size_of(model, parameters)
     if size is not None:
@@ -116,13 +145,22 @@ def _token_quote(model: Model, pricing: TokenPricing, parameters: JsonObject, *,
     chosen = quality in pricing.qualities and size is not None
     middling = quality if quality in pricing.qualities else middling_quality(pricing)
     dearest = quality if quality in pricing.qualities else pricing.qualities[-1]
-    exact = chosen and sure and not pricing.estimated
+    exact = chosen and sure and not pricing.estimated and not pictures
+    partial = _partial_images(model, parameters) * PARTIAL_TOKENS
     return TokenQuote(
         PriceKind.EXACT if exact else PriceKind.ESTIMATE,
         pricing.rates,
-        expected_tokens=output_tokens(pricing, str(middling), size or USUAL_SIZE)[0],
-        bound_tokens=output_tokens(pricing, str(dearest), size or _dearest_size(model))[1],
+        expected_tokens=output_tokens(pricing, str(middling), size or USUAL_SIZE)[0] + partial,
+        bound_tokens=output_tokens(pricing, str(dearest), size or _dearest_size(model))[1] + partial,
+        expected_in=sum(picture_tokens(*picture) for picture in pictures),
+        bound_in=len(pictures) * (model.edits.image_tokens if model.edits else 0),
     )
+
+
+def _partial_images(model: Model, parameters: JsonObject) -> int:
+    """How many partial images an answer is asked to bring."""
+    asked = value_of(model, parameters, "partial_images")
+    return asked if value_of(model, parameters, "stream") is True and isinstance(asked, int) else 0
 
 
 def middling_quality(pricing: TokenPricing) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from batchgen.catalogue import sizes
-from batchgen.catalogue.model import AnySize, Anything, Choice, Model, Parameter, Rule, Whole
+from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Parameter, Rule, Whole
 from batchgen.core.types import JsonObject, JsonValue
 
 RETIREMENT_NOTICE_DAYS = 30
@@ -77,7 +77,7 @@ def value_of(model: Model, parameters: JsonObject, name: str) -> JsonValue:
     return parameters[name] if name in parameters else default_of(model.parameters.get(name))
 
 
-def default_of(parameter: Parameter | None) -> str | int | None:
+def default_of(parameter: Parameter | None) -> str | int | bool | None:
     """What a model takes when the parameter is left out."""
     return None if parameter is None or isinstance(parameter, Anything) else parameter.default
 
@@ -93,10 +93,15 @@ def sheet_of(model: Model, parameters: JsonObject, size: sizes.Size) -> sizes.Si
     return size[0] * columns, size[1] * rows
 
 
-def one_of(words: Iterable[str]) -> str:
-    """`a`, `a or b`, `a, b or c`."""
-    *first, last = words
+def one_of(words: Iterable[str | bool]) -> str:
+    """`a`, `a or b`, `a, b or c`; true and false as YAML writes them."""
+    *first, last = map(plainly, words)
     return f"{', '.join(first)} or {last}" if first else last
+
+
+def plainly(value: JsonValue) -> str:
+    """A value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_names_and_values(model: Model, parameters: JsonObject) -> Iterator[Complaint]:
@@ -113,6 +118,10 @@ def _check_names_and_values(model: Model, parameters: JsonObject) -> Iterator[Co
 def _unknown_name(model: Model, name: str) -> str:
     if not model.parameters:
         return f"{model.model_id} takes no parameters (remove {name})"
+    if model.edits is not None and name in model.edits.parameters:
+        return f"{model.model_id} takes {name} only together with references (add references, or remove it)"
+    if model.edits is not None and name in model.edits.without:
+        return f"{model.model_id} does not take {name} together with references (write {name}: null in this prompt's request)"
     close = difflib.get_close_matches(name.lower(), model.parameters, n=1, cutoff=0.7)
     advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(model.parameters)}; or remove it"
     return f"{model.model_id} does not take {name} ({advice})"
@@ -128,6 +137,8 @@ def _value_fault(
             return _choice_fault(model, name, parameter, value)
         case Whole():
             return _whole_fault(name, parameter, value)
+        case Flag() if not isinstance(value, bool):
+            return f"{name} {shown(value)} is neither yes nor no (write true or false, without quotes)"
         case Anything(kind="text") if not isinstance(value, str):
             return f"{name} must be text (put it in quotes)"
         case Anything(kind="object") if not isinstance(value, dict):
@@ -210,7 +221,7 @@ def _check_rules(model: Model, parameters: JsonObject) -> Iterator[Complaint]:
 def _rule_broken(rule: Rule, actual: JsonValue, given: bool) -> str:
     subject = f"{rule.when} {rule.value}" if rule.value else rule.when
     now = f"{rule.needs} is {shown(actual)}" if given else f"{rule.needs} is {shown(actual)} when left out"
-    return f"{subject} works only with {rule.needs} {one_of(rule.among)}, but {now} (write {rule.needs}: {rule.among[0]})"
+    return f"{subject} works only with {rule.needs} {one_of(rule.among)}, but {now} (write {rule.needs}: {one_of(rule.among[:1])})"
 
 
 def _check_extra(model: Model, extra: JsonObject) -> Iterator[Complaint]:
@@ -225,5 +236,5 @@ def _check_extra(model: Model, extra: JsonObject) -> Iterator[Complaint]:
 
 def shown(value: JsonValue) -> str:
     """A value as a message shows it, cut when it is long."""
-    text = value if isinstance(value, str) else str(value)
+    text = plainly(value)
     return f'"{text[:60]}{"…" if len(text) > 60 else ""}"' if isinstance(value, str) else text[:60]

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from batchgen.core.types import ImageRequest
 
 FINGERPRINT_VERSION = 1
 """Raised only if the recipe below changes, which makes every stored image look changed: so never lightly."""
 
+TRANSPORT = frozenset({"stream", "partial_images"})
+"""Parameters that say how an answer travels and not what is in it: streaming a job buys none of its images again."""
+
 # Made once: building an encoder takes longer than encoding a request.
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def fingerprint(provider: str, request: ImageRequest, sample: int, reference_hashes: Sequence[str] = ()) -> str:
+def fingerprint(provider: str, request: ImageRequest, sample: int) -> str:
     """Hex SHA-256 over the manifest's own values, before catalogue defaults and dialects.
 
     The base URL, the ids and the template are not part of it, the rendered prompt is: renaming a prompt keeps
-    its images. Keys are sorted, so that the order of parameters in the manifest does not matter.
+    its images. Keys are sorted, so that the order of parameters in the manifest does not matter. Of pictures that go
+    along the content counts, in their order, and not the files' names.
     """
-    return Fingerprinter(provider).of(request, reference_hashes)(sample)
+    return Fingerprinter(provider).of(request)(sample)
 
 
 class Fingerprinter:
@@ -30,11 +34,17 @@ class Fingerprinter:
     def __init__(self, provider: str) -> None:
         self._beginning = _ENCODER.encode([FINGERPRINT_VERSION, provider])[:-1]
 
-    def of(self, request: ImageRequest, reference_hashes: Sequence[str] = ()) -> Callable[[int], str]:
+    def of(self, request: ImageRequest) -> Callable[[int], str]:
         """From a sample's number to the fingerprint of this request's sample."""
-        parts = _ENCODER.encode([request.model, request.prompt, request.parameters, request.extra])
+        asked = request.parameters
+        if not TRANSPORT.isdisjoint(asked):
+            asked = {name: value for name, value in asked.items() if name not in TRANSPORT}
+        parts = _ENCODER.encode([request.model, request.prompt, asked, request.extra])
         before = hashlib.sha256(f"{self._beginning},{parts[1:-1]},".encode("ascii"))
-        after = f",{_ENCODER.encode(list(reference_hashes))}]"
+        hashes = [picture.sha256 for picture in request.references]
+        if request.mask is not None:
+            hashes.append(f"mask:{request.mask.sha256}")
+        after = f",{_ENCODER.encode(hashes)}]"
 
         def of_sample(sample: int) -> str:
             whole = before.copy()

@@ -27,6 +27,21 @@ def image_tokens(factor: int, width: int, height: int) -> int:
     return -(-factor * scaled * (2_000_000 + width * height) // 4_000_000)
 
 
+PARTIAL_TOKENS = 100
+"""Output tokens of each partial image of a streamed answer (OpenAI's image generation guide)."""
+
+PATCH = 32
+MOST_PATCHES = 1536
+
+
+def picture_tokens(width: int, height: int) -> int:
+    """The usual input tokens of a picture that goes along with a prompt: one a patch of 32 pixels, 1,536 at most.
+
+    Checked by third parties on five sizes in 2026; small pictures differ.
+    """
+    return min(MOST_PATCHES, -(-width // PATCH) * -(-height // PATCH))
+
+
 def text_tokens(prompt: str) -> int:
     """The usual count of a prompt's tokens: about four characters a token."""
     return math.ceil(len(prompt) / 4)

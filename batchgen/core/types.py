@@ -138,13 +138,30 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture that goes along with a prompt: a file, relative to the manifest's folder with `/`, and its content."""
+
+    file: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """What is asked of a provider, always for one image. Parameters are the manifest's own, never defaults."""
+    """What is asked of a provider, always for one image. Parameters are the manifest's own, never defaults.
+
+    With `references` an image is made from pictures; `mask` says where the first of them is painted over.
+    """
 
     model: str
     prompt: str
     parameters: JsonObject = field(default_factory=dict)
     extra: JsonObject = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    mask: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ class Prompt:
     images: int
     tags: tuple[str, ...]
     first: int
+    references: tuple[tuple[Scalar, Template], ...] = ()
+    mask: tuple[Scalar, Template] | None = None
 
     @property
     def count(self) -> int:
@@ -92,12 +94,16 @@ class EntryReader:
         recipe = self._recipe(node)
         prompt_id, text = self._template(node, "id"), self._template(node, PROMPT)
         variation = self._variation(node)
+        references, mask = self._pictures(node)
         if prompt_id is not None:
             self._check_id(prompt_id, variation, node.values["id"])
         if text is not None:
             self._check_text(text, node)
         if not later:
-            self._check_variables(node, variation, _uses(node, prompt_id, text, recipe))
+            pictures = references if mask is None else [*references, mask]
+            uses = _uses(node, prompt_id, text, recipe)
+            uses += [(place, name.names) for place, name in pictures if name.names]
+            self._check_variables(node, variation, uses)
         if not self._sound or not recipe.sound:
             self._set_aside(recipe)
         if not self._sound or prompt_id is None or text is None or recipe.model.faults:
@@ -113,6 +119,8 @@ class EntryReader:
             entry.images,
             tuple(entry.tags),
             first,
+            references,
+            mask,
         )
 
     def _set_aside(self, recipe: Recipe) -> None:
@@ -150,9 +158,31 @@ class EntryReader:
             self._say(node, "`model` is missing (write `model: gpt-image-2` at the top, or in every prompt)")
         return Recipe.of(UNREAD, node, fields)
 
+    def _pictures(
+        self, node: MapNode
+    ) -> tuple[tuple[tuple[Scalar, Template], ...], tuple[Scalar, Template] | None]:
+        """The names of the pictures that go along, and of a mask, which needs one of them."""
+        listed = [
+            (item, name)
+            for item in _scalars(node.values.get("references"))
+            if (name := self._text(item)) is not None
+        ]
+        place = node.values.get("mask")
+        name = self._text(place)
+        if name is None or not isinstance(place, Scalar):
+            return tuple(listed), None
+        if given(node, "references") is None:
+            self._say(
+                node.keys["mask"],
+                "a mask says where a picture is painted over, and there is none (add `references: [FILE]`)",
+            )
+        return tuple(listed), (place, name)
+
     def _template(self, node: MapNode, key: str) -> Template | None:
         """The text of a key, None when it is none, which is said already."""
-        value = node.values.get(key)
+        return self._text(node.values.get(key))
+
+    def _text(self, value: Node | None) -> Template | None:
         if not isinstance(value, Scalar) or kind_of(value) is not Kind.TEXT:
             return None
         template = parse_template(value.text)
@@ -332,7 +362,7 @@ def _missing(name: str, varied: tuple[str, ...]) -> str:
     return f"add `vary: {{{name}: [...]}}`, or write {{{{{name}}}}} for plain braces"
 
 
-def _scalars(node: Node) -> list[Scalar]:
+def _scalars(node: Node | None) -> list[Scalar]:
     items = node.items if isinstance(node, ListNode) else []
     return [item for item in items if isinstance(item, Scalar)]
 

@@ -11,16 +11,18 @@ from datetime import date
 from functools import lru_cache
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.catalogue.model import AnySize, Anything, Choice, Model, Whole
+from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
 from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import Complaint, check_prompt, check_request, check_retirement
+from batchgen.catalogue.sizes import Size
 from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.fingerprint import Fingerprinter
-from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue, Task
+from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue, Reference, Task
 from batchgen.manifest.document import Document, Node
 from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.pictures import PictureError, Pictures
 from batchgen.manifest.recipe import EXTRA, Field, Recipe, WholeValue, fill
 from batchgen.manifest.template import Template
 from batchgen.manifest.variations import Value
@@ -31,6 +33,7 @@ REMEMBERED = 1024
 """Request shapes whose checks and quotes are kept: a job has few, and a hostile one may not fill the memory."""
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_FLAGS: Mapping[str, JsonScalar] = {"true": True, "false": False}
 _MODEL_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 
 
@@ -54,6 +57,24 @@ class Settled:
     faulty: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Along:
+    """The pictures of one task, and what is wrong with them, each with its place."""
+
+    references: tuple[Reference, ...] = ()
+    mask: Reference | None = None
+    faults: tuple[tuple[Node, str], ...] = ()
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Pixels of all that is sent."""
+        sent = self.references if self.mask is None else (*self.references, self.mask)
+        return tuple((picture.width, picture.height) for picture in sent)
+
+
+ALONE = Along()
+
+
 class Expander:
     """Expands the prompts of one manifest; remembers what was judged and what was reported."""
 
@@ -64,12 +85,14 @@ class Expander:
         provider: str,
         today: date,
         wrapper: Template | None,
+        pictures: Pictures,
     ) -> None:
         self._document = document
         self._catalogue = catalogue
         self._provider = provider
         self._today = today
         self._wrapper = wrapper
+        self._pictures = pictures
         self._fingerprints = Fingerprinter(provider)
         self._reported: set[tuple[int, int, str]] = set()
         self._at_place: Counter[tuple[int, int]] = Counter()
@@ -85,13 +108,21 @@ class Expander:
         position = prompt.first
         for choice in prompt.variation.choices():
             variables = {name: value.text for name, value in zip(names, choice, strict=True)}
+            along = self._along(prompt, variables) if prompt.references else ALONE
             settled = self._settle(
-                prompt.recipe, tuple((names[n], choice[n].text, choice[n].written) for n in in_request)
+                prompt.recipe,
+                tuple((names[n], choice[n].text, choice[n].written) for n in in_request),
+                along.sizes if prompt.references else None,
             )
+            faults = [*along.faults, *_too_many(prompt, settled.judged.model)]
+            for place, fault in faults:
+                yield from self._report(place, fault)
             for complaint in settled.judged.complaints:
                 place = _place(prompt, choice, settled.judged.model, complaint.parameter)
                 yield from self._report(place, complaint.message, warning=complaint.warning)
-            yield from self._tasks(prompt, variables, [choice[n].slug for n in in_name], settled, position)
+            if not faults:
+                slugs = [choice[n].slug for n in in_name]
+                yield from self._tasks(prompt, variables, slugs, settled, along, position)
             position += prompt.images
 
     def check(self, recipe: Recipe) -> Iterator[Problem]:
@@ -103,7 +134,7 @@ class Expander:
         model = None if told.names or told.faults else self._catalogue.find(told.literals[0])
         complaints = self._of_names(recipe, model)
         if not recipe.names and not told.faults:
-            complaints = [*self._settle(recipe, ()).judged.complaints, *complaints]
+            complaints = [*self._settle(recipe, (), None).judged.complaints, *complaints]
         for complaint in complaints:
             field = _field(recipe, complaint.parameter)
             known = model is not None and complaint.parameter in model.parameters
@@ -125,6 +156,7 @@ class Expander:
         variables: Mapping[str, str],
         slugs: list[str],
         settled: Settled,
+        along: Along,
         position: int,
     ) -> Iterator[Task | Problem]:
         text = prompt.text.render(variables)
@@ -139,7 +171,9 @@ class Expander:
                 if fault:
                     yield from self._report(place, fault)
             return
-        request = ImageRequest(settled.model, rendered, settled.parameters, settled.extra)
+        request = ImageRequest(
+            settled.model, rendered, settled.parameters, settled.extra, along.references, along.mask
+        )
         price = settled.judged.quote.price(rendered)
         fingerprint = self._fingerprints.of(request)
         stem = naming.task_stem(prompt_id, slugs)
@@ -163,8 +197,32 @@ class Expander:
             self._at_place[where] += 1
             yield self._document.problem(place, message, warning=warning)
 
-    def _settle_afresh(self, recipe: Recipe, needed: tuple[tuple[str, str, JsonScalar], ...]) -> Settled:
-        """`needed` are the recipe's variables: name, text, and value as it was written."""
+    def _along(self, prompt: Prompt, variables: Mapping[str, str]) -> Along:
+        references, faults = list[Reference](), list[tuple[Node, str]]()
+        mask = None
+        for place, name in prompt.references:
+            try:
+                references.append(self._pictures.reference(name.render(variables)))
+            except PictureError as error:
+                faults.append((place, str(error)))
+        if prompt.mask is not None and references and not faults:
+            place, name = prompt.mask
+            try:
+                mask = self._pictures.mask(name.render(variables), references[0])
+            except PictureError as error:
+                faults.append((place, str(error)))
+        return Along(tuple(references), mask, tuple(faults))
+
+    def _settle_afresh(
+        self,
+        recipe: Recipe,
+        needed: tuple[tuple[str, str, JsonScalar], ...],
+        pictures: tuple[Size, ...] | None,
+    ) -> Settled:
+        """`needed` are the recipe's variables: name, text, and value as it was written.
+
+        `pictures` are the sizes of those that go along, None for a prompt without any.
+        """
         values = {name: text for name, text, _ in needed}
         written = {name: value for name, _, value in needed}
         model_id = recipe.model.render(values)
@@ -176,18 +234,21 @@ class Expander:
         }
         extra = {} if recipe.extra is None else fill(recipe.extra.pattern, values, as_written)
         assert isinstance(extra, dict)  # the reader refused anything else
-        judged = self._judge(model_id, json.dumps([parameters, extra]))
+        judged = self._judge(model_id, json.dumps([parameters, extra]), pictures)
         return Settled(model_id, parameters, extra, judged, any(not each.warning for each in judged.complaints))
 
-    def _judge_afresh(self, model_id: str, request: str) -> Judged:
+    def _judge_afresh(self, model_id: str, request: str, pictures: tuple[Size, ...] | None) -> Judged:
         parameters, extra = json.loads(request)
         model = self._catalogue.find(model_id)
+        if model is not None and pictures is not None:
+            model = model.for_edits
         complaints = (
             self._of_unknown(model_id, parameters)
             if model is None
             else self._of_known(model, parameters, extra)
         )
-        return Judged(model, complaints, quote(self._catalogue, self._provider, model_id, parameters, extra))
+        found = quote(self._catalogue, self._provider, model_id, parameters, extra, pictures or ())
+        return Judged(model, complaints, found)
 
     def _of_known(self, model: Model, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
         retirement = check_retirement(model, self._provider, self._today)
@@ -220,6 +281,23 @@ class Expander:
         ]
 
 
+def _too_many(prompt: Prompt, model: Model | None) -> Iterator[tuple[Node, str]]:
+    """Pictures that the model does not take."""
+    if model is None or not prompt.references:
+        return
+    first, edits = prompt.references[0][0], model.edits
+    if edits is None:
+        yield (
+            first,
+            f"{model.model_id} takes no references (use a model that does, such as gpt-image-2, or remove them)",
+        )
+    elif len(prompt.references) > edits.references:
+        place = prompt.references[edits.references][0]
+        yield place, f"{model.model_id} takes at most {edits.references} references (remove some)"
+    elif prompt.mask is not None and not edits.mask:
+        yield prompt.mask[0], f"{model.model_id} takes no mask (remove it)"
+
+
 def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
     """What becomes of a value that is exactly one placeholder: what the parameter is, None for what it is in YAML.
 
@@ -229,6 +307,8 @@ def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
     match model.parameters.get(parameter) if model is not None else None:
         case Whole():
             return lambda _, text: int(text) if _INTEGER.fullmatch(text) else text
+        case Flag():
+            return lambda _, text: _FLAGS.get(text, text)
         case Choice() | AnySize() | Anything(kind="text"):
             return lambda _, text: text
         case _:

@@ -15,6 +15,7 @@ from batchgen.core.types import JsonObject, Limits, RetryPolicy, Task
 from batchgen.manifest.document import Document
 from batchgen.manifest.entry import Prompt
 from batchgen.manifest.expand import Expander
+from batchgen.manifest.pictures import Pictures
 from batchgen.manifest.recipe import Recipe
 from batchgen.manifest.template import Template
 
@@ -70,7 +71,12 @@ class Manifest:
         when there are more tasks than `max_tasks`, which `problems` has said already.
         """
         expander = Expander(
-            self.document, self.setting.catalogue, self.provider, self.setting.today, self.wrapper
+            self.document,
+            self.setting.catalogue,
+            self.provider,
+            self.setting.today,
+            self.wrapper,
+            Pictures(self.path.parent),
         )
         for recipe in self.unexpanded:
             yield from expander.check(recipe)

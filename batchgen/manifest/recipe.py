@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from batchgen.catalogue.load import REQUEST_ITSELF
 from batchgen.core.errors import Problem
 from batchgen.core.types import JsonScalar, JsonValue
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
@@ -133,7 +132,7 @@ class RequestReader:
             return fields
         for name, value in node.values.items():
             key = node.keys[name]
-            if name in REQUEST_ITSELF:
+            if name in _MEANT:
                 self._say(key, _not_here(name))
             elif is_null(value):
                 self._remove(fields, key, at_the_top=defaults is None)
@@ -184,7 +183,7 @@ class RequestReader:
             )
             return
         for name, key in node.keys.items():
-            if name in REQUEST_ITSELF:
+            if name in _MEANT:
                 self._say(key, _not_here(name))
             elif name in self._known:
                 self._say(
@@ -200,8 +199,10 @@ _MEANT = {
     "model": "the model has its own key (write `model:` beside `request:`)",
     "prompt": "the prompt has its own key (write `prompt:` beside `request:`)",
     "n": "every request is for one image (write `images:` in the prompt instead)",
-    "stream": "streaming is not in this version (remove it)",
-    "partial_images": "streaming is not in this version (remove it)",
+    "image": "pictures have their own key (write `references: [FILE]` beside `prompt:`)",
+    "image[]": "pictures have their own key (write `references: [FILE]` beside `prompt:`)",
+    "images": "pictures have their own key (write `references: [FILE]` beside `prompt:`)",
+    "mask": "a mask has its own key (write `mask: FILE` beside `references:`)",
 }
 
 

@@ -22,13 +22,14 @@ from batchgen.manifest.durations import EXAMPLES, parse_duration
 from batchgen.manifest.moments import is_moment
 
 LATER_KEYS = {
-    "references": "send reference images",
-    "mask": "send a mask",
     "table": "read prompts from a table",
     "sheet": "read prompts from a table",
     "where": "filter a table's rows",
 }
 """Keys of a prompt that belong to later versions of the program, with what this one cannot do yet."""
+
+MOST_REFERENCES = 16
+"""No model takes more pictures with one request."""
 
 MOST_TASKS = 10_000
 """`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""
@@ -208,6 +209,18 @@ class PromptEntry(Shape):
     )
     tags: list[str] = Field(
         default_factory=list, description="Words to find the images by.", examples=[["shop"]]
+    )
+    references: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list,
+        min_length=1,
+        max_length=MOST_REFERENCES,
+        description="Pictures that the image is made from: files in the manifest's folder.",
+        examples=[["mug.png", "label.jpg"]],
+    )
+    mask: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="A PNG as large as the first reference; where it is transparent, the picture is painted anew.",
+        examples=["mug-mask.png"],
     )
 
 

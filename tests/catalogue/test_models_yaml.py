@@ -8,13 +8,15 @@ import pytest
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.load import read_document
-from batchgen.catalogue.model import AnySize, Choice, FlatPricing, Model, TokenPricing
+from batchgen.catalogue.model import AnySize, Choice, Flag, FlatPricing, Model, Parameter, TokenPricing
 from batchgen.catalogue.rules import default_of
+from batchgen.manifest.schema import MOST_REFERENCES
 
 FAMILY_KEYS = {
     "maker", "models", "retires", "replacement", "prompt_limit", "max_images", "revises", "parameters", "rules",
-    "warnings", "price",
+    "warnings", "price", "edits",
 }  # fmt: skip
+EDITS_KEYS = {"references", "mask", "without", "parameters", "image_tokens"}
 MODEL_KEYS = {"for", "also", "retires", "replacement"}
 PRICE_KEYS = {"formula", "tokens", "ranges", "usd", "each_usd", "rates", "slack_tokens", "estimated"}
 
@@ -27,6 +29,7 @@ def test_only_known_keys() -> None:
     for family in read_document()["families"].values():
         assert set() == set(family) - FAMILY_KEYS
         assert set() == set(family["price"]) - PRICE_KEYS
+        assert set() == set(family.get("edits", {})) - EDITS_KEYS
         for own in family["models"].values():
             assert set() == set(own) - MODEL_KEYS
 
@@ -83,12 +86,33 @@ def test_rules_speak_of_the_model_s_own_parameters(model: Model) -> None:
     for rule in model.rules:
         needs = model.parameters[rule.needs]
         assert rule.when in model.parameters
-        assert isinstance(needs, Choice)
-        assert set(rule.among) <= set(needs.values)
+        assert set(rule.among) <= _values(needs)
     for warn in model.warnings:
-        parameter = model.parameters[warn.when]
-        assert isinstance(parameter, Choice)
-        assert warn.value in parameter.values
+        assert warn.value in _values(model.parameters[warn.when])
+
+
+def _values(parameter: Parameter) -> set[str | bool]:
+    if isinstance(parameter, Flag):
+        return {True, False}
+    assert isinstance(parameter, Choice)
+    return set(parameter.values)
+
+
+@MODELS
+def test_edits_leave_out_what_the_model_would_take(model: Model) -> None:
+    """What is not taken together with pictures is taken without them, and what comes on top is not."""
+    if model.edits is not None:
+        assert model.edits.without <= set(model.parameters)
+        assert not set(model.edits.parameters) & set(model.parameters)
+        assert 1 <= model.edits.references <= MOST_REFERENCES
+
+
+def test_what_streams_and_what_takes_pictures() -> None:
+    """All models of the gpt-image families do both, the others neither."""
+    for model in CATALOGUE.models.values():
+        newer = model.model_id.startswith(("gpt-image", "chatgpt-image"))
+        assert newer == ("stream" in model.parameters) == ("partial_images" in model.parameters)
+        assert newer == (model.edits is not None)
 
 
 @MODELS

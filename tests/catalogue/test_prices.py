@@ -161,3 +161,26 @@ def test_measured_models_stay_within_what_was_measured(quality: str, least: int,
     found = price("openai", "gpt-image-2.6-flare", {"quality": quality, "size": "1024x1024"})
     assert pytest.approx((least + most) / 2 * 30 / 1e6, abs=1e-6) == found.expected_usd
     assert pytest.approx(most * 30 / 1e6 * 1.2, abs=1e-6) == found.bound_usd
+
+
+def test_partial_images_cost_a_hundred_tokens_each() -> None:
+    """Streaming alone costs nothing; each partial image that is asked for is on the bill."""
+    asked: JsonObject = {"size": "1024x1024", "quality": "low"}
+    plain = price("openai", "gpt-image-2", asked)
+    assert plain == price("openai", "gpt-image-2", {**asked, "stream": True})
+    partial = price("openai", "gpt-image-2", {**asked, "stream": True, "partial_images": 3})
+    assert plain.expected_usd is not None
+    assert partial.expected_usd == pytest.approx(plain.expected_usd + 300 * 30 / 1e6)
+    assert partial.kind is PriceKind.EXACT
+
+
+def test_pictures_are_paid_for_and_make_a_price_an_estimate() -> None:
+    """A picture of a megapixel is 1,024 tokens at $8 a million; the bound holds for the dearest that was seen."""
+    asked: JsonObject = {"size": "1024x1024", "quality": "low"}
+    plain = price("openai", "gpt-image-2", asked)
+    edit = quote(CATALOGUE, "openai", "gpt-image-2", asked, {}, [(1024, 1024), (4000, 4000)]).price("")
+    assert edit.kind is PriceKind.ESTIMATE
+    assert plain.expected_usd is not None
+    assert plain.bound_usd is not None
+    assert edit.expected_usd == pytest.approx(plain.expected_usd + (1024 + 1536) * 8 / 1e6)
+    assert edit.bound_usd == pytest.approx(plain.bound_usd + 2 * 1536 * 8 / 1e6 * 1.2, abs=1e-6)

@@ -41,6 +41,11 @@ def complaints(
         ("gpt-image-2.5-flare", {"background": "transparent", "output_format": "jpeg"}, ['output_format is "jpeg"']),
         ("gpt-image-2.6-flare", {"frame_count": 4}, ["only with output_format gif"]),
         ("gpt-image-2", {"user": 7}, ["user must be text"]),
+        ("gpt-image-2", {"stream": 1}, ["stream 1 is neither yes nor no"]),
+        ("gpt-image-2", {"partial_images": 1}, ["only with stream true", "write stream: true"]),
+        ("gpt-image-2", {"stream": True, "partial_images": 4}, ["from 0 to 3"]),
+        ("gpt-image-1.5", {"input_fidelity": "high"}, ["only together with references"]),
+        ("dall-e-3", {"stream": True}, ["dall-e-3 does not take stream"]),
         ("gpt-image-2.6-flare", {"output_format": "svg", "svg": "x"}, ["must be a mapping"]),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.fingerprint import Fingerprinter, fingerprint
-from batchgen.core.types import ImageRequest, JsonValue
+from batchgen.core.types import ImageRequest, JsonValue, Reference
 
 REQUEST = ImageRequest(
     "gpt-image-2", "A paper boat at sunrise.", {"size": "1024x1024", "quality": "low"}, {"seed": 7}
@@ -53,8 +53,29 @@ def test_any_change() -> None:
     ]
     prints = [fingerprint("cometapi", request, 1) for request in (REQUEST, *changed)]
     prints += [fingerprint("openai", REQUEST, 1), fingerprint("cometapi", REQUEST, 2)]
-    prints += [fingerprint("cometapi", REQUEST, 1, ["aa"]), fingerprint("cometapi", REQUEST, 1, ["aa", "bb"])]
     assert len(prints) == len(set(prints))
+
+
+def picture(sha256: str, file: str = "a.png") -> Reference:
+    """A reference with this content."""
+    return Reference(file, sha256, 100, "image/png", 64, 64)
+
+
+def test_pictures_count_by_content_and_order() -> None:
+    """Other pictures are another request, and so is a mask; another file with the same content is not."""
+    one, other = picture("aa"), picture("bb")
+    asked = [(), (one,), (other,), (one, other), (other, one)]
+    prints = [fingerprint("cometapi", replace(REQUEST, references=each), 1) for each in asked]
+    prints.append(fingerprint("cometapi", replace(REQUEST, references=(one,), mask=other), 1))
+    assert len(prints) == len(set(prints))
+    renamed = replace(REQUEST, references=(picture("aa", "elsewhere/b.png"),))
+    assert prints[1] == fingerprint("cometapi", renamed, 1)
+
+
+def test_how_an_answer_travels_does_not_count() -> None:
+    """A job that is streamed from now on, because a proxy cuts silent connections, keeps the images it has."""
+    streamed = replace(REQUEST, parameters={**REQUEST.parameters, "stream": True, "partial_images": 2})
+    assert fingerprint("cometapi", REQUEST, 1) == fingerprint("cometapi", streamed, 1)
 
 
 @given(st.text(), st.text(), st.integers(1, 100))

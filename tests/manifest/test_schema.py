@@ -35,7 +35,7 @@ def test_keys_of_the_contract() -> None:
     top = "batchgen job description provider model request prompt_template limits retry max_tasks priority report prompts"
     assert set(top.split()) == set(schema["properties"])
     entry = schema["$defs"]["PromptEntry"]
-    documented = {"id", "prompt", "model", "images", "vary", "exclude", "request", "tags"}
+    documented = {"id", "prompt", "model", "images", "vary", "exclude", "request", "tags", "references", "mask"}
     assert documented == set(entry["properties"])
     assert not documented & set(LATER_KEYS)
     assert not schema["additionalProperties"] and not entry["additionalProperties"]
