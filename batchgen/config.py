@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
-
-from pydantic import AfterValidator, Field
+from typing import Any
 
 from batchgen.catalogue.catalogue import Catalogue, Entry
+from batchgen.catalogue.dialects import DIALECTS, Dialect
+from batchgen.catalogue.load import parameter_of
+from batchgen.catalogue.model import Parameter
+from batchgen.config_shapes import ConfigShape, DialectShape, EntryShape, ProviderShape
 from batchgen.core.errors import Problem, ProblemsError, UsageError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import Limits
-from batchgen.manifest.document import Document, MapNode, Node, read_document
+from batchgen.manifest.document import Document, MapNode, Node, Scalar, read_document
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.limits import limits_of
 from batchgen.manifest.scalars import describe
-from batchgen.manifest.schema import Duration, Report, Shape, fault
-from batchgen.manifest.schema import Limits as LimitsShape
 from batchgen.manifest.translate import check_parts
-from batchgen.providers.settings import BUILT_IN, REQUEST_DEADLINE_S, SANDBOX, Ceiling, ProviderSettings
+from batchgen.providers.settings import BUILT_IN, SANDBOX, Ceiling, ProviderSettings
 
 FILE_NAME = "batchgen.yaml"
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,93 +75,6 @@ def _check_mode(path: Path) -> None:
             f"{path}: others than its owner may write this file, which decides where keys are sent "
             f"(run: chmod go-w {path})"
         )
-
-
-def _base_url(value: str) -> str:
-    """A provider's address. The text of a wrong one is not repeated: it may hold a key."""
-    if wrong := _url_fault(value):
-        raise fault(f"`base_url` {wrong}")
-    return value.rstrip("/")
-
-
-def _url_fault(value: str) -> str | None:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not value.isascii() or not value.isprintable() or " " in value:
-        return "is no web address (write one such as https://images.example.com/v1)"
-    if "@" in parts.netloc:
-        return "must not hold a user or a key (name the key's variable in key_env)"
-    if "?" in value or "#" in value:
-        return "must not have a query or fragment (end it after the path)"
-    return None
-
-
-def _variable(value: str) -> str:
-    """The name of a variable. What is written instead is not repeated: it may be a key."""
-    if not _VARIABLE.fullmatch(value):
-        raise fault(
-            "`key_env` must be the name of an environment variable, never the key itself (write GATEWAY_KEY)"
-        )
-    return value
-
-
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Parallel = Annotated[int, Field(ge=1, le=1024)]
-
-
-class CeilingShape(Shape):
-    """The ceiling of a model, or of several that share it."""
-
-    images_per_minute: Rate | None = Field(None, examples=[20])
-    concurrency: Parallel | None = Field(None, examples=[8])
-
-
-class ProviderShape(Shape):
-    """One provider."""
-
-    base_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
-        None, examples=["https://images.example.com/v1"]
-    )
-    key_env: Annotated[str, AfterValidator(_variable)] | None = Field(None, examples=["GATEWAY_KEY"])
-    dialect: Literal["openai"] = Field("openai", examples=["openai"])
-    idempotent: bool = Field(default=False, examples=[False])
-    trust_env: bool = Field(default=False, examples=[False])
-    images_per_minute: Rate | None = Field(None, examples=[120])
-    concurrency: Parallel | None = Field(None, examples=[32])
-    deadline: Duration = Field(REQUEST_DEADLINE_S, examples=["600s"])
-    models: dict[str, CeilingShape] = Field(
-        default_factory=dict, examples=[{"gpt-image-2": {"images_per_minute": 20}}]
-    )
-
-
-class EntryShape(Shape):
-    """A model of the operator's."""
-
-    family: str | None = Field(None, examples=["gpt-image-2"])
-    price_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(None, examples=[0.04])
-
-
-class MetricsShape(Shape):
-    """Where metrics go."""
-
-    textfile: str | None = Field(None, examples=["batchgen.prom"])
-
-
-class ConfigShape(Shape):
-    """The file, all but what is checked entry by entry."""
-
-    providers: dict[str, Any] = Field(default_factory=dict, examples=[{"cometapi": {"images_per_minute": 120}}])
-    catalogue: dict[str, Any] = Field(default_factory=dict, examples=[{"my-model": {"family": "gpt-image-2"}}])
-    defaults: LimitsShape = Field(default=LimitsShape(), examples=[{"concurrency": 8}])
-    output: Annotated[str, Field(min_length=1)] = Field("output", examples=["output"])
-    engine: Literal["local"] = Field("local", examples=["local"])
-    verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
-    report: Report = Field(default=Report(), examples=[{"thumbnails": True}])
-    notify: list[Any] = Field(default_factory=list, examples=[[]])
-    metrics: MetricsShape = Field(default=MetricsShape(), examples=[{"textfile": None}])
 
 
 class _Reading:
@@ -244,6 +154,7 @@ class _Reading:
         return replace(
             base,
             **given,
+            dialect=self._dialect(node.values.get("dialect")) or base.dialect,
             base_url=shape.base_url or base.base_url,
             key_env=(shape.key_env,) if shape.key_env else base.key_env,
             ceilings=ceilings,
@@ -267,6 +178,34 @@ class _Reading:
                     listed.keys[name],
                     f"the provider {printable(name)} needs {needs} (write them under it; {meant})",
                 )
+
+    def _dialect(self, node: Node | None) -> Dialect | None:
+        """The dialect of a provider: one by its name, or one like another with what differs. None for none."""
+        if node is None:
+            return None
+        if isinstance(node, Scalar):
+            return self._known_dialect(node)
+        if not isinstance(node, MapNode):
+            self._say(
+                node,
+                "`dialect` is a name or a mapping (write dialect: openai, or `like: openai` and what differs)",
+            )
+            return None
+        shape, problems = check_parts(DialectShape, node, self._document, DialectShape())
+        self._problems += problems
+        like = node.values.get("like")
+        base = self._known_dialect(like) if isinstance(like, Scalar) else None
+        given: dict[str, Any] = {
+            key: _frozen(getattr(shape, key)) for key in shape.model_fields_set if key != "like"
+        }
+        return replace(base or DIALECTS["openai"], **given)
+
+    def _known_dialect(self, node: Scalar) -> Dialect | None:
+        found = DIALECTS.get(node.text)
+        if found is None:
+            shown = printable(node.text)
+            self._say(node, f'`dialect` is "{shown}" ({did_you_mean(node.text, DIALECTS)})')
+        return found
 
     def _ceilings(self, node: MapNode, shape: ProviderShape) -> tuple[Ceiling, ...]:
         models = node.values.get("models")
@@ -293,15 +232,50 @@ class _Reading:
     def _entry(self, name: str, node: MapNode) -> Entry:
         shape, problems = check_parts(EntryShape, node, self._document, EntryShape())
         self._problems += problems
-        entry = Entry(shape.family, shape.price_usd)
+        entry = Entry(
+            shape.family,
+            shape.price_usd,
+            good_for=shape.good_for,
+            prompt_limit=shape.prompt_limit,
+            retires=date.fromisoformat(shape.retires) if shape.retires else None,
+            replacement=shape.replacement,
+            parameters=MappingProxyType(self._parameters(node, shape)),
+        )
         try:
             Catalogue.builtin().with_entries({name: entry})
         except ValueError as error:
             self._say(node.values["family"], str(error))
         return entry
 
+    def _parameters(self, node: MapNode, shape: EntryShape) -> dict[str, Parameter | None]:
+        found: dict[str, Parameter | None] = {}
+        for name, described in shape.parameters.items():
+            found[name] = None
+            if described is not None:
+                told = described.model_dump(exclude_none=True)
+                if len(told.keys() & _KINDS) == 1 or "grid" in told:
+                    found[name] = parameter_of(told)
+                else:
+                    self._say(_value_of(node, "parameters", name), _NO_KIND)
+        return found
+
     def _say(self, node: Node, message: str) -> None:
         self._problems.append(self._document.problem(node, message))
 
 
-_SAME_NAMED = frozenset({"dialect", "trust_env", "images_per_minute", "concurrency"})
+_SAME_NAMED = frozenset({"trust_env", "images_per_minute", "concurrency"})
+_KINDS = frozenset({"values", "minimum", "flag", "kind"})
+_NO_KIND = "a parameter needs one of values, minimum, flag, kind (write {values: [low, high], default: low})"
+
+
+def _value_of(node: Node, *path: str) -> Node:
+    for part in path:
+        node = node.values.get(part, node) if isinstance(node, MapNode) else node
+    return node
+
+
+def _frozen(value: object) -> object:
+    """A value of a shape as a dialect holds it."""
+    if isinstance(value, list):
+        return frozenset(value)
+    return MappingProxyType(value) if isinstance(value, dict) else value

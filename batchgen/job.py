@@ -124,6 +124,7 @@ def load_job(path: Path, options: Options) -> Job:
         today=options.clock().date(),
         provider=options.provider,
         default_limits=config.default_limits,
+        dialects={name: settings.dialect for name, settings in config.providers.items()},
     )
     manifest = load_manifest(path, setting)
     rehearsal = manifest.provider == SANDBOX != manifest.declared_provider

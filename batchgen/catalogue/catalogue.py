@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from types import MappingProxyType
 
 from batchgen.catalogue.load import FILES, REQUEST_ITSELF, read_models
-from batchgen.catalogue.model import Anything, Model
+from batchgen.catalogue.model import Anything, Model, Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +17,18 @@ class Entry:
     """An operator's model in `batchgen.yaml`.
 
     `family` is a family or a model of the catalogue whose parameters it takes; without one, a model that the
-    catalogue does not know takes any known parameter, unchecked. `price_usd` is a flat price for an image, which
-    wins over every other price.
+    catalogue does not know takes any known parameter, unchecked, unless it names its own. `price_usd` is a flat price
+    for an image, which wins over every other price. `parameters` come on top of the family's, None removes one. What is
+    left out stays as the family or the catalogue has it.
     """
 
     family: str | None = None
     price_usd: float | None = None
+    good_for: str | None = None
+    prompt_limit: int | None = None
+    retires: date | None = None
+    replacement: str | None = None
+    parameters: Mapping[str, Parameter | None] = field(default_factory=dict)
 
 
 class Catalogue:
@@ -66,14 +73,18 @@ class Catalogue:
         return self._parameters
 
     def _entered(self, model_id: str, entry: Entry) -> Model:
+        return _over(self._like(model_id, entry), entry)
+
+    def _like(self, model_id: str, entry: Entry) -> Model:
         known = self._models.get(model_id)
         if entry.family is None:
-            return replace(known or self._unknown(model_id), price_usd=entry.price_usd)
+            found = known or self._unknown(model_id)
+            return replace(found, parameters={}) if known is None and entry.parameters else found
         like = self._of_family(model_id, entry.family)
         if known is None or known.family != like.family:
             # A name of the operator's own does not retire with the model that it is like.
             like = replace(like, retires=None, replacement=None)
-        return replace(like, model_id=model_id, also=(), dated_name_of=None, price_usd=entry.price_usd)
+        return replace(like, model_id=model_id, also=(), dated_name_of=None)
 
     def _of_family(self, model_id: str, family: str) -> Model:
         found = self._models.get(family) or next(
@@ -95,3 +106,18 @@ class Catalogue:
             parameters=dict.fromkeys(sorted(self._parameters), Anything("any")),
             reserved=self._parameters | REQUEST_ITSELF | FILES,
         )
+
+
+def _over(model: Model, entry: Entry) -> Model:
+    """The model with what an entry says of it."""
+    parameters = {**model.parameters, **entry.parameters}
+    return replace(
+        model,
+        price_usd=entry.price_usd,
+        parameters={name: parameter for name, parameter in parameters.items() if parameter is not None},
+        good_for=entry.good_for or model.good_for,
+        prompt_limit=entry.prompt_limit or model.prompt_limit,
+        retires=entry.retires or model.retires,
+        replacement=entry.replacement or model.replacement,
+        rules=tuple(rule for rule in model.rules if parameters.get(rule.needs) is not None),
+    )

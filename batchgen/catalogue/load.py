@@ -93,13 +93,14 @@ def _edits(data: Document) -> Edits:
 
 
 def _parameters(data: Document) -> dict[str, Parameter]:
-    return {name: _parameter(described) for name, described in data.items()}
+    return {name: parameter_of(described) for name, described in data.items()}
 
 
-def _parameter(data: Document) -> Parameter:
+def parameter_of(data: Document) -> Parameter:
+    """A parameter as the file describes it: by `values`, `grid`, `minimum` and `maximum`, `flag` or `kind`."""
     match data:
         case {"grid": grid}:
-            return AnySize(Grid(**grid), tuple(data["values"]), data["default"])
+            return AnySize(Grid(**grid), tuple(data.get("values", ())), data.get("default"))
         case {"values": values}:
             return Choice(tuple(values), data.get("default"))
         case {"flag": default}:

@@ -11,6 +11,7 @@ from datetime import date
 from functools import lru_cache
 
 from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.dialects import Dialect, refused_names
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
 from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import Complaint, check_prompt, check_request, check_retirement
@@ -83,6 +84,7 @@ class Expander:
         document: Document,
         catalogue: Catalogue,
         provider: str,
+        dialect: Dialect,
         today: date,
         wrapper: Template | None,
         pictures: Pictures,
@@ -90,6 +92,7 @@ class Expander:
         self._document = document
         self._catalogue = catalogue
         self._provider = provider
+        self._dialect = dialect
         self._today = today
         self._wrapper = wrapper
         self._pictures = pictures
@@ -114,7 +117,7 @@ class Expander:
                 tuple((names[n], choice[n].text, choice[n].written) for n in in_request),
                 along.sizes if prompt.references else None,
             )
-            faults = [*along.faults, *_too_many(prompt, settled.judged.model)]
+            faults = [*along.faults, *self._too_many(prompt, settled.judged.model)]
             for place, fault in faults:
                 yield from self._report(place, fault)
             for complaint in settled.judged.complaints:
@@ -213,6 +216,25 @@ class Expander:
                 faults.append((place, str(error)))
         return Along(tuple(references), mask, tuple(faults))
 
+    def _too_many(self, prompt: Prompt, model: Model | None) -> Iterator[tuple[Node, str]]:
+        """Pictures that the provider or the model does not take."""
+        if not prompt.references:
+            return
+        first = prompt.references[0][0]
+        if self._dialect.edit is None:
+            yield first, f"{self._provider} takes no references (remove them, or use another provider)"
+        if model is None:
+            return
+        name, edits = model.model_id, model.edits
+        if edits is None:
+            advice = "use a model that does, such as gpt-image-2, or remove them"
+            yield first, f"{name} takes no references ({advice})"
+        elif len(prompt.references) > edits.references:
+            place = prompt.references[edits.references][0]
+            yield place, f"{name} takes at most {edits.references} references (remove some)"
+        elif prompt.mask is not None and not edits.mask:
+            yield prompt.mask[0], f"{name} takes no mask (remove it)"
+
     def _settle_afresh(
         self,
         recipe: Recipe,
@@ -247,6 +269,7 @@ class Expander:
             if model is None
             else self._of_known(model, parameters, extra)
         )
+        complaints = (*complaints, *self._of_dialect(parameters))
         found = quote(self._catalogue, self._provider, model_id, parameters, extra, pictures or ())
         return Judged(model, complaints, found)
 
@@ -272,6 +295,15 @@ class Expander:
         )
         return (Complaint(None, message, warning=True), *self._of_unknown_names(parameters))
 
+    def _of_dialect(self, parameters: JsonObject) -> Iterator[Complaint]:
+        """Parameters that the provider takes for no model."""
+        for name in refused_names(self._dialect, parameters):
+            taken = ", ".join(sorted(self._dialect.allow or ()))
+            shown = naming.printable(name)
+            yield Complaint(
+                name, f"{self._provider} does not take {shown} (it takes {taken or 'none'}; remove it)"
+            )
+
     def _of_unknown_names(self, parameters: JsonObject) -> list[Complaint]:
         known = self._catalogue.parameters
         return [
@@ -279,23 +311,6 @@ class Expander:
             for name in parameters
             if name not in known
         ]
-
-
-def _too_many(prompt: Prompt, model: Model | None) -> Iterator[tuple[Node, str]]:
-    """Pictures that the model does not take."""
-    if model is None or not prompt.references:
-        return
-    first, edits = prompt.references[0][0], model.edits
-    if edits is None:
-        yield (
-            first,
-            f"{model.model_id} takes no references (use a model that does, such as gpt-image-2, or remove them)",
-        )
-    elif len(prompt.references) > edits.references:
-        place = prompt.references[edits.references][0]
-        yield place, f"{model.model_id} takes at most {edits.references} references (remove some)"
-    elif prompt.mask is not None and not edits.mask:
-        yield prompt.mask[0], f"{model.model_id} takes no mask (remove it)"
 
 
 def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:

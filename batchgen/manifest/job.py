@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from operator import attrgetter
 from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.dialects import DIALECTS, Dialect
 from batchgen.core.errors import Problem
 from batchgen.core.types import JsonObject, Limits, RetryPolicy, Task
 from batchgen.manifest.document import Document
@@ -25,7 +26,7 @@ class Setting:
     """What surrounds a manifest when it is read.
 
     `providers` are the names that may be used, `provider` overrides the manifest's, `default_provider` is
-    used when it names none. `default_limits` are the configuration's `defaults`; `today` decides which models
+    used when it names none. `dialects` say what else than the model decides over a request. `default_limits` are the configuration's `defaults`; `today` decides which models
     are retired.
     """
 
@@ -35,6 +36,7 @@ class Setting:
     provider: str | None = None
     default_provider: str = "cometapi"
     default_limits: Limits = field(default_factory=Limits)
+    dialects: Mapping[str, Dialect] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +76,7 @@ class Manifest:
             self.document,
             self.setting.catalogue,
             self.provider,
+            self.setting.dialects.get(self.provider, DIALECTS["openai"]),
             self.setting.today,
             self.wrapper,
             Pictures(self.path.parent),

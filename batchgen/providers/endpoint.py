@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from batchgen.catalogue.dialects import Dialect
 from batchgen.core.errors import UsageError
-from batchgen.providers.dialects import DIALECTS, Dialect
 from batchgen.providers.settings import SANDBOX, ProviderSettings
 
 SANDBOX_KEY = "sandbox"
@@ -56,7 +56,7 @@ def resolve(settings: ProviderSettings, environ: Mapping[str, str], *, base_url:
         key=Secret(_key(settings, environ)),
         deadline_s=settings.deadline_s,
         trust_env=settings.trust_env,
-        dialect=_dialect(settings),
+        dialect=settings.dialect,
     )
 
 
@@ -146,13 +146,3 @@ def _key(settings: ProviderSettings, environ: Mapping[str, str]) -> str:
             f"{variable} holds characters that no key has (a line break or a blank?): copy the key again"
         )
     return key
-
-
-def _dialect(settings: ProviderSettings) -> Dialect:
-    try:
-        return DIALECTS[settings.dialect]
-    except KeyError:
-        known = ", ".join(sorted(DIALECTS))
-        raise UsageError(
-            f"provider {settings.name}: no dialect {settings.dialect!r} (there is: {known})"
-        ) from None

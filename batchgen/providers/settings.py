@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from batchgen.catalogue.dialects import DIALECTS, Dialect
+
 REQUEST_DEADLINE_S = 600.0
 """A whole request's deadline: 4K images take five minutes, and a short time-out makes lost answers."""
 
@@ -31,7 +33,7 @@ class ProviderSettings:
     base_url: str
     key_env: tuple[str, ...]
     base_url_env: str | None = None
-    dialect: str = "openai"
+    dialect: Dialect = DIALECTS["openai"]
     images_per_minute: float | None = None
     concurrency: int | None = None
     ceilings: tuple[Ceiling, ...] = ()
@@ -49,6 +51,7 @@ BUILT_IN: Mapping[str, ProviderSettings] = MappingProxyType(
             base_url="https://api.cometapi.com/v1",
             key_env=("COMETAPI_KEY", "COMETAPI_API_KEY"),
             base_url_env="COMETAPI_BASE_URL",
+            dialect=DIALECTS["cometapi"],
         ),
         "openai": ProviderSettings(
             "openai",

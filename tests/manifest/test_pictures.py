@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -15,10 +14,16 @@ from tests.manifest.reading import HEAD, problems_of, read, tasks_of
 from tests.support.png import png
 
 
-def saved(path: Path, size: tuple[int, int] = (64, 48), mode: str = "RGB", **options: Any) -> Path:
+def saved(
+    path: Path,
+    size: tuple[int, int] = (64, 48),
+    mode: str = "RGB",
+    kind: str | None = None,
+    exif: Image.Exif | None = None,
+) -> Path:
     """A picture in the format of its name."""
     path.parent.mkdir(exist_ok=True)
-    Image.new(mode, size).save(path, **options)
+    Image.new(mode, size).save(path, kind, **({} if exif is None else {"exif": exif}))
     return path
 
 
@@ -78,7 +83,7 @@ def _placed(folder: Path) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8825)[1] = "N"
     exif[0x8825] = {1: "N", 2: (52.0, 31.0, 0.0)}
-    saved(folder / "bad", format="JPEG", exif=exif)
+    saved(folder / "bad", kind="JPEG", exif=exif)
 
 
 def _large(folder: Path) -> None:
@@ -87,7 +92,7 @@ def _large(folder: Path) -> None:
 
 
 def _gif(folder: Path) -> None:
-    saved(folder / "bad", format="GIF")
+    saved(folder / "bad", kind="GIF")
 
 
 def _cut(folder: Path) -> None:

@@ -1,0 +1,181 @@
+"""The shape of `batchgen.yaml`: pydantic models that check it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from batchgen.catalogue.dialects import Answers
+from batchgen.manifest.schema import Duration, Report, Shape, fault
+from batchgen.manifest.schema import Limits as LimitsShape
+from batchgen.providers.settings import REQUEST_DEADLINE_S
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+def _base_url(value: str) -> str:
+    """A provider's address. The text of a wrong one is not repeated: it may hold a key."""
+    if wrong := _url_fault(value):
+        raise fault(f"`base_url` {wrong}")
+    return value.rstrip("/")
+
+
+def _url_fault(value: str) -> str | None:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not value.isascii() or not value.isprintable() or " " in value:
+        return "is no web address (write one such as https://images.example.com/v1)"
+    if "@" in parts.netloc:
+        return "must not hold a user or a key (name the key's variable in key_env)"
+    if "?" in value or "#" in value:
+        return "must not have a query or fragment (end it after the path)"
+    return None
+
+
+def _variable(value: str) -> str:
+    """The name of a variable. What is written instead is not repeated: it may be a key."""
+    if not _VARIABLE.fullmatch(value):
+        raise fault(
+            "`key_env` must be the name of an environment variable, never the key itself (write GATEWAY_KEY)"
+        )
+    return value
+
+
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Parallel = Annotated[int, Field(ge=1, le=1024)]
+
+
+class CeilingShape(Shape):
+    """The ceiling of a model, or of several that share it."""
+
+    images_per_minute: Rate | None = Field(None, examples=[20])
+    concurrency: Parallel | None = Field(None, examples=[8])
+
+
+class ProviderShape(Shape):
+    """One provider."""
+
+    base_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+        None, examples=["https://images.example.com/v1"]
+    )
+    key_env: Annotated[str, AfterValidator(_variable)] | None = Field(None, examples=["GATEWAY_KEY"])
+    dialect: Any = Field("openai", examples=["openai"])
+    idempotent: bool = Field(default=False, examples=[False])
+    trust_env: bool = Field(default=False, examples=[False])
+    images_per_minute: Rate | None = Field(None, examples=[120])
+    concurrency: Parallel | None = Field(None, examples=[32])
+    deadline: Duration = Field(REQUEST_DEADLINE_S, examples=["600s"])
+    models: dict[str, CeilingShape] = Field(
+        default_factory=dict, examples=[{"gpt-image-2": {"images_per_minute": 20}}]
+    )
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/") or not value.isprintable() or " " in value or "?" in value or "#" in value:
+        raise fault(
+            "a path begins with / and has no query (write /images/generations, and the rest as `query`)"
+        )
+    return value
+
+
+def _header(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        raise fault("this is no name of a header (write one such as api-key)")
+    return value
+
+
+Path = Annotated[str, AfterValidator(_path)]
+Header = Annotated[str, AfterValidator(_header)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class DialectShape(Shape):
+    """How a provider wants to be spoken to, where it differs from another dialect."""
+
+    like: str = Field("openai", examples=["openai"])
+    generate: Path = Field("/images/generations", examples=["/images/generations"])
+    edit: Path | None = Field("/images/edits", examples=["/images/edits"])
+    models: Path = Field("/models", examples=["/models"])
+    prices: Path | None = Field(None, examples=["/api/models"])
+    query: dict[str, str] = Field(default_factory=dict, examples=[{"api-version": "2025-04-01-preview"}])
+    auth_header: Header = Field("Authorization", examples=["api-key"])
+    auth_prefix: str = Field("Bearer ", examples=["Bearer "])
+    allow: list[Name] | None = Field(None, examples=[["size", "quality"]])
+    drop: list[Name] = Field(default_factory=list, examples=[["n"]])
+    rename: dict[str, Name] = Field(default_factory=dict, examples=[{"size": "image_size"}])
+    always: dict[str, str | int | float | bool] = Field(default_factory=dict, examples=[{"watermark": False}])
+    answers: Annotated[Answers, Field(strict=False)] = Field(Answers.EITHER, examples=["either"])
+    remaining: Header = Field("x-ratelimit-remaining", examples=["x-ratelimit-remaining"])
+    reset: Header = Field("x-ratelimit-reset", examples=["x-ratelimit-reset"])
+
+
+def _day(value: str) -> str:
+    try:
+        date.fromisoformat(value)
+    except ValueError:
+        raise fault('this is no date (write "2027-01-31")') from None
+    return value
+
+
+class GridShape(Shape):
+    """A rule for `WIDTHxHEIGHT`."""
+
+    multiple: int = Field(ge=1, examples=[16])
+    max_edge: int = Field(ge=1, examples=[3840])
+    max_ratio: int = Field(ge=1, examples=[3])
+    min_pixels: int = Field(ge=1, examples=[655360])
+    max_pixels: int = Field(ge=1, examples=[8294400])
+
+
+class ParameterShape(Shape):
+    """What a parameter may be: some words, a size by rule, a whole number, yes or no, or anything of a kind."""
+
+    values: Annotated[list[Name], Field(min_length=1)] | None = Field(None, examples=[["low", "high"]])
+    grid: GridShape | None = Field(None, examples=[{"multiple": 16}])
+    minimum: int | None = Field(None, examples=[0])
+    maximum: int | None = Field(None, examples=[100])
+    flag: bool | None = Field(None, examples=[False])
+    kind: Literal["text", "object", "any"] | None = Field(None, examples=["text"])
+    default: str | int | None = Field(None, examples=["low"])
+
+
+class EntryShape(Shape):
+    """A model of the operator's."""
+
+    family: str | None = Field(None, examples=["gpt-image-2"])
+    price_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(None, examples=[0.04])
+    good_for: str | None = Field(None, alias="for", examples=["drafts"])
+    prompt_limit: Annotated[int, Field(ge=1)] | None = Field(None, examples=[32000])
+    retires: Annotated[str, AfterValidator(_day)] | None = Field(None, examples=["2027-01-31"])
+    replacement: str | None = Field(None, examples=["gpt-image-2"])
+    parameters: dict[str, ParameterShape | None] = Field(
+        default_factory=dict, examples=[{"seed": {"minimum": 0}}]
+    )
+
+
+class MetricsShape(Shape):
+    """Where metrics go."""
+
+    textfile: str | None = Field(None, examples=["batchgen.prom"])
+
+
+class ConfigShape(Shape):
+    """The file, all but what is checked entry by entry."""
+
+    providers: dict[str, Any] = Field(default_factory=dict, examples=[{"cometapi": {"images_per_minute": 120}}])
+    catalogue: dict[str, Any] = Field(default_factory=dict, examples=[{"my-model": {"family": "gpt-image-2"}}])
+    defaults: LimitsShape = Field(default=LimitsShape(), examples=[{"concurrency": 8}])
+    output: Annotated[str, Field(min_length=1)] = Field("output", examples=["output"])
+    engine: Literal["local"] = Field("local", examples=["local"])
+    verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
+    report: Report = Field(default=Report(), examples=[{"thumbnails": True}])
+    notify: list[Any] = Field(default_factory=list, examples=[[]])
+    metrics: MetricsShape = Field(default=MetricsShape(), examples=[{"textfile": None}])
