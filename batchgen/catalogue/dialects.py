@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import quote
 
 from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Answers(StrEnum):
@@ -40,13 +38,13 @@ class Dialect:
     edit: str | None = "/images/edits"
     models: str = "/models"
     prices: str | None = None
-    query: Mapping[str, str] = NOTHING
+    query: Mapping[str, str] = field(default_factory=dict)
     auth_header: str = "Authorization"
     auth_prefix: str = "Bearer "
     allow: frozenset[str] | None = None
     drop: frozenset[str] = frozenset()
-    rename: Mapping[str, str] = NOTHING
-    always: Mapping[str, JsonScalar] = MappingProxyType({})
+    rename: Mapping[str, str] = field(default_factory=dict)
+    always: Mapping[str, JsonScalar] = field(default_factory=dict)
     answers: Answers = Answers.EITHER
     remaining: str = "x-ratelimit-remaining"
     reset: str = "x-ratelimit-reset"

@@ -78,6 +78,7 @@ _MODEL_CODES = frozenset({"model_not_found", "unsupported_model"})
 _AUTH_CODES = frozenset({"invalid_api_key", "account_deactivated"})
 _LIMIT_CODES = frozenset({"rate_limit_exceeded", "slow_down", "token_concurrency_limit_reached"})
 _INVALID_CODES = frozenset({"invalid_request", "convert_request_failed"})
+_MISTAKEN_TYPES = frozenset({"invalid_request_error", "image_generation_user_error"})
 _BUSY_CODES = frozenset({"bad_response_status_code"})
 
 _REFUSED_WORDS = re.compile(
@@ -118,6 +119,32 @@ def classify_status(
         http_status=status,
         request_id=request_id(headers, body.message),
         retry_after_s=retry_after_s(headers, body.message, now) if again else None,
+    )
+
+
+def classify_event(
+    error: ErrorBody, *, status: int, headers: Mapping[str, str], begun: bool, now: datetime
+) -> Failure:
+    """Turn an error that came in a stream of events, behind a good status, into a failure.
+
+    By its code, else by its type: what is wrong with the request is final, anything else is the provider's trouble.
+    `begun` is whether partial images had come: then the provider may charge for its work.
+    """
+    mistaken = error.type.lower() in _MISTAKEN_TYPES
+    kind = _class_of_code(error) or (
+        _class_of_4xx(HTTPStatus.BAD_REQUEST, error)
+        if mistaken
+        else _class_of_5xx(HTTPStatus.INTERNAL_SERVER_ERROR, error, waits=False)
+    )
+    again = kind in {FailureClass.RATE_LIMITED, FailureClass.TRANSIENT}
+    words = error.message or error.code or "no message in the event"
+    return Failure(
+        kind,
+        one_line(f"the stream ended with an error: {words}"),
+        paid=Paid.MAYBE if begun else Paid.NO,
+        http_status=status,
+        request_id=request_id(headers, error.message),
+        retry_after_s=retry_after_s(headers, error.message, now) if again else None,
     )
 
 

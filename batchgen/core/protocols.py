@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from batchgen.core.inventory import Inventory
@@ -21,14 +21,25 @@ from batchgen.core.types import (
     Task,
 )
 
+PartialSink = Callable[[int, str], Awaitable[None]]
+"""Takes a partial image of a streamed answer: its number, from 0, and its base64 text. Must not raise."""
+
 
 class Provider(Protocol):
     """Who makes images. Knows nothing of retries, limits or files."""
 
     async def generate(
-        self, request: ImageRequest, *, attempt_id: str, idempotency_key: str
+        self,
+        request: ImageRequest,
+        *,
+        attempt_id: str,
+        idempotency_key: str,
+        on_partial: PartialSink | None = None,
     ) -> ImageBytes | Link:
-        """Send one `n=1` request, once. Raises only `AttemptError`."""
+        """Send one `n=1` request, once. Raises only `AttemptError`.
+
+        Partial images of a streamed answer go to `on_partial` as they come; None drops them.
+        """
 
     async def fetch(self, link: Link) -> ImageBytes:
         """Download a link's bytes; repeatable, free, without the key. Raises only `AttemptError`."""
@@ -47,6 +58,12 @@ class ImageStore(Protocol):
         """Make image and sidecar durable under their final names; what stood there moves to `superseded/`.
 
         Raises `NotAnImageError` (the bytes are then in quarantine) and `StorageError`.
+        """
+
+    async def keep_partial(self, attempt: Attempt, number: int, encoded: str) -> None:
+        """Keep a partial image beside the job, for people to look at; it is not durable, and a later one replaces it.
+
+        Raises `NotAnImageError`, `StorageError`.
         """
 
     async def adopt(self, attempt: Attempt) -> Stored | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
 
 from batchgen.core.errors import AttemptError, NotAnImageError, StorageError
 from batchgen.core.plain import REASON_LIMIT, one_line
-from batchgen.core.protocols import ImageStore, Provider
+from batchgen.core.protocols import ImageStore, PartialSink, Provider
 from batchgen.core.types import Attempt, Failure, FailureClass, ImageBytes, Link, Paid, Stored
 from batchgen.system.clock import Clock, moment_of, utc_now
 from batchgen.system.patience import fail_after
@@ -19,9 +20,15 @@ KEEP_DEADLINE_S = 120.0
 
 
 class LocalEngine:
-    """`batchgen.core.protocols.Engine` without any machine in between. `now` is what an old link's age is told by."""
+    """`batchgen.core.protocols.Engine` without any machine in between.
 
-    def __init__(self, provider: Provider, store: ImageStore, now: Clock = utc_now) -> None:
+    `now` is what an old link's age is told by. With `partials`, partial images of streamed answers are kept.
+    """
+
+    def __init__(
+        self, provider: Provider, store: ImageStore, now: Clock = utc_now, *, partials: bool = False
+    ) -> None:
+        self._partials = partials
         self._provider = provider
         self._store = store
         self._now = now
@@ -38,10 +45,20 @@ class LocalEngine:
                     attempt.task.request,
                     attempt_id=attempt.attempt_id,
                     idempotency_key=attempt.idempotency_key,
+                    on_partial=self._sink(attempt) if self._partials else None,
                 )
             except AttemptError as error:
                 return await self._failed(attempt, error)
             return answer if isinstance(answer, Link) else await self._keep(attempt, answer)
+
+    def _sink(self, attempt: Attempt) -> PartialSink:
+        async def keep(number: int, encoded: str) -> None:
+            # A look at what is under way: what becomes of it must not touch the image that is being paid for, and a disk
+            # that fails is found by the image itself.
+            with suppress(NotAnImageError, StorageError):
+                await self._store.keep_partial(attempt, number, encoded)
+
+        return keep
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
         """Download a link and keep it. What is no image is fetched once more: some hosts answer before they have it."""

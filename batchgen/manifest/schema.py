@@ -176,6 +176,9 @@ class Report(Shape):
     """What the report of a job looks like."""
 
     thumbnails: bool | None = Field(None, description="Make small images for the report.", examples=[True])
+    partials: bool | None = Field(
+        None, description="Keep the partial images of streamed answers in `partials/`.", examples=[False]
+    )
 
 
 class PromptEntry(Shape):

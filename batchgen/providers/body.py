@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
 
 from batchgen.core.types import Blob
+from batchgen.providers.sse import Event, EventStream
 from batchgen.system.patience import Patience
 from batchgen.system.turns import Turn
 
@@ -19,6 +21,12 @@ ERROR_CAP_BYTES = 64 * 1024
 LARGE_BYTES = 3 * 1024 * 1024
 """What every request may hold at the same time: an image of a megapixel in base64. Beyond it bodies are read one after
 another, so that memory does not grow with them."""
+
+STREAM_CAP_BYTES = 4 * BODY_CAP_BYTES
+"""Of a whole stream of events: the image and three partial ones."""
+
+EVENT_BYTES = 1024
+"""What of an event may wait for the rest: some servers name an event before they have painted what is in it."""
 
 CHUNK_BYTES = 256 * 1024
 SLOW_WINDOW_S = 30.0
@@ -35,6 +43,10 @@ class BodyTooLargeError(Exception):
 
 class BodyTooSlowError(Exception):
     """A body came slower than it must."""
+
+
+class StreamCutError(Exception):
+    """A stream of events ended before its answer."""
 
 
 class BodyEncodingError(Exception):
@@ -74,6 +86,46 @@ async def collect(
                 pace.restart(window_s)
     if pace.over:
         raise BodyTooSlowError
+
+
+async def follow(
+    chunks: AsyncIterator[bytes],
+    stream: EventStream,
+    take: Callable[[Event], Awaitable[bool]],
+    *,
+    large: Turn,
+    deadline: Patience,
+    window_s: float = SLOW_WINDOW_S,
+) -> None:
+    """Hand the events to `take` until it says that it has what it wanted.
+
+    Between events a server may be silent, or say that it lives, for as long as the deadline allows; an event that has
+    begun must come as fast as a body. One over `LARGE_BYTES` is collected only with the turn of the large ones.
+    Raises `BodyTooLargeError`, `BodyTooSlowError`, and `StreamCutError` where the stream ends too early.
+    """
+    fresh, total, counting = 0, 0, False
+    with Patience() as pace:
+        async for chunk in chunks:
+            for event in stream.feed(chunk):
+                pace.restart(math.inf)
+                counting = False
+                if await take(event):
+                    return
+            total += len(chunk)
+            if stream.held > BODY_CAP_BYTES or total > STREAM_CAP_BYTES:
+                raise BodyTooLargeError
+            if stream.held > LARGE_BYTES and not large.had:
+                with pace.paused(), deadline.paused():
+                    await large.take()
+            fresh += len(chunk)
+            enough = CROWDED_BYTES if large.had and large.wanted else SLOW_BYTES
+            if stream.held > EVENT_BYTES and (not counting or fresh >= enough):
+                counting, fresh = True, 0
+                pace.restart(window_s)
+        last = stream.finish()
+        if last is not None and await take(last):
+            return
+    raise BodyTooSlowError if pace.over else StreamCutError
 
 
 def inflate(body: Blob, cap_bytes: int = BODY_CAP_BYTES) -> bytearray:

@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from batchgen.core.classify import NetworkFault
-from batchgen.providers.body import BodyEncodingError, BodyTooSlowError
+from batchgen.providers.body import BodyEncodingError, BodyTooSlowError, StreamCutError
 from batchgen.providers.masking import Mask
 
 _CLOSED_BEFORE = "Cannot write to closing transport"
@@ -25,6 +25,7 @@ FOREIGN: tuple[type[Exception], ...] = (
     OSError,  # time-outs and TLS errors are among them
     BodyEncodingError,
     BodyTooSlowError,
+    StreamCutError,
 )
 """Everything that a request can raise beside a cancellation and a mistake of ours."""
 
@@ -38,7 +39,7 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], NetworkFault], ...] = (
     ((aiohttp.ClientConnectorError,), NetworkFault.CONNECT),
     ((BodyTooSlowError,), NetworkFault.SLOW),
     ((TimeoutError,), NetworkFault.TIMEOUT),
-    ((aiohttp.ClientPayloadError, PayloadEncodingError), NetworkFault.CUT),
+    ((aiohttp.ClientPayloadError, PayloadEncodingError, StreamCutError), NetworkFault.CUT),
     ((aiohttp.ClientResponseError, HttpProcessingError, BodyEncodingError), NetworkFault.GARBLED),
 )
 

@@ -58,22 +58,22 @@ def _written(value: JsonValue) -> str:
 
 
 def _opened(folder: Path, picture: Reference) -> BinaryIO:
-    try:
-        file = (folder / picture.file).open("rb")
-    except OSError as error:
-        raise PictureChangedError(f"{picture.file} cannot be read ({error.strerror})") from error
-    try:
-        digest = hashlib.sha256()
-        # A little more than was planned is read, so that a picture that has grown shows.
-        for _ in range(picture.size_bytes // _CHUNK_BYTES + 1):
-            digest.update(file.read(_CHUNK_BYTES))
-        if digest.hexdigest() != picture.sha256:
+    with ExitStack() as closing:
+        try:
+            file = closing.enter_context((folder / picture.file).open("rb"))
+            changed = _sha256(file, picture.size_bytes) != picture.sha256
+            file.seek(0)
+        except OSError as error:
+            raise PictureChangedError(f"{picture.file} cannot be read ({error.strerror})") from error
+        if changed:
             raise PictureChangedError(f"{picture.file} is not the picture that was planned with")
-        file.seek(0)
-    except OSError as error:
-        file.close()
-        raise PictureChangedError(f"{picture.file} cannot be read ({error.strerror})") from error
-    except PictureChangedError:
-        file.close()
-        raise
-    return file
+        closing.pop_all()
+        return file
+
+
+def _sha256(file: BinaryIO, size_bytes: int) -> str:
+    """The hash of a little more than `size_bytes`, so that a picture that has grown shows, and an endless one ends."""
+    digest = hashlib.sha256()
+    for _ in range(size_bytes // _CHUNK_BYTES + 1):
+        digest.update(file.read(_CHUNK_BYTES))
+    return digest.hexdigest()

@@ -52,7 +52,11 @@ def part_of(event: Event, document: JsonValue) -> Part:
     without either is the answer.
     """
     if not isinstance(document, dict):
-        return Part(Kind.ERROR, {"error": {"message": _words(event)}}) if event.name == "error" else Part(Kind.OTHER)
+        return (
+            Part(Kind.ERROR, {"error": {"message": _words(event)}})
+            if event.name == "error"
+            else Part(Kind.OTHER)
+        )
     if document.get("error"):
         return Part(Kind.ERROR, document)
     told = document.get("type")

@@ -87,6 +87,14 @@ class Arriving:
         self._layout.part_sidecar(attempt_id).unlink()
         self._layout.quarantine.sync()
 
+    def keep_partial(self, attempt: Attempt, number: int, encoded: str) -> None:
+        """Write a partial image, over one of an earlier attempt. Raises `NotAnImageError`, `OSError`."""
+        data = bytes_of(encoded)
+        media = media_of(data)
+        waiting = self._layout.state.file(f"{attempt.attempt_id}.{number}.new")
+        waiting.write(data, durable=False)
+        waiting.rename(self._layout.partials.file(f"{attempt.task.task_id}.{number}.{media.extension}"))
+
     def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool = False) -> Arrival:
         data: Blob = b""
         try:

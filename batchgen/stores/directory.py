@@ -73,6 +73,10 @@ class DirectoryStore:
         """Make an image durable under its final name. Raises `NotAnImageError` and `StorageError`."""
         return await self._arrivals.submit(await self._hop(self._arriving, attempt, image))
 
+    async def keep_partial(self, attempt: Attempt, number: int, encoded: str) -> None:
+        """Keep a partial image in `partials/`, for people to look at. Raises `NotAnImageError`, `StorageError`."""
+        await self._hop(self._arriving.keep_partial, attempt, number, encoded)
+
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """Finish what a crash interrupted; what is left of an unusable answer is quarantined."""
         found = await self._hop(self._salvage.find, attempt)

@@ -15,8 +15,9 @@ IMAGES = "images"
 SUPERSEDED = "superseded"
 STATE = "state"
 QUARANTINE = "quarantine"
+PARTIALS = "partials"
 
-_MODES = {IMAGES: 0o755, SUPERSEDED: 0o755, STATE: 0o700, QUARANTINE: 0o700}
+_MODES = {IMAGES: 0o755, SUPERSEDED: 0o755, STATE: 0o700, QUARANTINE: 0o700, PARTIALS: 0o755}
 _IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
@@ -25,7 +26,8 @@ class Layout:
     """The folders of one job.
 
     `images`: images and sidecars under their final names. `superseded`: paid images that newer ones replaced.
-    `state`: part files. `quarantine`, in it: answers that are no image, kept for a refund claim.
+    `state`: part files. `quarantine`, in it: answers that are no image, kept for a refund claim. `partials`: partial
+    images of streamed answers, where they are wanted.
     """
 
     path: Path
@@ -33,10 +35,11 @@ class Layout:
     superseded: Folder
     state: Folder
     quarantine: Folder
+    partials: Folder
 
     def close(self) -> None:
         """Let the folders go."""
-        for folder in (self.images, self.superseded, self.quarantine, self.state):
+        for folder in (self.images, self.superseded, self.quarantine, self.state, self.partials):
             folder.close()
 
     def part(self, attempt_id: str) -> File:
@@ -73,14 +76,14 @@ def place_of(file: File) -> str:
     return f"{file.folder.path.name}/{file.name}"
 
 
-def open_layout(folder: Path, *, make: bool) -> Layout:
-    """Open a job's folders, which are made, durably, unless they are only to be read.
+def open_layout(folder: Path, *, make: bool, partials: bool = False) -> Layout:
+    """Open a job's folders, which are made, durably, unless they are only to be read; one for partials if wanted.
 
     Raises `StorageError` when one cannot be made or opened, or is a link to somewhere else.
     """
     with ExitStack() as opened:
         try:
-            layout = _open(folder, opened, make=make)
+            layout = _open(folder, opened, make=make, partials=partials)
         except OSError as error:
             raise StorageError(
                 f"{folder}: cannot be prepared ({error}); check the path and its permissions"
@@ -89,11 +92,11 @@ def open_layout(folder: Path, *, make: bool) -> Layout:
     return layout
 
 
-def _open(folder: Path, opened: ExitStack, *, make: bool) -> Layout:
+def _open(folder: Path, opened: ExitStack, *, make: bool, partials: bool) -> Layout:
     if make:
         folder.mkdir(parents=True, exist_ok=True)
 
-    def within(parent: Folder, name: str) -> Folder:
+    def within(parent: Folder, name: str, *, make: bool = make) -> Folder:
         try:
             return opened.enter_context(closing(parent.within(name, mode=_MODES[name] if make else None)))
         except OSError as error:
@@ -106,7 +109,14 @@ def _open(folder: Path, opened: ExitStack, *, make: bool) -> Layout:
 
     with closing(Folder.open(folder, missing_ok=not make)) as job:
         state = within(job, STATE)
-        layout = Layout(folder, within(job, IMAGES), within(job, SUPERSEDED), state, within(state, QUARANTINE))
+        layout = Layout(
+            folder,
+            within(job, IMAGES),
+            within(job, SUPERSEDED),
+            state,
+            within(state, QUARANTINE),
+            within(job, PARTIALS, make=make and partials),
+        )
         if make:
             _check_writable(layout.images)
             job.sync()  # a file is not there after a power cut if its folder is not

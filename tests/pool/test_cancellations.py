@@ -18,6 +18,7 @@ import pytest
 
 from batchgen.core.errors import AttemptError
 from batchgen.core.limits import LaneLimit, PoolLimits
+from batchgen.core.protocols import PartialSink
 from batchgen.core.types import (
     Answer,
     Failure,
@@ -60,7 +61,12 @@ class Till:
     host: str = "till.example.com"
 
     async def generate(
-        self, request: ImageRequest, *, attempt_id: str, idempotency_key: str
+        self,
+        request: ImageRequest,
+        *,
+        attempt_id: str,
+        idempotency_key: str,
+        on_partial: PartialSink | None = None,  # noqa: ARG002 - part of the interface
     ) -> ImageBytes | Link:
         """One image, paid at once."""
         await anyio.lowlevel.checkpoint()

@@ -110,12 +110,6 @@ def test_an_address_that_cannot_be_meant_is_refused(url: str) -> None:
     assert "hidden" not in str(caught.value)
 
 
-def test_an_unknown_dialect_names_the_known_ones() -> None:
-    """A mistake in the configuration is told with what could be written."""
-    with pytest.raises(UsageError, match="openai"):
-        resolve(ProviderSettings("x", "https://x.example.com/v1", ("K",), dialect="klingon"), {"K": "k"})
-
-
 def test_a_secret_does_not_show_itself() -> None:
     """A key in a log line is three stars, and still a key after a trip to a worker."""
     secret = Secret("sk-1234567890")

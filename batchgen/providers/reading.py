@@ -1,0 +1,177 @@
+"""One answer: its bytes, in one piece or in events -> an image, a link, or what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+from anyio import to_thread
+
+from batchgen.core.classify import classify_event, classify_status, request_id
+from batchgen.core.errors import AttemptError
+from batchgen.core.protocols import PartialSink
+from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, JsonValue, Link, Paid
+from batchgen.providers.answers import Received, error_of, image_of, json_of
+from batchgen.providers.body import (
+    BODY_CAP_BYTES,
+    CHUNK_BYTES,
+    ERROR_CAP_BYTES,
+    LARGE_BYTES,
+    collect,
+    follow,
+    inflate,
+)
+from batchgen.providers.masking import Mask
+from batchgen.providers.sse import Event, EventStream, events_of, looks_like_events
+from batchgen.providers.streaming import Kind, Part, is_end, is_partial, part_of
+from batchgen.system.clock import Clock
+from batchgen.system.patience import Patience
+from batchgen.system.turns import Turn
+
+EVENT_STREAM = "text/event-stream"
+_EXCERPT_BYTES = 2000
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What is known of one request while it is under way; `status` is 0 until an answer begins.
+
+    `body` is uncompressed as soon as that could be done; of one that could not, it is what came. Of a stream of events
+    it is the one that counts, `part` is what that event means, and `begun` whether partial images came before it.
+    """
+
+    on_partial: PartialSink | None = None
+    sent: bool = False
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    part: Part | None = None
+    begun: bool = False
+
+    @property
+    def streamed(self) -> bool:
+        """Whether events come, one by one."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return self.good and kind == EVENT_STREAM and not self.compressed
+
+    @property
+    def good(self) -> bool:
+        """Whether an answer began that promises an image."""
+        return 200 <= self.status < 300
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the body is compressed, although it was asked for as it is."""
+        return self.headers.get("content-encoding", "").lower() not in {"", "identity"}
+
+
+class Reading:
+    """Reads answers of one provider. Foreign words pass `mask`; large answers wait for their turn."""
+
+    def __init__(self, mask: Mask, large: Turn, now: Clock) -> None:
+        self._mask = mask
+        self._large = large
+        self._now = now
+
+    async def read(self, response: aiohttp.ClientResponse, exchange: Exchange, deadline: Patience) -> None:
+        """Take in an answer. Raises what the network's libraries raise, and the errors of `body`."""
+        exchange.status = response.status
+        exchange.headers = {name.lower(): self._mask.text(text) for name, text in response.headers.items()}
+        chunks = response.content.iter_chunked(CHUNK_BYTES)
+        if exchange.streamed:
+            await self._follow(exchange, chunks, deadline)
+            return
+        cap_bytes = BODY_CAP_BYTES if exchange.good else ERROR_CAP_BYTES
+        await collect(chunks, exchange.body, cap_bytes=cap_bytes, large=self._large, deadline=deadline)
+        if exchange.compressed:
+            if exchange.good:
+                with deadline.paused():
+                    await self._large.take()
+            # Where nothing is in it, the wrapping is all the evidence there is.
+            exchange.body = await to_thread.run_sync(inflate, exchange.body, cap_bytes) or exchange.body
+
+    def failed(self, failure: Failure, exchange: Exchange) -> AttemptError:
+        """The error of a failure, with what came as evidence where it may have been paid for."""
+        return AttemptError(failure, self._mask.data(exchange.body) if exchange.good else b"")
+
+    async def _follow(self, exchange: Exchange, chunks: AsyncIterator[bytes], deadline: Patience) -> None:
+        """Read events up to the one that is the answer; what is behind it does not matter."""
+        stream = EventStream()
+
+        async def take(event: Event) -> bool:
+            return await self._take(exchange, event)
+
+        try:
+            await follow(chunks, stream, take, large=self._large, deadline=deadline)
+        finally:
+            if exchange.part is None:
+                exchange.body[:] = stream.leftover()
+
+    async def _take(self, exchange: Exchange, event: Event) -> bool:
+        """Deal with one event; True when nothing more is wanted."""
+        if is_end(event):
+            return True
+        if is_partial(event) and exchange.on_partial is None:
+            exchange.begun = True
+        else:
+            part = part_of(event, await _decoded(event.data))
+            if part.kind in {Kind.COMPLETED, Kind.ERROR}:
+                exchange.part = part
+                exchange.body[:] = event.data
+                return True
+            if part.kind is Kind.PARTIAL:
+                exchange.begun = True
+                await self._hand_on(exchange, part)
+        self._large.give_back()
+        return False
+
+    async def _hand_on(self, exchange: Exchange, part: Part) -> None:
+        if exchange.on_partial is None:
+            return
+        image = image_of(part.document, Received(exchange.status, exchange.headers), self._mask)
+        if isinstance(image, ImageBytes) and isinstance(image.encoded, str):
+            await exchange.on_partial(part.number, image.encoded)
+
+    async def judged(self, exchange: Exchange) -> ImageBytes | Link:
+        """What an answer brought. Raises `AttemptError`."""
+        document = await self._document(exchange)
+        if exchange.good:
+            received = Received(exchange.status, exchange.headers)
+            image = image_of(document, received, self._mask)
+            if image is not None:
+                return image
+        error = error_of(document, self._mask)
+        if error is not None and exchange.part is not None and exchange.part.kind is Kind.ERROR:
+            failure = classify_event(
+                error, status=exchange.status, headers=exchange.headers, begun=exchange.begun, now=self._now()
+            )
+        else:
+            excerpt = self._mask.start(bytes(exchange.body[:_EXCERPT_BYTES]).decode("utf-8", "replace"))
+            failure = classify_status(exchange.status, exchange.headers, error, excerpt, self._now())
+        raise self.failed(failure, exchange)
+
+    async def _document(self, exchange: Exchange) -> JsonValue:
+        """The answer as a document; a stream of events that is called something else is read too."""
+        if exchange.part is None:
+            document = await _decoded(exchange.body)
+            if document is not None or not looks_like_events(exchange.body):
+                return document
+            for event in events_of(exchange.body):
+                await self._take(exchange, event)
+                if exchange.part is not None:
+                    break
+        return exchange.part.document if exchange.part is not None else None
+
+
+async def _decoded(body: Blob) -> JsonValue:
+    """A large answer is decoded beside the loop, which would stand still meanwhile."""
+    return json_of(body) if len(body) <= LARGE_BYTES else await to_thread.run_sync(json_of, body)
+
+
+def too_large(exchange: Exchange) -> Failure:
+    """An answer that was cut at the cap."""
+    reason = f"the answer is longer than {BODY_CAP_BYTES} bytes and was cut; it was probably charged"
+    return Failure(
+        FailureClass.NO_IMAGE, reason, Paid.YES, exchange.status, request_id(exchange.headers) or None
+    )
