@@ -102,6 +102,12 @@ class Job:
         return os.path.relpath(self.manifest.path.absolute(), self.folder.absolute())
 
     @property
+    def keeps_partials(self) -> bool:
+        """Whether partial images of streamed answers are to be kept; the manifest's word is above the operator's."""
+        asked: Mapping[str, object] = {**self.options.config.report, **self.manifest.report}
+        return asked.get("partials") is True
+
+    @property
     def embedded(self) -> bool:
         """Whether the sandbox is served inside this process."""
         return self.settings.name == SANDBOX and not self.options.base_url and not self.settings.base_url

@@ -61,7 +61,12 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
 
             sandbox = await rooms.enter_async_context(serve(Behaviour()))
             endpoint = resolve(job.settings, {}, base_url=sandbox.base_url)
-        opened = open_provider(endpoint, concurrency=job.limits.concurrency, now=job.options.clock)
+        opened = open_provider(
+            endpoint,
+            concurrency=job.limits.concurrency,
+            now=job.options.clock,
+            pictures=job.manifest.path.parent,
+        )
         yield await rooms.enter_async_context(opened)
 
 
@@ -129,7 +134,14 @@ async def store_of(job: Job, host: str, *, readable: bool = False) -> AsyncItera
     """The job's images, each looked at before it is stored as the operator wants it."""
     check = _decoding() if job.options.config.verify == "decode" and not readable else None
     origin = Origin(job.name, job.settings.name, host)
-    opened = open_store(job.folder, origin, now=job.options.clock, readable=readable, check=check)
+    opened = open_store(
+        job.folder,
+        origin,
+        now=job.options.clock,
+        readable=readable,
+        check=check,
+        partials=job.keeps_partials and not readable,
+    )
     async with opened as store:
         yield store
 

@@ -60,6 +60,10 @@ class ImageStore(Protocol):
         Raises `NotAnImageError` (the bytes are then in quarantine) and `StorageError`.
         """
 
+    @property
+    def keeps_partials(self) -> bool:
+        """Whether partial images are wanted at all."""
+
     async def keep_partial(self, attempt: Attempt, number: int, encoded: str) -> None:
         """Keep a partial image beside the job, for people to look at; it is not durable, and a later one replaces it.
 

@@ -22,13 +22,10 @@ KEEP_DEADLINE_S = 120.0
 class LocalEngine:
     """`batchgen.core.protocols.Engine` without any machine in between.
 
-    `now` is what an old link's age is told by. With `partials`, partial images of streamed answers are kept.
+    `now` is what an old link's age is told by.
     """
 
-    def __init__(
-        self, provider: Provider, store: ImageStore, now: Clock = utc_now, *, partials: bool = False
-    ) -> None:
-        self._partials = partials
+    def __init__(self, provider: Provider, store: ImageStore, now: Clock = utc_now) -> None:
         self._provider = provider
         self._store = store
         self._now = now
@@ -45,7 +42,7 @@ class LocalEngine:
                     attempt.task.request,
                     attempt_id=attempt.attempt_id,
                     idempotency_key=attempt.idempotency_key,
-                    on_partial=self._sink(attempt) if self._partials else None,
+                    on_partial=self._sink(attempt) if self._store.keeps_partials else None,
                 )
             except AttemptError as error:
                 return await self._failed(attempt, error)

@@ -39,8 +39,15 @@ class DirectoryStore:
     """`batchgen.core.protocols.ImageStore` in a job's folder."""
 
     def __init__(
-        self, layout: Layout, origin: Origin, now: Callable[[], datetime], check: Check | None = None
+        self,
+        layout: Layout,
+        origin: Origin,
+        now: Callable[[], datetime],
+        check: Check | None = None,
+        *,
+        partials: bool = False,
     ) -> None:
+        self._partials = partials
         self._layout = layout
         self._origin = origin
         self._barrier = Barrier(layout)
@@ -72,6 +79,11 @@ class DirectoryStore:
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
         """Make an image durable under its final name. Raises `NotAnImageError` and `StorageError`."""
         return await self._arrivals.submit(await self._hop(self._arriving, attempt, image))
+
+    @property
+    def keeps_partials(self) -> bool:
+        """Whether partial images are wanted at all."""
+        return self._partials
 
     async def keep_partial(self, attempt: Attempt, number: int, encoded: str) -> None:
         """Keep a partial image in `partials/`, for people to look at. Raises `NotAnImageError`, `StorageError`."""
@@ -190,13 +202,15 @@ async def open_store(
     now: Callable[[], datetime] = utc_now,
     readable: bool = False,
     check: Check | None = None,
+    partials: bool = False,
 ) -> AsyncIterator[DirectoryStore]:
     """The store of a job's folder, which is made unless it is only to be read. Raises `StorageError`.
 
-    `check` looks at an image's bytes before they are stored; by default at their structure.
+    `check` looks at an image's bytes before they are stored; by default at their structure. `partials` makes a folder
+    for partial images.
     """
-    layout = await anyio.to_thread.run_sync(partial(open_layout, folder, make=not readable))
-    store = DirectoryStore(layout, origin, now, check)
+    layout = await anyio.to_thread.run_sync(partial(open_layout, folder, make=not readable, partials=partials))
+    store = DirectoryStore(layout, origin, now, check, partials=partials)
     try:
         if not readable:
             await store.sweep()
