@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchgen.core.errors import NotAnImageError
+from batchgen.core.svg import root_of
 from batchgen.core.types import Media
 
 MAX_PIXELS = 50_000_000
@@ -29,9 +30,8 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_FILL = re.compile(rb"\xff+")
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SVG_ROOT = re.compile(rb"<svg\b[^>]*>", re.IGNORECASE)
-_SVG_LENGTH = r'\b{}\s*=\s*["\']\s*([0-9.]+)(?:px)?\s*["\']'
-_SVG_BOX = re.compile(rb'\bviewBox\s*=\s*["\'][^"\']*?([0-9.]+)[\s,]+([0-9.]+)\s*["\']')
+_SVG_LENGTH = re.compile(r"\s*([0-9.]{1,20})(?:px)?\s*")
+_SVG_NUMBER = re.compile(r"[0-9.]{1,20}")
 _SVG_DEFAULT = (300, 150)
 """What a browser takes for a drawing that names no size."""
 
@@ -248,25 +248,21 @@ def _gif_blocks_end(view: memoryview, at: int, parts: Iterator[int]) -> int:
 
 
 def _svg(view: memoryview) -> Media:
-    text = bytes(view)
-    root = _SVG_ROOT.search(text)
-    if root is None or not (text.rstrip().endswith(b"</svg>") or root[0].endswith(b"/>")):
-        raise NotAnImageError("a truncated SVG drawing: it has no end")
-    width, height = _svg_size(root[0])
+    width, height = _svg_size(root_of(bytes(view)))
     return _media("svg+xml", "svg", width, height)
 
 
-def _svg_size(root: bytes) -> tuple[int, int]:
-    lengths = [re.search(_SVG_LENGTH.format(name).encode(), root) for name in ("width", "height")]
+def _svg_size(root: Mapping[str, str]) -> tuple[int, int]:
+    lengths = [_SVG_LENGTH.fullmatch(root.get(name, "")) for name in ("width", "height")]
     numbers = [_length(found[1]) for found in lengths if found]
-    box = _SVG_BOX.search(root)
-    if len(numbers) < 2 and box:
-        numbers = [_length(box[1]), _length(box[2])]
+    box = root.get("viewBox", "")[:200].replace(",", " ").split()[2:4]
+    if len(numbers) < 2 and len(box) == 2 and all(map(_SVG_NUMBER.fullmatch, box)):
+        numbers = [*map(_length, box)]
     return (numbers[0], numbers[1]) if len(numbers) == 2 else _SVG_DEFAULT
 
 
-def _length(text: bytes) -> int:
-    return round(float(text)) if text.count(b".") <= 1 and text != b"." else 0
+def _length(text: str) -> int:
+    return round(float(text)) if text.count(".") <= 1 and text != "." else 0
 
 
 def _instead(view: memoryview) -> str:

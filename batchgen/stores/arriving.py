@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 import pybase64
 
@@ -26,8 +27,12 @@ _MAX_ROOM_BYTES = 64 << 20
 _USUAL_ROOM_BYTES = 8 << 20
 _SIZE = re.compile(r"(\d{2,5})x(\d{2,5})")
 
-Check = Callable[[Blob], Media]
-"""What an image's bytes are; raises `NotAnImageError`."""
+
+class Check(Protocol):
+    """What an image's bytes are."""
+
+    def __call__(self, data: Blob, *, allow_svg: bool = False) -> Media:
+        """Raises `NotAnImageError`; drawings are images only where they are allowed."""
 
 
 def room_bytes(attempt: Attempt) -> int:
@@ -123,7 +128,8 @@ class Arriving:
             return None
 
     def _describe(self, attempt: Attempt, image: ImageBytes, data: Blob) -> StoredImage:
-        media = (self._check or media_of)(data)
+        drawing = attempt.task.request.parameters.get("output_format") == "svg"
+        media = (self._check or media_of)(data, allow_svg=drawing)
         return StoredImage(
             attempt_id=attempt.attempt_id,
             task_id=attempt.task.task_id,

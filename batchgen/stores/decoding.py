@@ -20,9 +20,9 @@ _ONE_AT_A_TIME = threading.Lock()
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
-def decoded_media_of(data: Blob) -> Media:
+def decoded_media_of(data: Blob, *, allow_svg: bool = False) -> Media:
     """What `media_of` says, of an image whose pixels can all be decoded. Raises `NotAnImageError`."""
-    media = media_of(data)
+    media = media_of(data, allow_svg=allow_svg)
     if media.extension not in {"png", "jpg", "webp", "gif"}:
         return media
     try:
