@@ -76,4 +76,5 @@ def fields_of(dialect: Dialect, request: ImageRequest) -> JsonObject:
     asked |= request.parameters
     own = {**asked, "model": request.model, "prompt": request.prompt, "n": 1}
     named = {dialect.rename.get(name, name): value for name, value in own.items() if name not in dialect.drop}
-    return {**request.extra, **dialect.always, **named}
+    passed = {name: value for name, value in request.extra.items() if name not in own}
+    return {**passed, **dialect.always, **named}

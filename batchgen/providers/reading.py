@@ -106,19 +106,19 @@ class Reading:
             await follow(chunks, stream, take, large=self._large, deadline=deadline)
         finally:
             if exchange.part is None:
-                exchange.body[:] = stream.leftover()
+                exchange.body[:] = stream.leftover() or exchange.body
 
     async def _take(self, exchange: Exchange, event: Event) -> bool:
         """Deal with one event; True when nothing more is wanted."""
         if is_end(event):
             return True
+        exchange.body[:] = event.data  # the last one is evidence, should nothing better come
         if is_partial(event) and exchange.on_partial is None:
             exchange.begun = True
         else:
             part = part_of(event, await _decoded(event.data))
             if part.kind in {Kind.COMPLETED, Kind.ERROR}:
                 exchange.part = part
-                exchange.body[:] = event.data
                 return True
             if part.kind is Kind.PARTIAL:
                 exchange.begun = True
@@ -147,9 +147,16 @@ class Reading:
                 error, status=exchange.status, headers=exchange.headers, begun=exchange.begun, now=self._now()
             )
         else:
-            excerpt = self._mask.start(bytes(exchange.body[:_EXCERPT_BYTES]).decode("utf-8", "replace"))
-            failure = classify_status(exchange.status, exchange.headers, error, excerpt, self._now())
+            failure = classify_status(
+                exchange.status, exchange.headers, error, self._excerpt(exchange), self._now()
+            )
         raise self.failed(failure, exchange)
+
+    def _excerpt(self, exchange: Exchange) -> str:
+        """The first words of an answer that is no JSON; of a stream they would be half an image."""
+        if exchange.streamed:
+            return "The stream ended without one."
+        return self._mask.start(bytes(exchange.body[:_EXCERPT_BYTES]).decode("utf-8", "replace"))
 
     async def _document(self, exchange: Exchange) -> JsonValue:
         """The answer as a document; a stream of events that is called something else is read too."""

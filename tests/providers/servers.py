@@ -68,7 +68,7 @@ class Api:
 async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[Api]:
     """Serve `answer` on a loopback port; `base_url` ends in `/v1`."""
     api = Api(answer)
-    app = web.Application()
+    app = web.Application(client_max_size=64 * 2**20)
     app.router.add_route("*", "/{path:.*}", api.handle)
     async with TestServer(app) as server:
         api.base_url = f"http://{server.host}:{server.port}/v1"
