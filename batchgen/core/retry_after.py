@@ -11,6 +11,11 @@ from email.utils import parsedate_to_datetime
 RETRY_AFTER_CAP_S = 7 * 24 * 3600.0
 """A longer wait is taken as a week, so that no header can push a moment out of the calendar."""
 
+REMAINING = "x-ratelimit-remaining"
+RESET = "x-ratelimit-reset"
+"""How the headers begin that say what is left of a rate limit, and how long until it is whole; behind them stands what
+is limited, such as `-requests`, or nothing."""
+
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|h|m|s)")
 _DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+")
@@ -26,7 +31,8 @@ def retry_after_s(headers: Mapping[str, str], message: str, now: datetime) -> fl
     """How long the provider asked to wait, in seconds; None when it said nothing usable.
 
     In this order: `retry-after-ms`, `retry-after` in seconds, `retry-after` as an HTTP date (past: 0),
-    `x-ratelimit-reset-*` of what is used up (durations such as `6m0s`), "try again in 12s" in the message.
+    `x-ratelimit-reset-*` of what is used up (durations such as `6m0s`, or plain seconds), "try again in 12s" in the
+    message.
     Negative numbers, `nan` and words are nothing; more than a week is a week.
     """
     asked = _number(headers.get("retry-after-ms"))
@@ -37,6 +43,17 @@ def retry_after_s(headers: Mapping[str, str], message: str, now: datetime) -> fl
         if told is not None:
             return min(told, RETRY_AFTER_CAP_S)
     return None
+
+
+def exhausted_s(headers: Mapping[str, str]) -> float | None:
+    """How long an answer that was given says that nothing is left of a rate limit, in seconds; None when it does not."""
+    used_up = {
+        name: value
+        for name, value in headers.items()
+        if not name.startswith(RESET) or _number(headers.get(REMAINING + name.removeprefix(RESET))) == 0
+    }
+    wait_s = _longest_reset(used_up)
+    return None if wait_s is None else min(wait_s, RETRY_AFTER_CAP_S)
 
 
 def _number(text: str | None) -> float | None:
@@ -64,15 +81,20 @@ def _duration_s(text: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
 
 
+def _reset_s(text: str) -> float | None:
+    """A reset as a duration, or as the plain seconds of some gateways; a larger number is a date and tells nothing."""
+    number = _number(text)
+    return _duration_s(text) if number is None else number if number <= RETRY_AFTER_CAP_S else None
+
+
 def _longest_reset(headers: Mapping[str, str]) -> float | None:
     """The longest reset of the budgets that are used up; one that says nothing of its rest counts as used up."""
-    prefix = "x-ratelimit-reset-"
     waits = [
         wait
         for name, value in headers.items()
-        if name.startswith(prefix)
-        and not _number(headers.get(f"x-ratelimit-remaining-{name.removeprefix(prefix)}"))
-        and (wait := _duration_s(value.strip())) is not None
+        if name.startswith(RESET)
+        and not _number(headers.get(REMAINING + name.removeprefix(RESET)))
+        and (wait := _reset_s(value.strip())) is not None
     ]
     return max(waits, default=None)
 

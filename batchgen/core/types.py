@@ -218,13 +218,17 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a provider said beside the image: kept in the sidecar. `raw` has no image bytes and no key in it."""
+    """What a provider said beside the image: kept in the sidecar. `raw` has no image bytes and no key in it.
+
+    `exhausted_s` is how long nothing is left of a rate limit, by the answer's headers; None when that is not said.
+    """
 
     http_status: int
     request_id: str | None = None
     usage: Usage | None = None
     revised_prompt: str | None = None
     raw: JsonObject = field(default_factory=dict)
+    exhausted_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

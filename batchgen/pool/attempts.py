@@ -36,12 +36,16 @@ FINAL_WRITE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended: what was spent, and what follows (None when the image is stored)."""
+    """How an attempt ended: what was spent, and what follows (None when the image is stored).
+
+    `exhausted_s` is how long the provider said that nothing is left of a rate limit.
+    """
 
     cost_usd: float
     seconds: float
     failure: Failure | None = None
     step: NextStep | None = None
+    exhausted_s: float | None = None
 
     @property
     def internal(self) -> bool:
@@ -116,7 +120,7 @@ class Attempts:
         seconds = _since(started)
         await self._ledger.stored(stored, ended=moment_text(self._clock()), seconds=seconds)
         self._notify(TaskStored(attempt.task, attempt.attempt_id, stored, seconds))
-        return Ended(stored.image.cost_usd or 0.0, seconds)
+        return Ended(stored.image.cost_usd or 0.0, seconds, exhausted_s=stored.answer.exhausted_s)
 
     async def record_failure(self, attempt: Attempt, failure: Failure, step: NextStep, started: float) -> Ended:
         """Note a failure and what its task does next."""

@@ -76,6 +76,8 @@ class Judge:
             self._answered = True
             self._hopeless.accepted(due.task.request)
             lane.succeeded()
+        if ended.exhausted_s and (rest_s := lane.rest(ended.exhausted_s)):
+            self._notify(Paused(lane.models, rest_s, "the provider says that its limit is used up"))
         if failure is None or step is None:
             lane.learn(due, trouble=False)
             return

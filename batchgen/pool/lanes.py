@@ -21,6 +21,9 @@ from batchgen.system.clock import Clock, moment_of, moment_text
 PATIENCE_S = 600.0
 """A run waits this long for a not-before time; a later one is left to the next run."""
 
+REST_S = 60.0
+"""The longest rest: a limit a minute is whole again then, and one of another kind says so with a 429."""
+
 BATCH = 64
 """Tasks a query: one hop to the ledger's thread serves many requests."""
 
@@ -156,6 +159,14 @@ class Lane:
         if now >= self._paused_until:
             self._tempo.slow_down(now)
         return self._pause(pause_s)
+
+    def rest(self, seconds: float) -> float:
+        """The provider says that its limit is used up: wait for it where no rate is known; returns for how long.
+
+        A lane that has a rate keeps to that: it uses up a limit all the time, and loses nothing by it.
+        """
+        rest_s = min(seconds, REST_S)
+        return rest_s if self._tempo.is_free and self._pause(rest_s) else 0.0
 
     def _pause(self, seconds: float) -> bool:
         until = anyio.current_time() + seconds

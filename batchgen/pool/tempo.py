@@ -35,6 +35,11 @@ class Tempo:
         self._clean = 0
 
     @property
+    def is_free(self) -> bool:
+        """Whether neither a configured rate nor one that was learned holds the lane back."""
+        return self._configured is None and self.images_per_minute is None
+
+    @property
     def next_at(self) -> float:
         """Nothing is sent before this moment."""
         if self.images_per_minute is None or not self._sent:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from batchgen.core.classify import ErrorBody, request_id
+from batchgen.core.retry_after import exhausted_s
 from batchgen.core.types import Answer, Blob, ImageBytes, JsonValue, Link, Usage
 from batchgen.providers.body import LARGE_BYTES
 from batchgen.providers.links import expiry
@@ -186,6 +187,7 @@ def _answer(
         usage=usage_of(document.get("usage")),
         revised_prompt=mask.text(revised) or None if len(revised) <= _LONGEST_PROMPT else None,
         raw=_raw(document, mask),
+        exhausted_s=exhausted_s(received.headers),
     )
 
 

@@ -74,7 +74,7 @@ class HttpProvider:
         self._session = session
         self._downloads = downloads
         self._mask = Mask(endpoint.key)
-        self._reading = Reading(self._mask, large, now)
+        self._reading = Reading(self._mask, endpoint.dialect, large, now)
         self._pictures = pictures
         self._proxy = proxy_of(endpoint.base_url) if endpoint.trust_env else None
 

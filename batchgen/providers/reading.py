@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import aiohttp
 from anyio import to_thread
 
+from batchgen.catalogue.dialects import Dialect
 from batchgen.core.classify import classify_event, classify_status, request_id
 from batchgen.core.errors import AttemptError
 from batchgen.core.protocols import PartialSink
+from batchgen.core.retry_after import REMAINING, RESET
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, JsonValue, Link, Paid
 from batchgen.providers.answers import Received, error_of, image_of, json_of
 from batchgen.providers.body import (
@@ -67,17 +69,23 @@ class Exchange:
 
 
 class Reading:
-    """Reads answers of one provider. Foreign words pass `mask`; large answers wait for their turn."""
+    """Reads answers of one provider. Foreign words pass `mask`; large answers wait for their turn.
 
-    def __init__(self, mask: Mask, large: Turn, now: Clock) -> None:
+    Headers of rate limits that a dialect calls otherwise get their usual names.
+    """
+
+    def __init__(self, mask: Mask, dialect: Dialect, large: Turn, now: Clock) -> None:
         self._mask = mask
+        self._usual = ((dialect.remaining.lower(), REMAINING), (dialect.reset.lower(), RESET))
         self._large = large
         self._now = now
 
     async def read(self, response: aiohttp.ClientResponse, exchange: Exchange, deadline: Patience) -> None:
         """Take in an answer. Raises what the network's libraries raise, and the errors of `body`."""
         exchange.status = response.status
-        exchange.headers = {name.lower(): self._mask.text(text) for name, text in response.headers.items()}
+        exchange.headers = {
+            self._usually(name.lower()): self._mask.text(text) for name, text in response.headers.items()
+        }
         chunks = response.content.iter_chunked(CHUNK_BYTES)
         if exchange.streamed:
             await self._follow(exchange, chunks, deadline)
@@ -90,6 +98,12 @@ class Reading:
                     await self._large.take()
             # Where nothing is in it, the wrapping is all the evidence there is.
             exchange.body = await to_thread.run_sync(inflate, exchange.body, cap_bytes) or exchange.body
+
+    def _usually(self, name: str) -> str:
+        for theirs, usual in self._usual:
+            if name.startswith(theirs):
+                return usual + name.removeprefix(theirs)
+        return name
 
     def failed(self, failure: Failure, exchange: Exchange) -> AttemptError:
         """The error of a failure, with what came as evidence where it may have been paid for."""

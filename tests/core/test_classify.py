@@ -18,7 +18,7 @@ from batchgen.core.classify import (
     request_id,
 )
 from batchgen.core.plain import REASON_LIMIT
-from batchgen.core.retry_after import RETRY_AFTER_CAP_S, retry_after_s
+from batchgen.core.retry_after import RETRY_AFTER_CAP_S, exhausted_s, retry_after_s
 from batchgen.core.types import Failure, FailureClass, Paid
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -174,6 +174,8 @@ def test_any_answer_is_one_failure_with_one_plain_line(
         ({"x-ratelimit-reset-tokens": "9m", "x-ratelimit-remaining-tokens": "49999"}, "", None),
         ({"x-ratelimit-reset-images": "6 minutes"}, "", None),
         ({"x-ratelimit-reset-images": ""}, "", None),
+        ({"x-ratelimit-reset": "12"}, "", 12.0),
+        ({"x-ratelimit-reset": "1795600000", "x-ratelimit-remaining": "0"}, "", None),
         ({}, "Limit 5, Used 5. Please try again in 12s. Visit", 12.0),
         ({}, "Please try again in 467ms.", 0.467),
         ({}, "Please try again in 6m0s.", 360.0),
@@ -192,6 +194,24 @@ def test_what_a_provider_asks_for_is_understood(
     told = retry_after_s(headers, message, NOW)
 
     assert wanted == (told if told is None else pytest.approx(told))
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360.0),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "7"}, 7.0),
+        ({"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": "6m0s"}, None),
+        ({"x-ratelimit-reset-requests": "6m0s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-requests": "6m0s"}, None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "soon"}, None),
+        ({"retry-after": "5"}, None),
+        ({}, None),
+    ],
+)
+def test_a_good_answer_tells_when_a_limit_is_used_up(headers: dict[str, str], wanted: float | None) -> None:
+    """Only what says that nothing is left counts: a good answer asks nobody to wait."""
+    assert wanted == exhausted_s(headers)
 
 
 @given(HEADERS, st.text() | st.from_regex(r"try again in [0-9.hms ]{0,30}", fullmatch=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from batchgen.core.types import Answer, Attempt, Failure, FailureClass, Link, Paid, Stored, Task
 from tests.ledgers.samples import stored
@@ -17,6 +17,7 @@ class Reply:
     outcome: Failure | Link | Exception | None = None
     seconds: float = 1.0
     cost_usd: float | None = 0.04
+    exhausted_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ async def _follow(attempt: Attempt, reply: Reply) -> Stored | Link | Failure:
     await asyncio.sleep(reply.seconds)
     if isinstance(reply.outcome, Exception):
         raise reply.outcome
-    return stored(attempt, cost_usd=reply.cost_usd) if reply.outcome is None else reply.outcome
+    if reply.outcome is not None:
+        return reply.outcome
+    image = stored(attempt, cost_usd=reply.cost_usd)
+    return replace(image, answer=replace(image.answer, exhausted_s=reply.exhausted_s))
 
 
 def in_turn(*replies: Reply) -> Script:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.core.events import Paused
 from batchgen.core.types import Attempt, FailureClass, RetryPolicy
 from batchgen.pool.tempo import SLOWER_EVERY_S, Tempo
 from tests.ledgers.samples import tasks
@@ -196,3 +197,23 @@ def test_one_lane_slows_down_alone() -> None:
     night = Night(of_all, engine, concurrency=2, jitter=lambda: 0.0).run()
     assert engine.times(model="b")[-1] < 80.0 < engine.times(model="a")[-1]
     assert {"stored"} == set(night.states().values())
+
+
+@pytest.mark.parametrize(("told_s", "gap_s"), [(20.0, 20.0), (7200.0, 60.0)])
+def test_a_limit_that_is_used_up_is_waited_for(told_s: float, gap_s: float) -> None:
+    """Where no rate is set, an answer that says that nothing is left spares a 429; an hour is not waited for."""
+    engine = ScriptedEngine(
+        script=lambda attempt: Reply(exhausted_s=told_s if attempt.task.position == 4 else None)
+    )
+    night = Night(tasks(10), engine, concurrency=1).run()
+    gaps = [round(later - earlier, 1) for earlier, later in pairwise(engine.times())]
+    assert 10 == len(night.engine.calls)
+    assert [1.0] * 4 + [gap_s + 1.0] + [1.0] * 4 == gaps
+    assert [gap_s] == [event.seconds for event in night.events if isinstance(event, Paused)]
+
+
+def test_a_lane_with_a_rate_keeps_to_it() -> None:
+    """Who goes at the limit's own rate uses it up all the time, and would only lose by waiting."""
+    engine = ScriptedEngine(script=lambda _attempt: Reply(exhausted_s=60.0))
+    Night(tasks(6), engine, concurrency=1, images_per_minute=30).run()
+    assert all(later - earlier < 3 for earlier, later in pairwise(engine.times()))
