@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from batchgen.catalogue.catalogue import Entry
+from batchgen.catalogue.catalogue import Catalogue, Entry
+from batchgen.catalogue.dialects import DIALECTS
+from batchgen.catalogue.model import Choice, Whole
 from batchgen.config import Config, load_config
 from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.types import Limits
@@ -66,6 +70,36 @@ def test_contract(tmp_path: Path) -> None:
     assert ("local", "decode", {"thumbnails": False}) == (config.engine, config.verify, config.report)
 
 
+def test_a_dialect_of_one_s_own(tmp_path: Path) -> None:
+    """What a provider says of its dialect is over another one's; what it leaves out is that one's."""
+    text = "providers: {cometapi: {dialect: {like: cometapi, auth_header: api-key, drop: [user], rename: {n: count}}}}"
+    dialect = load_config(write(tmp_path, text), tmp_path).providers["cometapi"].dialect
+    expected = replace(
+        DIALECTS["cometapi"], auth_header="api-key", drop=frozenset({"user"}), rename={"n": "count"}
+    )
+    assert expected == dialect
+    assert DIALECTS["openai"] == load_config(None, Path("/")).providers["openai"].dialect
+
+
+def test_a_model_of_one_s_own(tmp_path: Path) -> None:
+    """An operator's entry adds to a family's parameters, takes one away, and says when the model retires."""
+    text = (
+        'catalogue: {m: {family: gpt-image-2, for: drafts, retires: "2027-01-31", replacement: gpt-image-2, '
+        "prompt_limit: 500, parameters: {seed: {minimum: 0}, moderation: null, quality: {values: [a, b], default: a}}}}"
+    )
+    catalogue = Catalogue.builtin().with_entries(load_config(write(tmp_path, text), tmp_path).catalogue)
+    model, like = catalogue.models["m"], catalogue.models["gpt-image-2"]
+    assert ("drafts", date(2027, 1, 31), "gpt-image-2", 500) == (
+        model.good_for, model.retires, model.replacement, model.prompt_limit,
+    )  # fmt: skip
+    assert {*like.parameters, "seed"} - {"moderation"} == set(model.parameters)
+    assert (Whole(minimum=0), Choice(("a", "b"), "a")) == (
+        model.parameters["seed"],
+        model.parameters["quality"],
+    )
+    assert "seed" in catalogue.parameters
+
+
 def test_found_upwards(tmp_path: Path) -> None:
     """The nearest file from the working directory upwards is used, and its output is beside it."""
     write(tmp_path, "verify: decode")
@@ -109,6 +143,14 @@ def test_writable_by_others(tmp_path: Path, mode: int) -> None:
         ("this is no duration (write 600s", "providers: {cometapi: {deadline: §600}}"),
         ("`images_per_minute` is 0 (write more than 0", "providers: {cometapi: {images_per_minute: §0}}"),
         ("`dialect` is \"opnai\" (did you mean openai?)", "providers: {cometapi: {dialect: §opnai}}"),
+        ('`dialect` is "opnai" (did you mean openai?)', "providers: {cometapi: {dialect: {like: §opnai}}}"),
+        ("`dialect` is a name or a mapping", "providers: {cometapi: {dialect: §[openai]}}"),
+        ("unknown key `rname` (did you mean rename?)", "providers: {cometapi: {dialect: {§rname: {}}}}"),
+        ("a path begins with /", "providers: {cometapi: {dialect: {generate: §images}}}"),
+        ("this is no name of a header", 'providers: {cometapi: {dialect: {auth_header: §"a b"}}}'),
+        ("`answers` is \"b64\"", "providers: {cometapi: {dialect: {answers: §b64}}}"),
+        ("a parameter needs one of values", "catalogue: {m: {parameters: {seed: §{default: 1}}}}"),
+        ("this is no date", 'catalogue: {m: {retires: §"soon"}}'),
         ("the provider cometap needs `base_url` and `key_env`", "providers: {§cometap: {}}"),
         ("the provider g needs `key_env`", "providers: {§g: {base_url: http://localhost:8080/v1}}"),
         ("a provider's name is \"a b\"", "providers: {§a b: {base_url: http://h, key_env: K}}"),

@@ -145,8 +145,9 @@ def image_of(document: JsonValue, received: Received, mask: Mask) -> ImageBytes 
     """The image of an answer, still in base64, or the link to it; None when there is neither."""
     if not isinstance(document, dict):
         return None
-    data = document.get("data")
-    items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
+    # SiliconFlow and others call it `images`, some in addition.
+    listed = next((found for name in ("data", "images") if isinstance(found := document.get(name), list)), [])
+    items = [item for item in listed if isinstance(item, dict)]
     encoded = [mask.encoded(text) for item in items if (text := _encoded(item))]
     urls = [url for item in items if isinstance(url := item.get("url"), str) and url.strip()]
     if not encoded and not urls:
