@@ -28,7 +28,7 @@ from batchgen.pool.recovery import recover
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.survey import Survey
-from batchgen.system.clock import moment_of, moment_text
+from batchgen.system.clock import moment_of, moment_text, moment_words
 
 
 def new_run_id(now: datetime) -> str:
@@ -132,7 +132,7 @@ class Steps:
         if last := await self.ledger.last_sent():
             job.options.last_sent[job.settings.name] = last
         if pool.later is not None:
-            self.stop.ask(StopReason.LATER, f"the next task may be sent at {pool.later}")
+            self.stop.ask(StopReason.LATER, f"the next task may be sent at {moment_words(pool.later)}")
 
     async def finish(self) -> RunSummary:
         """Sum up, from the ledger."""

@@ -7,9 +7,16 @@ from datetime import date
 from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.core.types import Task
+from batchgen.cli.status import status_json
+from batchgen.core.records import AttemptView, Totals
+from batchgen.core.summary import RunSummary
+from batchgen.core.types import AttemptState, Task
+from batchgen.core.verdict import Verdict
 from batchgen.manifest.load import Setting, load_manifest
 from batchgen.providers.settings import BUILT_IN
+from batchgen.reports.status import JobStatus
+from batchgen.reports.tally import Tally
+from tests.reports.samples import view
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,6 +55,24 @@ def test_every_manifest_of_the_docs_is_accepted(tmp_path: Path) -> None:
         made = list(manifest.expand())
         assert [] == [str(problem) for problem in manifest.problems]
         assert [] == [str(problem) for problem in made if not isinstance(problem, Task)]
+
+
+def test_every_field_of_the_json_is_explained() -> None:
+    """What a machine reads of a run, a status or a verification stands in operations.md under its name."""
+    page = (ROOT / "docs/operations.md").read_text("utf-8")
+    section = page[page.index("## For machines") : page.index("## Disks")]
+    status = JobStatus("spring", "spring.yaml", "output/spring", Tally(), Totals())
+    objects = [
+        RunSummary("spring", "r1").as_json(),
+        status_json(status),
+        view("boat--01").as_json(),
+        AttemptView(
+            "a1", "boat--01", 1, AttemptState.SENT, None, None, None, None, "", None, None, False
+        ).as_json(),
+        Verdict("spring", repair=False).as_json(),
+    ]
+
+    assert [] == [name for told in objects for name in told if f"`{name}`" not in section]
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -104,7 +104,7 @@ async def _show(folder: Path, budget_usd: float | None, view: str | None, as_jso
                 click.echo(render_failed(await take_tally(ledger.tasks())))
             case _:
                 status = await _status(ledger, folder, budget_usd)
-                _echo([_status_json(status)], render_status(status), as_json=as_json)
+                _echo([status_json(status)], render_status(status), as_json=as_json)
 
 
 async def _show_tasks(ledger: Ledger, *, as_json: bool, only: frozenset[str] = frozenset()) -> None:
@@ -135,7 +135,8 @@ async def _status(ledger: Ledger, folder: Path, budget_usd: float | None) -> Job
     )
 
 
-def _status_json(status: JobStatus) -> dict[str, object]:
+def status_json(status: JobStatus) -> dict[str, object]:
+    """The object of `status --json`."""
     tally: Tally = status.tally
     run = status.last_run
     return {

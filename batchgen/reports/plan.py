@@ -46,12 +46,14 @@ def _head(plan: PlanSummary) -> list[str]:
 def _diff(plan: PlanSummary) -> Iterator[str]:
     for change, task_id, reason in plan.lines:
         line = f"  {_MARKS[change]} {change.value:<8} {safe_text(task_id)}"
-        yield f"{line}  ({safe_text(reason)})" if reason else line
+        yield f"{line}  ({safe_text(reason)})" if reason and reason != change.value else line
     more = sum(count for change, count in plan.changes.items() if change is not Change.KEPT) - len(plan.lines)
     if more > 0:
         yield f"    and {more:,} more"
     if kept := plan.changes[Change.KEPT]:
         yield f"  = {Change.KEPT.value:<8} {counted(kept, 'image')} already made"
+    if any(plan.changes[change] for change, mark in _MARKS.items() if mark == "!"):
+        yield "    failed, held and missing: left alone; `batchgen retry` orders them again"
 
 
 def _groups(plan: PlanSummary) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from batchgen.core.advice import Advice
 from batchgen.core.plain import safe_text
@@ -12,6 +14,7 @@ from batchgen.core.types import TaskState
 from batchgen.reports.money import money_notes
 from batchgen.reports.tally import OpenTask, Tally
 from batchgen.reports.text import counted, duration_text, indented, usd_text
+from batchgen.system.clock import moment_words
 
 _INDENT = " " * 11
 
@@ -20,6 +23,7 @@ _INDENT = " " * 11
 class JobStatus:
     """What `status` says of one job. Money is in USD; `ended` and `stopped_by` are of the last run.
 
+    `manifest` is relative to `folder`, "" before the first run.
     `last_run` is None before the first one; `ended` is None while it runs, or when it was killed.
     """
 
@@ -38,7 +42,7 @@ def render_status(status: JobStatus) -> str:
     """Plain text without a final line end: counts by state, money, the last run."""
     tally = status.tally
     lines = [
-        f"{safe_text(status.job)} ({safe_text(status.manifest)})",
+        f"{safe_text(status.job)} ({safe_text(_manifest(status))})",
         f"  tasks    {tally.stored:,} of {tally.total:,} stored",
         *(
             f"{_INDENT}{tally.states[state]:,} {state}"
@@ -51,6 +55,11 @@ def render_status(status: JobStatus) -> str:
         f"  folder   {safe_text(status.folder)}",
     ]
     return "\n".join(lines)
+
+
+def _manifest(status: JobStatus) -> str:
+    """The manifest's path from where the folder's is from: the ledger has it from the folder itself."""
+    return os.path.normpath(Path(status.folder, status.manifest)) if status.manifest else "no manifest"
 
 
 def _money(status: JobStatus) -> Iterator[str]:
@@ -66,10 +75,12 @@ def _last_run(status: JobStatus) -> Iterator[str]:
     if run is None:
         yield "  last run none"
         return
-    end = f"ended {status.ended}" if status.ended else "not ended: it is running, or was killed"
+    end = f"ended {moment_words(status.ended)}" if status.ended else "not ended: it is running, or was killed"
     stopped = f", stopped by {status.stopped_by}" if status.stopped_by else ""
     yield indented(
-        f"{run.started} with {safe_text(run.provider)}, {end}{stopped}", _INDENT, first="  last run "
+        f"{moment_words(run.started)} with {safe_text(run.provider)}, {end}{stopped}",
+        _INDENT,
+        first="  last run ",
     )
 
 
@@ -90,7 +101,7 @@ def _task_line(view: TaskView) -> str:
 
 def _why(failure_class: str | None, reason: str | None, not_before: str | None) -> str:
     why = ": ".join(filter(None, (failure_class, reason)))
-    return " ".join(filter(None, (why, not_before and f"(not before {not_before})")))
+    return " ".join(filter(None, (why, not_before and f"(not before {moment_words(not_before)})")))
 
 
 def render_attempts(views: Sequence[AttemptView]) -> str:
@@ -101,8 +112,9 @@ def render_attempts(views: Sequence[AttemptView]) -> str:
 def _attempt_line(view: AttemptView) -> str:
     took = "" if view.seconds is None else duration_text(view.seconds)
     cost = "" if view.cost_usd is None else usd_text(view.cost_usd)
+    status = f"HTTP {view.http_status}" if view.http_status else ""
     facts = (
-        f"HTTP {view.http_status}" if view.http_status else None,
+        None if (view.reason or "").startswith(status) else status,
         _why(view.failure_class, view.reason, None),
         "maybe paid twice" if view.possible_duplicate else None,
         f"attempt {view.attempt_id}",
@@ -136,7 +148,9 @@ def _group(name: str, count: int, say: Advice, rows: Sequence[OpenTask]) -> Iter
 def _row(row: OpenTask) -> str:
     tried = counted(row.attempts, "attempt") if row.attempts else "not sent"
     held = "held" if row.state == TaskState.HELD else None
-    facts = ", ".join(filter(None, (tried, held, row.not_before and f"not before {row.not_before}")))
+    facts = ", ".join(
+        filter(None, (tried, held, row.not_before and f"not before {moment_words(row.not_before)}"))
+    )
     return f"    {row.task_id:<30}  {' '.join(filter(None, (row.reason, f'({facts})')))}"
 
 

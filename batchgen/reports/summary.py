@@ -77,8 +77,11 @@ def _cost(summary: RunSummary) -> Iterator[str]:
 def _failures(summary: RunSummary, retry: str) -> Iterator[str]:
     if not summary.failed and not summary.held:
         return
-    held = f", {summary.held:,} held" if summary.held else ""
-    yield f"  failed   {counted(summary.failed, 'task')}{held}"
+    if summary.failed:
+        held = f", {summary.held:,} more held" if summary.held else ""
+        yield f"  failed   {counted(summary.failed, 'task')}{held}"
+    else:
+        yield f"  held     {counted(summary.held, 'task')}"
     for name, count in summary.failures.most_common():
         say = advice(name)
         yield indented(f"{count:,} {safe_text(name)}: {say.title}", _INDENT + "  ", first=_INDENT)

@@ -106,7 +106,8 @@ class Tracker:
         said = [
             f"{self.stored:,} of {self.total:,} stored",
             f"{duration_text(left_s)} left" if left_s is not None and self.done < self.total else "",
-            f"{self.failed + self.held:,} failed" if self.failed + self.held else "",
+            f"{self.failed:,} failed" if self.failed else "",
+            f"{self.held:,} held" if self.held else "",
             self._cost(),
             self._rate(now_s),
             f"{self.in_flight:,} in flight" if self.in_flight else "",

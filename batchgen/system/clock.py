@@ -30,6 +30,11 @@ def moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+def moment_words(text: str) -> str:
+    """A moment that `moment_text` wrote as people read it, e.g. `2026-11-23 17:50:17 UTC`."""
+    return f"{text[:10]} {text[11:19]} UTC"
+
+
 def moment_or_blank(text: object) -> str:
     """Foreign text that is a moment of ours, as it is; "" for everything else."""
     try:

@@ -34,15 +34,18 @@ def test_a_plan_reads_like_a_diff() -> None:
     shown.add(planned("boat--02", Change.CHANGED, EXACT, reason="the request changed"))
     shown.add(planned("boat--03", Change.FAILED, EXACT, send=False, reason="No\nthanks"))
     shown.add(planned("boat--04", Change.KEPT, EXACT, send=False))
+    shown.add(planned("boat--05", Change.MISSING, EXACT, send=False, reason="missing"))
 
     expected = """\
-Plan for spring: 4 tasks, 2 to send
+Plan for spring: 5 tasks, 2 to send
   cometapi at api.example.com, into output/spring
 
   + new      boat--01
   ~ changed  boat--02  (the request changed)
   ! failed   boat--03  (No thanks)
+  ! missing  boat--05
   = kept     1 image already made
+    failed, held and missing: left alone; `batchgen retry` orders them again
 
   images   cost  model, size, quality
        2  $0.80  gpt-image-2 1024x1024 low

@@ -135,6 +135,13 @@ def at(tracker: Tracker, second_of: Callable[[int], float], count: int) -> None:
         tracker.take(stored_event(), second_of(number))
 
 
+def test_what_is_held_is_not_called_failed() -> None:
+    """A lost answer may be an image that was paid for: it waits for a person, and is counted by itself."""
+    lines = told([(0.0, started(2)), (0.0, failed_event()), (0.0, failed_event(state=TaskState.HELD))])
+
+    assert "100 %  0 of 2 stored, 1 failed, 1 held, $0.00" == lines[-1]
+
+
 def test_what_a_dead_run_left_is_not_progress() -> None:
     """On resume no percentage is told before it is known of how much; failures are told, and count in nothing."""
     left: list[Event] = [stored_event(), *[failed_event(state=TaskState.HELD)] * 5, stored_event()]

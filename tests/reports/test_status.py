@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from batchgen.core.records import AttemptView, RunRecord, Totals
@@ -25,7 +27,7 @@ async def test_a_job_at_a_glance() -> None:
     run = RunRecord("r1", "spring", "m", "cometapi", "h", "2026-01-02T03:04:05.000Z")
     status = JobStatus(
         "spring",
-        "spring.yaml",
+        "../../jobs/spring.yaml",
         "output/spring",
         await take_tally(in_batches(VIEWS)()),
         Totals(spent_usd=1.5),
@@ -34,7 +36,7 @@ async def test_a_job_at_a_glance() -> None:
     )
 
     expected = """\
-spring (spring.yaml)
+spring (jobs/spring.yaml)
   tasks    1 of 4 stored
            1 pending
            1 failed
@@ -42,7 +44,7 @@ spring (spring.yaml)
            1 refused: Refused by the provider's content rules
            1 unknown: The answer was lost
   spent    $1.50 of $25.00
-  last run 2026-01-02T03:04:05.000Z with cometapi, not ended: it is running, or
+  last run 2026-01-02 03:04:05 UTC with cometapi, not ended: it is running, or
            was killed
   folder   output/spring"""
     assert expected == render_status(status)
@@ -69,6 +71,10 @@ def test_a_line_an_attempt() -> None:
         "HTTP 502, transient: Bad gateway, maybe paid twice, attempt a1, request req_9"
     )
     assert expected == render_attempts([attempt])
+    told = replace(attempt, reason="HTTP 502 Bad Gateway: Try later.")
+    assert expected.replace(
+        "HTTP 502, transient: Bad gateway", "transient: HTTP 502 Bad Gateway: Try later."
+    ) == (render_attempts([told]))
 
 
 async def test_the_retry_ledger() -> None:

@@ -51,7 +51,7 @@ spring: stopped early, 11 of 20 images are there
            up to $0.04 of it for answers that were lost
            up to $0.04 may have been paid twice
            3 requests refused by the provider's rules, free
-  failed   3 tasks, 1 held
+  failed   3 tasks, 1 more held
            3 refused: Refused by the provider's content rules
              The refusal is final for this prompt; the reason and the request id
              are on the ledger.
