@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -197,3 +198,18 @@ def test_all_in_one_go(tmp_path: Path) -> None:
     assert [(1, 13), (1, 27), (1, 40), (2, 28), (2, 40), (3, 9), (4, 1)] == [
         (problem.line, problem.column) for problem in caught.value.problems
     ]
+
+
+def test_the_docs_entries_are_accepted(tmp_path: Path) -> None:
+    """Every configuration in the docs that adds models or providers loads as it is."""
+    docs = Path(__file__).parent.parent / "docs"
+    pages = [page.read_text("utf-8") for page in sorted(docs.glob("*.md"))]
+    found = [
+        block
+        for page in pages
+        for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+        if block.startswith(("catalogue:", "providers:"))
+    ]
+    assert len(found) >= 5
+    for block in found:
+        Catalogue.builtin().with_entries(load_config(write(tmp_path, block), tmp_path).catalogue)
