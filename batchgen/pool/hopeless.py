@@ -22,7 +22,7 @@ class Cause:
 
 
 class Hopeless:
-    """Learns from outcomes which requests would fail. A shape is what is asked for beside the prompt."""
+    """Learns from outcomes which requests would fail. A shape is what is asked for beside the prompt, pictures too."""
 
     def __init__(self) -> None:
         self._models: dict[str, Cause] = {}
@@ -46,7 +46,9 @@ class Hopeless:
             self._models[request.model] = Cause(failure, whole_model=True)
             return True
         shape = _shape(request)
-        if failure.failure_class is not FailureClass.INVALID or shape in self._accepted:
+        # What never left this machine says nothing of what the provider accepts.
+        refused = failure.failure_class is FailureClass.INVALID and not failure.nothing_sent
+        if not refused or shape in self._accepted:
             return False
         self._invalid[shape] += 1
         if self._invalid[shape] < INVALID:
@@ -57,4 +59,5 @@ class Hopeless:
 
 
 def _shape(request: ImageRequest) -> str:
-    return json.dumps([request.model, request.parameters, request.extra])
+    pictures = [picture.sha256 for picture in (*request.references, request.mask) if picture is not None]
+    return json.dumps([request.model, request.parameters, request.extra, pictures])
