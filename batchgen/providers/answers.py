@@ -27,6 +27,7 @@ _LENIENT_BYTES = 24 * 1024 * 1024
 _BEFORE = re.compile(rb"(?:\xef\xbb\xbf)?\s*")
 _WIDE = re.compile(r"\\u(?!00[0-7])")
 """An escape of what is not ASCII: one of them makes a text of megabytes four times as large."""
+_WORDS = ("message", "detail", "msg")
 _IMAGE_KEYS = frozenset({"b64_json", "url"})
 _MOST_TOKENS = 10**9
 _LARGEST_NUMBER = 2**63
@@ -117,19 +118,29 @@ def _lenient(body: Blob | str) -> JsonValue:
 
 
 def error_of(document: JsonValue, mask: Mask) -> ErrorBody | None:
-    """The error object of an answer: `{"error": {...}}`, `{"error": "text"}`, or its fields at the top."""
+    """The error object of an answer: `{"error": {...}}`, `{"error": "text"}`, its fields at the top, or in an image's place."""
     if not isinstance(document, dict):
         return None
-    error = document.get("error")
+    error = document.get("error") or _error_in_place(document.get("data"))
     if isinstance(error, dict):
         fields = error
     elif isinstance(error, str) and error:
         fields = {**document, "message": document.get("message") or error}
-    elif "data" not in document and ("message" in document or "detail" in document):
-        fields = {**document, "message": document.get("message") or document.get("detail")}
+    elif not document.get("data") and (words := _first_words(document)):
+        fields = {**document, "message": words}
     else:
         return None
     return ErrorBody(*(_worded(fields.get(name), mask) for name in ("message", "type", "code", "param")))
+
+
+def _first_words(document: Mapping[str, JsonValue]) -> JsonValue:
+    return next((words for name in _WORDS if (words := document.get(name))), None)
+
+
+def _error_in_place(data: JsonValue) -> JsonValue:
+    """What Volcengine and others put where an image should be."""
+    items = data if isinstance(data, list) else []
+    return next((item["error"] for item in items if isinstance(item, dict) and item.get("error")), None)
 
 
 def _worded(value: JsonValue, mask: Mask) -> str:
