@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from batchgen.core.plan import Planned
+from batchgen.core.plan import Planned, waves
 from batchgen.ledgers.sqlite import SqliteLedger
 from batchgen.reports.events import EVENTS, remembered
 from batchgen.stores.directory import DirectoryStore
@@ -89,8 +89,12 @@ async def apply_page(
     ledger: SqliteLedger, store: DirectoryStore, run_id: str | None, page: Sequence[Planned]
 ) -> None:
     """Make the tasks' rows what a plan says, and move paid images to their new names; `run_id` sends what is queued."""
-    for one in page:
-        if one.restore is not None:
-            image = await ledger.image(one.restore.attempt_id)
-            await ledger.moved(await store.restore(image, one.task), one.task)
+    for wave in waves([one for one in page if one.restore is not None]):
+        # Where an image lies is asked anew: an earlier move may have displaced it.
+        noted = await ledger.noted([one.restore for one in wave if one.restore is not None])
+        places = {image.attempt_id: image for image in noted}
+        tasks = [one.task for one in wave]
+        images = [places[one.restore.attempt_id] for one in wave if one.restore is not None]
+        moved = await store.restore(list(zip(images, tasks, strict=True)))
+        await ledger.moved(list(zip(moved, tasks, strict=True)))
     await ledger.apply(run_id, page)

@@ -60,8 +60,11 @@ class ImageStore(Protocol):
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """Finish what a crash interrupted: an attempt's whole verified image that is on disk already."""
 
-    async def restore(self, image: StoredImage, task: Task) -> Stored:
-        """Move a paid image of the same fingerprint to the name of `task`, instead of buying it again."""
+    async def restore(self, moves: Sequence[tuple[StoredImage, Task]]) -> Sequence[Stored]:
+        """Move paid images to the names of tasks of their fingerprints, instead of buying them again.
+
+        Of one call, no image may be moved to a name that another one leaves.
+        """
 
     async def damaged(self, images: Sequence[StoredImage], *, by_hash: bool = False) -> Mapping[str, str]:
         """What is wrong with images, by attempt id: `missing` or `altered`; the sound ones are left out.
@@ -100,11 +103,8 @@ class Ledger(Protocol):
     async def settle_manifest(self) -> None:
         """Take over places and labels of the staged tasks, and mark rows that are not staged as out of the manifest."""
 
-    async def image(self, attempt_id: str) -> StoredImage:
-        """An image as it is noted now. Raises `KeyError`."""
-
-    async def moved(self, stored: Stored, task: Task) -> None:
-        """An image was moved to the name of `task`, which is now stored."""
+    async def moved(self, moves: Sequence[tuple[Stored, Task]]) -> None:
+        """Images were moved to the names of tasks, which are now stored."""
 
     async def unfinished(self) -> Sequence[Unfinished]:
         """Attempts that a dead run left `sent` or `received`."""

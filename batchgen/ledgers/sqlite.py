@@ -21,7 +21,7 @@ from batchgen.core.types import Attempt, Failure, ImageRequest, Link, Stored, St
 from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
 from batchgen.ledgers.opening import is_damage, open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import attempt_view, image_of, task_view
+from batchgen.ledgers.rows import attempt_view, task_view
 from batchgen.system.batches import BatchThread
 
 Result = TypeVar("Result")
@@ -101,13 +101,6 @@ class SqliteLedger:
         """Take over what the manifest says beside the requests."""
         await self._do(staging.settle_manifest)
 
-    async def image(self, attempt_id: str) -> StoredImage:
-        """An image as it is noted now."""
-        rows = await self._rows("image", attempt_id=attempt_id)
-        if not rows:
-            raise KeyError(attempt_id)
-        return image_of(rows[0])
-
     async def images(self) -> AsyncIterator[Sequence[StoredImage]]:
         """Every image that should be on the disk, superseded ones included, in pages."""
         after, page = await self._do(reconcile.images_page, 0)
@@ -168,9 +161,9 @@ class SqliteLedger:
         """Take over what a damaged ledger still tells; returns how many rows."""
         return await self._do(rebuild.salvage, damaged)
 
-    async def moved(self, stored: Stored, task: Task) -> None:
-        """An image serves another task."""
-        await self._do(staging.moved, stored, task)
+    async def moved(self, moves: Sequence[tuple[Stored, Task]]) -> None:
+        """Images serve other tasks."""
+        await self._do(staging.moved, moves)
 
     async def unfinished(self) -> Sequence[Unfinished]:
         """What a dead run left open."""

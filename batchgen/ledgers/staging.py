@@ -134,10 +134,11 @@ def put_image(connection: sqlite3.Connection, stored: Stored) -> None:
         connection.execute(sql["image_put"], image_fields(further) | {"current": 0})
 
 
-def moved(connection: sqlite3.Connection, stored: Stored, task: Task) -> None:
-    """An image serves another task now; the one it left is pending again, should it ever come back."""
+def moved(connection: sqlite3.Connection, moves: Sequence[tuple[Stored, Task]]) -> None:
+    """Images serve other tasks now; those they left are pending again, should they ever come back."""
     sql = queries()
-    owner = connection.execute(sql["image"], {"attempt_id": stored.image.attempt_id}).fetchone()["task_id"]
-    put_image(connection, stored)
-    connection.execute(sql["put_stored"], task_fields(task))
-    connection.execute(sql["orphaned"], {"task_id": owner})
+    for stored, task in moves:
+        owner = connection.execute(sql["image"], {"attempt_id": stored.image.attempt_id}).fetchone()["task_id"]
+        put_image(connection, stored)
+        connection.execute(sql["put_stored"], task_fields(task))
+        connection.execute(sql["orphaned"], {"task_id": owner})

@@ -80,15 +80,18 @@ class DirectoryStore:
             found = await self._arrivals.submit(found)
         if found is None:
             return None
-        superseded = await self._hop(self._move.superseded_of, attempt.task.task_id)
-        return replace(found, superseded=superseded)
+        task_id = attempt.task.task_id
+        superseded = await self._hop(self._move.superseded_of, {task_id})
+        return replace(found, superseded=superseded.get(task_id, {}))
 
-    async def restore(self, image: StoredImage, task: Task) -> Stored:
-        """Move a paid image to the name of `task`."""
-        moved = await self._hop(self._move, image, task)
-        if isinstance(moved, Arrival):
-            moved = await self._arrivals.submit(moved)
-        return replace(moved, superseded=await self._hop(self._move.superseded_of, task.task_id))
+    async def restore(self, moves: Sequence[tuple[StoredImage, Task]]) -> Sequence[Stored]:
+        """Move paid images to the names of tasks, synced together."""
+        found = await self._hop(self._move, moves)
+        arrivals = [one for one in found if isinstance(one, Arrival)]
+        arrived = iter(await self._arrivals.submit_all(arrivals))
+        there = [next(arrived) if isinstance(one, Arrival) else one for one in found]
+        superseded = await self._hop(self._move.superseded_of, {task.task_id for _, task in moves})
+        return [replace(one, superseded=superseded.get(one.image.task_id, {})) for one in there]
 
     async def restorable(self, image: StoredImage, task: Task) -> bool:
         """Whether `restore` would find the image whole, where the ledger says or where a crash left it."""

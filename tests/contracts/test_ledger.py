@@ -21,6 +21,7 @@ from batchgen.core.types import (
     Paid,
     Price,
     PriceKind,
+    StoredImage,
     TaskState,
     TokenRates,
     Usage,
@@ -140,7 +141,13 @@ async def test_two_images_of_one_fingerprint_serve_two_twins(ledger: Ledger) -> 
     assert images == [one.spare for one in await known(ledger, twins)]
 
 
-async def test_two_prompts_that_swap_names_swap_images(ledger: Ledger) -> None:
+async def image_of(ledger: SqliteLedger, image: StoredImage) -> StoredImage:
+    """An image as it is noted now."""
+    (noted,) = await ledger.noted([image])
+    return noted
+
+
+async def test_two_prompts_that_swap_names_swap_images(ledger: SqliteLedger) -> None:
     """Each of two renamed tasks finds its image under the other's name, and both are stored afterwards."""
     a, b = task("a--01", prompt="one"), task("b--01", position=1, prompt="two")
     image_a, image_b = (await bought(ledger, a)).image, (await bought(ledger, b)).image
@@ -149,14 +156,15 @@ async def test_two_prompts_that_swap_names_swap_images(ledger: Ledger) -> None:
 
     aside = f"superseded/a--01.{image_a.fingerprint[:8]}.png"
     there = replace(image_b, task_id="a--01", file="images/a--01.png")
-    await ledger.moved(replace(stored(attempt(b)), image=there, superseded={image_a.attempt_id: aside}), new_a)
-    assert aside == (await ledger.image(image_a.attempt_id)).file
+    moved = replace(stored(attempt(b)), image=there, superseded={image_a.attempt_id: aside})
+    await ledger.moved([(moved, new_a)])
+    assert aside == (await image_of(ledger, image_a)).file
     back = replace(image_a, task_id="b--01", file="images/b--01.png", mtime_ns=99)
-    await ledger.moved(replace(stored(attempt(a)), image=back), new_b)
+    await ledger.moved([(replace(stored(attempt(a)), image=back), new_b)])
     await ledger.settle_manifest()
 
     assert {"a--01": "stored", "b--01": "stored"} == await states(ledger)
-    assert [there, back] == [await ledger.image(image.attempt_id) for image in (image_b, image_a)]
+    assert [there, back] == [await image_of(ledger, image) for image in (image_b, image_a)]
 
 
 async def test_a_request_that_is_changed_back_finds_its_superseded_image(ledger: Ledger) -> None:
@@ -185,7 +193,7 @@ async def test_an_image_that_left_its_name_makes_its_task_pending(ledger: Ledger
     image = (await bought(ledger, task("boat--01"))).image
     ship = as_renamed(task(), "ship--01")
     there = replace(image, task_id="ship--01", file="images/ship--01.png")
-    await ledger.moved(replace(stored(attempt(task())), image=there), ship)
+    await ledger.moved([(replace(stored(attempt(task())), image=there), ship)])
     boat, _ = await known(ledger, [task("boat--01"), replace(ship, position=1)])
     assert (TaskState.PENDING, None, None) == (boat.state, boat.image, boat.spare)
 
@@ -516,12 +524,6 @@ async def test_a_lone_surrogate_harms_nobody(ledger: Ledger) -> None:
     views = [view async for page in ledger.attempts() for view in page]
     assert ("no \\ud800 way", "req-\\udfff") == (views[0].reason, views[0].request_id)
     assert {"t0--01": "failed", "t1--01": "received"} == await states(ledger)
-
-
-async def test_an_unknown_image_is_a_key_error(ledger: Ledger) -> None:
-    """Nobody gets the image of an attempt that has none."""
-    with pytest.raises(KeyError):
-        await ledger.image("nobody")
 
 
 async def test_runs_begin_and_end(ledger: Ledger) -> None:
