@@ -38,7 +38,7 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
                 async with _checked_ledger(job) as ledger:
                     await _Verification(job, ledger, store, verdict).run()
             except LedgerDamagedError as error:
-                verdict.ledger = str(error)
+                verdict.ledger = error.fault
                 if repair:
                     await _rebuild(job, store, verdict)
     return verdict

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
+from functools import partial
 from pathlib import Path
 
-from tests.support.cli import Desk, ended, pick, until
+import pytest
+
+from tests.support.cli import Desk, ended, pick, together, until
 from tests.support.paid import Rule, Till, refuse
 
 pytest_plugins = ("tests.support.fixtures",)
@@ -359,3 +363,44 @@ def test_a_doubt_that_a_backup_forgot_is_still_a_doubt(desk: Desk, till: Till) -
     assert ("failed", "unknown", False) == pick(lost, "state", "class", "possible_duplicate")
     assert ("stored", True) == pick(again, "state", "possible_duplicate")
     assert lost["attempt_id"] == till.requests[0]["headers"]["x-client-request-id"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE attempts SET class = 'zzz' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET class = 'zzz' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET parameters = '{' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET variables = '[7]', price = '[]' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET tags = CAST(x'ff' AS TEXT) WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET cost_usd = 9e999, number = 9223372036854775807 WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET started = 'zzz' WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET state = 'sent', started = 'yesterday' WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET state = 'received', url = 'https://x/', answer = '{}' WHERE task_id = 'mug--01'",
+        "UPDATE images SET width = -9223372036854775807 WHERE task_id = 'boat--1--01'",
+    ],
+)
+def test_rows_that_batchgen_never_wrote_are_damage(desk: Desk, till: Till, statement: str) -> None:
+    """What SQLite lets through ends in words and not in a traceback; repair leaves such rows out, and buys nothing."""
+    till.script(refuse("Mug"))
+    desk.manifest([BOATS, {"id": "mug", "prompt": "Mug."}])
+    desk.run(expect=1)
+    with sqlite3.connect(desk.job / "ledger.sqlite") as connection:
+        connection.execute(statement)
+    connection.close()
+
+    verbs = (["run"], ["plan"], ["status"], ["status", "--tasks"], ["status", "--attempts"], ["report"])
+    for words, done in zip(
+        verbs, together([partial(desk.do, *words, "job.yaml") for words in verbs]), strict=True
+    ):
+        assert done.code in {0, 1, 2, 3, 4}, words
+        assert "Traceback" not in done.err, (words, done.err)
+        if done.code == 3:
+            assert "--repair" in done.out + done.err
+    assert re.search("never wrote|damaged", str(verify(desk, expect=1)["ledger"]))
+    told = verify(desk, "--repair")
+
+    assert (True, 4) == pick(told, "sound", "images")
+    assert {"sound": True, "images": 4} == verify(desk)
+    assert 4 == desk.run(expect=1)["kept"]
+    assert 5 == len(till.requests)

@@ -293,7 +293,8 @@ SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 SELECT max(started) AS started FROM attempts WHERE started <> '';
 
 -- list_usd: what the makers of the models would charge for the images that are there
-SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks WHERE in_manifest = 1 AND state = 'stored';
+SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks
+ WHERE in_manifest = 1 AND state = 'stored' AND json_valid(price);
 
 -- fail_unsent_shape: tasks of a model with parameters that are never accepted
 UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL

@@ -9,7 +9,7 @@ from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import StoredImage, Task
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import dump, image_fields, image_of, storable, task_of
+from batchgen.ledgers.rows import TABLES, check_row, dump, image_fields, image_of, storable, task_of
 from batchgen.ledgers.staging import PAGE
 
 
@@ -81,6 +81,14 @@ def task_for(connection: sqlite3.Connection, image: StoredImage) -> Task | None:
 
 
 def integrity(connection: sqlite3.Connection) -> str:
-    """What is wrong with the file, "" when it is whole: every row and every index is read."""
+    """What is wrong with the file, "" when it is whole: every row and every index is read, by SQLite and by us.
+
+    Raises `LedgerDamagedError` for a row that batchgen never wrote.
+    """
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    return "" if verdict == "ok" else str(verdict)
+    if verdict != "ok":
+        return str(verdict)
+    for table in TABLES:
+        for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - the names are constants here
+            check_row(table, row)
+    return ""

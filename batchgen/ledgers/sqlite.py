@@ -13,7 +13,6 @@ import anyio
 
 from batchgen.core.errors import LedgerDamagedError, LedgerError
 from batchgen.core.inventory import Inventory
-from batchgen.core.money import usd
 from batchgen.core.plan import Known, Planned
 from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
@@ -22,6 +21,7 @@ from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
 from batchgen.ledgers.opening import is_damage, open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import attempt_view, task_view
+from batchgen.ledgers.values import moment, reading, sum_usd
 from batchgen.system.batches import BatchThread
 
 Result = TypeVar("Result")
@@ -83,7 +83,8 @@ class SqliteLedger:
     async def last_sent(self) -> str | None:
         """When the job's last request went out; None when none ever did."""
         rows = await self._rows("last_sent")
-        return rows[0]["started"] if rows else None
+        with reading():
+            return moment(rows[0]["started"]) if rows else None
 
     async def begin_run(self, run: RunRecord) -> None:
         """A run starts."""
@@ -217,7 +218,8 @@ class SqliteLedger:
     async def list_usd(self) -> float:
         """List price of the manifest's stored images, in USD."""
         (row,) = await self._rows("list_usd")
-        return usd(row[0])
+        with reading():
+            return sum_usd(row[0])
 
     async def outcome(self, run_id: str) -> Mapping[tuple[str, str], int]:
         """How a run's tasks stand."""
@@ -272,8 +274,11 @@ def transact(connection: sqlite3.Connection, jobs: Sequence[Change]) -> list[Any
 
 def _translated(error: Exception) -> Exception:
     if isinstance(error, sqlite3.Error):
-        kind = LedgerDamagedError if is_damage(error) else LedgerError
-        failure = kind(f"the ledger refused a change ({error})")
+        failure: LedgerError
+        if is_damage(error):
+            failure = LedgerDamagedError(f"the ledger is damaged ({error})")
+        else:
+            failure = LedgerError(f"the ledger refused a change ({error})")
         failure.__cause__ = error
         return failure
     return error

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from batchgen.core.plan import NOTHING_EARLIER, Earlier, Known, Planned
-from batchgen.core.types import AttemptState, Change, FailureClass, Stored, StoredImage, Task, TaskState
+from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import image_fields, image_of, storable, task_fields, task_of
+from batchgen.ledgers.values import class_of, moment, reading
 
 PAGE = 500
 """Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""
@@ -39,6 +40,7 @@ def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
     return [_known(connection, row, any_image=any_image) for row in rows]
 
 
+@reading()
 def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool) -> Known:
     task = task_of(row)
     image = _image(connection, row["i_attempt_id"])
@@ -47,9 +49,9 @@ def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool)
         task,
         state=TaskState(row["state"]) if row["state"] else None,
         fingerprint=row["known_fingerprint"],
-        failure_class=FailureClass(row["class"]) if row["class"] else None,
+        failure_class=class_of(row["class"]),
         reason=row["reason"],
-        not_before=row["not_before"],
+        not_before=moment(row["not_before"]),
         attempts=row["attempts"],
         resent=bool(row["resent"]),
         image=image,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 
-from batchgen.core.money import usd
 from batchgen.core.records import Due, RunRecord, Totals, Unfinished
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Attempt, Failure, FailureClass, ImageRequest, Link, Paid, Stored, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import dump, link_fields, link_of, storable, task_of
 from batchgen.ledgers.staging import put_image
+from batchgen.ledgers.values import amount, count, moment, reading, sum_usd
 
 
 def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
@@ -35,6 +35,7 @@ def end_run(connection: sqlite3.Connection, run_id: str, ended: str, stopped_by:
     connection.execute(queries()["run_end"], {"run_id": run_id, "ended": ended, "stopped_by": stopped_by})
 
 
+@reading()
 def unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
     """What a dead run left open, as it was sent."""
     return [
@@ -42,20 +43,21 @@ def unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
             Attempt(
                 attempt_id=row["attempt_id"],
                 task=task_of(row),
-                number=row["number"],
+                number=count(row["number"]),
                 run_id=row["run_id"],
                 idempotency_key=row["idempotency_key"],
-                started=row["started"],
+                started=moment(row["started"]) or "",
                 possible_duplicate=bool(row["possible_duplicate"]),
             ),
             link=link_of(row),
-            unknowns=row["unknowns"],
-            resends_allowed=row["resends_allowed"],
+            unknowns=count(row["unknowns"]),
+            resends_allowed=count(row["resends_allowed"]),
         )
         for row in connection.execute(queries()["unfinished"])
     ]
 
 
+@reading()
 def due(
     connection: sqlite3.Connection, run_id: str, models: Collection[str], now: str, limit: int
 ) -> list[Due]:
@@ -65,20 +67,20 @@ def due(
         Due(
             task_of(row),
             number=row["attempts"] + 1,
-            tried=row["tried"],
-            unknowns=row["unknowns"],
-            resends_allowed=row["resends_allowed"],
+            tried=count(row["tried"]),
+            unknowns=count(row["unknowns"]),
+            resends_allowed=count(row["resends_allowed"]),
             idempotency_key=row["retry_key"],
         )
         for row in connection.execute(queries()["due"], wanted)
     ]
 
 
+@reading()
 def next_due(connection: sqlite3.Connection, run_id: str, models: Collection[str]) -> str | None:
     """When the next queued task may be sent; "" for at once, None for never."""
     wanted = {"run_id": run_id, "models": dump(sorted(models))}
-    moment: str | None = connection.execute(queries()["next_due"], wanted).fetchone()[0]
-    return moment
+    return moment(connection.execute(queries()["next_due"], wanted).fetchone()[0])
 
 
 def sent(connection: sqlite3.Connection, attempt: Attempt) -> None:
@@ -167,19 +169,20 @@ def fail_unsent(connection: sqlite3.Connection, run_id: str, model: str, failure
     return connection.execute(queries()["fail_unsent"], fields).rowcount
 
 
+@reading()
 def totals(connection: sqlite3.Connection, run_id: str | None) -> Totals:
     """Money of a run, or of the job."""
-    count, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = connection.execute(
+    attempts, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = connection.execute(
         queries()["totals"], {"run_id": run_id}
     ).fetchone()
     return Totals(
-        count,
-        usd(spent_usd),
-        usd(unknown_usd),
-        usd(twice_usd),
+        attempts,
+        sum_usd(spent_usd),
+        sum_usd(unknown_usd),
+        sum_usd(twice_usd),
         images=images,
-        images_usd=usd(images_usd),
-        useless_usd=usd(useless_usd),
+        images_usd=sum_usd(images_usd),
+        useless_usd=sum_usd(useless_usd),
         refused=refused,
     )
 
@@ -199,7 +202,8 @@ def fail_unsent_shape(
     return connection.execute(queries()["fail_unsent_shape"], fields).rowcount
 
 
+@reading()
 def longest(connection: sqlite3.Connection, models: Collection[str]) -> float:
     """How long the slowest of the last hundred images of these models took, in seconds; 0 when there is none."""
     wanted = {"models": dump(sorted(models))}
-    return float(connection.execute(queries()["longest"], wanted).fetchone()[0] or 0.0)
+    return amount(connection.execute(queries()["longest"], wanted).fetchone()[0]) or 0.0
