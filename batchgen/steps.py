@@ -29,7 +29,7 @@ from batchgen.pool.recovery import recover
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.stores.directory import DirectoryStore
-from batchgen.survey import Survey
+from batchgen.survey import Survey, matches
 from batchgen.system.clock import moment_of, moment_text
 
 
@@ -203,9 +203,8 @@ class Steps:
         return Purses(*purses)
 
     async def _note_open_links(self) -> None:
-        outcome = await self.ledger.outcome(self.run_id)
-        links = sum(count for (state, _), count in outcome.items() if state == TaskState.RECEIVED)
-        links += self.planned.to_fetch if self.planned else 0
+        waiting = await self.ledger.open_links()
+        links = sum(matches(task_id, self.job.options.only) for task_id in waiting)
         if links:
             detail = f"{links} images are made and paid for but could not be fetched; run again to fetch them for free"
             self.stop.ask(StopReason.LATER, detail)

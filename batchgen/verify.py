@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batchgen.core.errors import LedgerDamagedError, UsageError
 from batchgen.core.records import RunRecord
-from batchgen.core.types import Change, ImageRequest, Price, PriceKind, StoredImage, Task
+from batchgen.core.types import Change, StoredImage, Task, forgotten_task
 from batchgen.core.verdict import NAMES_KEPT, Verdict
 from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
@@ -121,11 +121,8 @@ class _Verification:
 
     async def _task_of(self, image: StoredImage) -> Task:
         """What an image was made for; what nobody knows any more stays empty in its sidecar."""
-        nothing = ImageRequest(model="", prompt="")
-        forgotten = Task(
-            image.task_id, image.task_id, 0, 1, nothing, image.fingerprint, Price(PriceKind.UNPRICED)
-        )
-        return await self.ledger.task_for(image) or forgotten
+        task = await self.ledger.task_for(image)
+        return task or forgotten_task(image.task_id, image.fingerprint)
 
     async def _settle(self) -> None:
         """Put back what is lost to be bought by the next run, and note that the job is in step again."""

@@ -73,11 +73,15 @@ def lose(connection: sqlite3.Connection, images: Sequence[StoredImage]) -> None:
         connection.execute(queries()["image_lost"], {"attempt_id": image.attempt_id})
 
 
-def task_for(connection: sqlite3.Connection, image: StoredImage) -> Task | None:
-    """The task that an image was made for, None when it wants another one by now."""
-    wanted = {"task_id": image.task_id, "fingerprint": image.fingerprint}
-    row = connection.execute(queries()["request_of"], wanted).fetchone()
-    return task_of(row) if row is not None else None
+def request_for(connection: sqlite3.Connection, task_id: str, fingerprint: str) -> Task | None:
+    """The task that an attempt was made for, None when it wants something else by now."""
+    wanted = {"task_id": task_id, "fingerprint": fingerprint}
+    connection.execute(queries()["stage_create"])
+    for name in ("request_of", "request_staged"):
+        row = connection.execute(queries()[name], wanted).fetchone()
+        if row is not None:
+            return task_of(row)
+    return None
 
 
 def integrity(connection: sqlite3.Connection) -> str:

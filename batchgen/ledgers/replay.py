@@ -68,6 +68,7 @@ def _failed(connection: sqlite3.Connection, run_id: str, one: Remembered, failur
     fields = {
         "attempt_id": one.attempt_id,
         "task_id": found["task_id"],
+        "fingerprint": found["fingerprint"],
         "state": "failed",
         "task_state": one.task_state.value,
         "class": failure.failure_class.value,
@@ -82,7 +83,6 @@ def _failed(connection: sqlite3.Connection, run_id: str, one: Remembered, failur
         "retry_key": None,
     }
     connection.execute(sql["attempt_failed"], fields)
-    same = found["task_fingerprint"] == found["fingerprint"]
-    if same and found["task_state"] != TaskState.STORED:
+    if found["task_state"] != TaskState.STORED:
         connection.execute(sql["task_failed"], fields)
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 from batchgen.core.records import AttemptView, TaskView
 from batchgen.core.types import (
     Answer,
+    Attempt,
     AttemptState,
     ImageRequest,
     Link,
@@ -168,6 +169,20 @@ def link_of(row: Row) -> Link | None:
     usage = Usage(*[count(tokens) for tokens in kept["usage"]]) if kept["usage"] else None
     answer = Answer(kept["http_status"], kept["request_id"], usage, kept["revised_prompt"], dict(kept["raw"]))
     return Link(row["url"], answer, moment(row["url_expires"]))
+
+
+@reading()
+def attempt_of(row: Row, task: Task) -> Attempt:
+    """The attempt of a row of `attempts`, made for `task`."""
+    return Attempt(
+        attempt_id=row["attempt_id"],
+        task=task,
+        number=count(row["number"]),
+        run_id=row["run_id"],
+        idempotency_key=row["idempotency_key"],
+        started=moment(row["started"]) or "",
+        possible_duplicate=bool(row["possible_duplicate"]),
+    )
 
 
 @reading()

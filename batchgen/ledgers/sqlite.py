@@ -131,7 +131,7 @@ class SqliteLedger:
 
     async def task_for(self, image: StoredImage) -> Task | None:
         """The task that an image was made for, None when it wants another one by now."""
-        return await self._do(reconcile.task_for, image)
+        return await self._do(reconcile.request_for, image.task_id, image.fingerprint)
 
     async def run_ids(self) -> frozenset[str]:
         """The runs that the ledger knows."""
@@ -169,6 +169,10 @@ class SqliteLedger:
     async def unfinished(self) -> Sequence[Unfinished]:
         """What a dead run left open."""
         return await self._do(steps.unfinished)
+
+    async def open_links(self) -> Sequence[str]:
+        """Tasks of the manifest that wait for paid links, once a link."""
+        return await self._do(steps.open_links)
 
     async def models(self, run_id: str) -> Mapping[str, int]:
         """What a run has queued."""

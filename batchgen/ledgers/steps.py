@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from dataclasses import replace
 
+from batchgen.core.plan import RESENDS
 from batchgen.core.records import Due, RunRecord, Totals, Unfinished
 from batchgen.core.retry import NextStep
-from batchgen.core.types import Attempt, Failure, FailureClass, ImageRequest, Link, Paid, Stored, TaskState
+from batchgen.core.types import (
+    Attempt,
+    Failure,
+    FailureClass,
+    ImageRequest,
+    Link,
+    Paid,
+    Price,
+    PriceKind,
+    Stored,
+    TaskState,
+    forgotten_task,
+)
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import dump, link_fields, link_of, storable, task_of
+from batchgen.ledgers.reconcile import request_for
+from batchgen.ledgers.rows import attempt_of, dump, link_fields, link_of, storable, task_of
 from batchgen.ledgers.staging import put_image
 from batchgen.ledgers.values import amount, count, moment, reading, sum_usd
 
@@ -38,23 +53,32 @@ def end_run(connection: sqlite3.Connection, run_id: str, ended: str, stopped_by:
 @reading()
 def unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
     """What a dead run left open, as it was sent."""
-    return [
-        Unfinished(
-            Attempt(
-                attempt_id=row["attempt_id"],
-                task=task_of(row),
-                number=count(row["number"]),
-                run_id=row["run_id"],
-                idempotency_key=row["idempotency_key"],
-                started=moment(row["started"]) or "",
-                possible_duplicate=bool(row["possible_duplicate"]),
-            ),
-            link=link_of(row),
-            unknowns=count(row["unknowns"]),
-            resends_allowed=count(row["resends_allowed"]),
-        )
-        for row in connection.execute(queries()["unfinished"])
-    ]
+    connection.execute(queries()["stage_create"])
+    return [_unfinished(connection, row) for row in connection.execute(queries()["unfinished"]).fetchall()]
+
+
+def _unfinished(connection: sqlite3.Connection, row: sqlite3.Row) -> Unfinished:
+    wanted = {"task_id": row["task_id"], "fingerprint": row["fingerprint"]}
+    task = request_for(connection, **wanted)
+    if task is None:  # what it may have cost is still known
+        reserved = Price(PriceKind.UNPRICED, bound_usd=amount(row["reserved_usd"]))
+        task = replace(forgotten_task(**wanted), price=reserved)
+    unknowns, resends_allowed = row["unknowns"], row["resends_allowed"]
+    if unknowns is None:
+        (unknowns,) = connection.execute(queries()["lost_count"], wanted).fetchone()
+        resends_allowed = RESENDS
+    return Unfinished(
+        attempt_of(row, task),
+        link=link_of(row),
+        unknowns=count(unknowns),
+        resends_allowed=count(resends_allowed),
+    )
+
+
+def open_links(connection: sqlite3.Connection) -> list[str]:
+    """Tasks of the manifest that wait for paid links, once a link."""
+    connection.execute(queries()["stage_create"])
+    return [row["waiting"] for row in connection.execute(queries()["open_links"])]
 
 
 @reading()
@@ -123,7 +147,7 @@ def stored(connection: sqlite3.Connection, stored: Stored, ended: str, seconds: 
         "cost_usd": image.cost_usd,
     }
     connection.execute(sql["attempt_stored"], fields)
-    connection.execute(sql["task_stored"], {"task_id": image.task_id})
+    connection.execute(sql["task_stored"], {"task_id": image.task_id, "fingerprint": image.fingerprint})
 
 
 def failed(
@@ -141,6 +165,7 @@ def failed(
     fields = {
         "attempt_id": attempt.attempt_id,
         "task_id": attempt.task.task_id,
+        "fingerprint": attempt.task.fingerprint,
         "state": "received" if waits else "failed",
         "task_state": step.state.value,
         "class": failure.failure_class.value,

@@ -10,7 +10,7 @@ import pytest
 
 from batchgen.core.plan import Planned, renew
 from batchgen.core.protocols import Ledger
-from batchgen.core.records import RunRecord, Totals
+from batchgen.core.records import Remembered, RunRecord, Totals
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Answer,
@@ -472,6 +472,63 @@ async def test_an_open_link_keeps_its_own_request(ledger: Ledger) -> None:
     await ledger.apply(RUN, [Planned(older, Change.KEPT, send=False)])
     (page,) = [views async for views in ledger.tasks()]
     assert [(older.fingerprint, "stored")] == [(view.fingerprint, view.state) for view in page]
+
+
+async def test_a_lost_answer_belongs_to_what_was_asked_for(ledger: SqliteLedger) -> None:
+    """An attempt stays open with its own request when its task wants another one; that one is not charged for it."""
+    older, newer = task(), task(prompt="A tin boat.")
+    await queue(ledger, [older])
+    sent = await send(ledger, older)
+    await queue(ledger, [newer])
+    (found,) = await ledger.unfinished()
+    assert (sent.attempt_id, older.fingerprint) == (found.attempt.attempt_id, found.attempt.task.fingerprint)
+    assert (0, 1, 0.05) == (found.unknowns, found.resends_allowed, found.attempt.task.price.bound_usd)
+
+    await fail(ledger, found.attempt, LOST, HELD)
+
+    assert {"boat--01": "pending"} == await states(ledger)
+    (due,) = await ledger.due(RUN, ["gpt-image-2"], LATER, 1)
+    assert (newer, 0) == (due.task, due.unknowns)
+    (one,) = await known(ledger, [older])
+    assert 1 == one.earlier.lost
+
+
+async def test_a_late_image_of_an_older_request_stores_no_newer_one(ledger: SqliteLedger) -> None:
+    """It lies under the task's name until the task has its own, which is still to be bought."""
+    older, newer = task(), task(prompt="A tin boat.")
+    await queue(ledger, [older])
+    await send(ledger, older)
+    await queue(ledger, [newer])
+    (found,) = await ledger.unfinished()
+    await store(ledger, found.attempt)
+    assert {"boat--01": "pending"} == await states(ledger)
+
+
+async def test_an_attempt_without_a_task_is_open_too(ledger: SqliteLedger) -> None:
+    """What a log tells of a prompt that left the manifest is settled like everything else."""
+    told = Remembered("a-1", "gone--01", MOMENT, "f" * 64, 1, 0.05, TaskState.SENT, None, None)
+    assert 1 == await ledger.replay("r0", "r0", [told])
+    (found,) = await ledger.unfinished()
+    assert ("a-1", "gone--01", "f" * 64) == (
+        found.attempt.attempt_id,
+        found.attempt.task.task_id,
+        found.attempt.task.fingerprint,
+    )
+    await fail(ledger, found.attempt, LOST, HELD)
+    assert [] == list(await ledger.unfinished())
+    assert 0.05 == (await ledger.totals()).unknown_usd
+
+
+async def test_links_are_waited_for_by_whoever_is_in_the_manifest(ledger: SqliteLedger) -> None:
+    """Also where the task has an image, or the request another name; a removed prompt waits for nothing."""
+    older, newer, removed = task(), task(prompt="A tin boat."), task("gone--01", prompt="Gone.")
+    renamed = task("ship--01", prompt="A ship.")
+    await bought(ledger, older)
+    await queue(ledger, [newer, renamed, removed])
+    for one in (newer, renamed, removed):
+        await ledger.received((await send(ledger, one)).attempt_id, LINK)
+    await ledger.stage([older, replace(as_renamed(renamed, "vessel--01"), position=1)])
+    assert ["boat--01", "vessel--01"] == list(await ledger.open_links())
 
 
 # Money
