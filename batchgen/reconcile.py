@@ -91,10 +91,9 @@ async def apply_page(
     """Make the tasks' rows what a plan says, and move paid images to their new names; `run_id` sends what is queued."""
     for wave in waves([one for one in page if one.restore is not None]):
         # Where an image lies is asked anew: an earlier move may have displaced it.
-        noted = await ledger.noted([one.restore for one in wave if one.restore is not None])
-        places = {image.attempt_id: image for image in noted}
-        tasks = [one.task for one in wave]
-        images = [places[one.restore.attempt_id] for one in wave if one.restore is not None]
-        moved = await store.restore(list(zip(images, tasks, strict=True)))
-        await ledger.moved(list(zip(moved, tasks, strict=True)))
+        made = await ledger.made([one.restore for one in wave if one.restore is not None])
+        tasks = {one.restore.attempt_id: one.task for one in wave if one.restore is not None}
+        moves = [(found, tasks[found.image.attempt_id]) for found in made]
+        stored = await store.restore(moves)
+        await ledger.moved([(one, task) for one, (_, task) in zip(stored, moves, strict=True)])
     await ledger.apply(run_id, page)

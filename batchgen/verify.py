@@ -116,8 +116,8 @@ class _Verification:
             self.verdict.without_sidecar.add(image.file)
         if self.verdict.repair:
             await self.ledger.lose([image for image in page if image.attempt_id in damage])
-            for image in bare:
-                await self.store.write_sidecar(image, await self._task_of(image))
+            for found in await self.ledger.made(bare):
+                await self.store.write_sidecar(found, await self._task_of(found.image))
 
     async def _task_of(self, image: StoredImage) -> Task:
         """What an image was made for; what nobody knows any more stays empty in its sidecar."""

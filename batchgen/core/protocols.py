@@ -7,7 +7,7 @@ from typing import Protocol
 
 from batchgen.core.events import Event
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import AttemptView, Due, Found, RunRecord, TaskView, Totals, Unfinished
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Attempt,
@@ -60,7 +60,7 @@ class ImageStore(Protocol):
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """Finish what a crash interrupted: an attempt's whole verified image that is on disk already."""
 
-    async def restore(self, moves: Sequence[tuple[StoredImage, Task]]) -> Sequence[Stored]:
+    async def restore(self, moves: Sequence[tuple[Found, Task]]) -> Sequence[Stored]:
         """Move paid images to the names of tasks of their fingerprints, instead of buying them again.
 
         Of one call, no image may be moved to a name that another one leaves.

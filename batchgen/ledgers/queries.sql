@@ -70,6 +70,11 @@ SELECT file FROM images WHERE mtime_ns <> 0;
 -- images_known: some images as they are noted
 SELECT * FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
 
+-- images_made: some images with the attempts that brought them
+SELECT i.*, a.number, a.run_id, a.started, a.ended, a.http_status, a.request_id, a.possible_duplicate
+  FROM images i LEFT JOIN attempts a ON a.attempt_id = i.attempt_id
+ WHERE i.attempt_id IN (SELECT value FROM json_each(:ids));
+
 -- image_lost: an image that is gone or altered; should its file come back, its hash decides
 UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id = :attempt_id;
 

@@ -9,7 +9,7 @@ from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import StoredImage, Task
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import TABLES, check_row, dump, image_fields, image_of, storable, task_of
+from batchgen.ledgers.rows import TABLES, check_row, dump, found_of, image_fields, image_of, storable, task_of
 from batchgen.ledgers.staging import PAGE
 
 
@@ -37,6 +37,12 @@ def noted(connection: sqlite3.Connection, images: Sequence[StoredImage]) -> list
     """Images as the ledger has them, by their attempts; those that it does not know are left out."""
     ids = dump([image.attempt_id for image in images])
     return [image_of(row) for row in connection.execute(queries()["images_known"], {"ids": ids})]
+
+
+def made(connection: sqlite3.Connection, images: Sequence[StoredImage]) -> list[Found]:
+    """Images as the ledger has them, with all that it knows of the attempts that brought them."""
+    ids = dump([image.attempt_id for image in images])
+    return [found_of(row) for row in connection.execute(queries()["images_made"], {"ids": ids})]
 
 
 def take_in(connection: sqlite3.Connection, found: Sequence[Found]) -> None:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import Any
 
-from batchgen.core.records import AttemptView, TaskView
+from batchgen.core.records import AttemptView, Found, TaskView
 from batchgen.core.types import (
     Answer,
     Attempt,
@@ -137,6 +137,24 @@ def image_of(row: Row) -> StoredImage:
         mtime_ns=row["mtime_ns"],
         media=Media(row["media_type"], row["extension"], count(row["width"]), count(row["height"])),
         cost_usd=amount(row["cost_usd"]),
+    )
+
+
+@reading()
+def found_of(row: Row) -> Found:
+    """The image of a row of `images_made`, and the attempt that brought it, as far as it is known."""
+    image = image_of(row)
+    return Found(
+        image,
+        current=bool(row["current"]),
+        number=count(row["number"] or 1),
+        run_id=row["run_id"] or "",
+        started=moment(row["started"]) or "",
+        ended=moment(row["ended"]) or "",
+        http_status=row["http_status"],
+        request_id=row["request_id"],
+        possible_duplicate=bool(row["possible_duplicate"]),
+        further=row["number"] is None and not image.cost_usd,  # its request has the row, and the cost
     )
 
 

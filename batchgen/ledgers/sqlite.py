@@ -121,6 +121,10 @@ class SqliteLedger:
         """Images as they are noted, by their attempts; unknown ones are left out."""
         return await self._do(reconcile.noted, images)
 
+    async def made(self, images: Sequence[StoredImage]) -> Sequence[Found]:
+        """Images as they are noted, with all that is known of the attempts that brought them."""
+        return await self._do(reconcile.made, images)
+
     async def take_in(self, found: Sequence[Found]) -> None:
         """Note whole images that are on the disk, and the attempts that brought them."""
         await self._do(reconcile.take_in, found)

@@ -84,7 +84,7 @@ class DirectoryStore:
         superseded = await self._hop(self._move.superseded_of, {task_id})
         return replace(found, superseded=superseded.get(task_id, {}))
 
-    async def restore(self, moves: Sequence[tuple[StoredImage, Task]]) -> Sequence[Stored]:
+    async def restore(self, moves: Sequence[tuple[Found, Task]]) -> Sequence[Stored]:
         """Move paid images to the names of tasks, synced together."""
         found = await self._hop(self._move, moves)
         arrivals = [one for one in found if isinstance(one, Arrival)]
@@ -137,11 +137,11 @@ class DirectoryStore:
         """Those whose sidecar is gone or speaks of another image."""
         return await self._hop(self._salvage.without_sidecar, images)
 
-    async def write_sidecar(self, image: StoredImage, task: Task) -> None:
+    async def write_sidecar(self, found: Found, task: Task) -> None:
         """Put a sidecar beside an image that has lost its own, from what the ledger knows."""
-        content = dump_sidecar(rebuild_sidecar(self._origin, image, task))
-        target = self._layout.file(image.file).with_suffix(".json")
-        await self._hop(self._layout.put_sidecar, image.attempt_id, target, content)
+        content = dump_sidecar(rebuild_sidecar(self._origin, found, task))
+        target = self._layout.file(found.image.file).with_suffix(".json")
+        await self._hop(self._layout.put_sidecar, found.image.attempt_id, target, content)
 
     async def foreign(self, limit: int) -> Sequence[str]:
         """Places of files in the images' folders that are not batchgen's, at most `limit` of them."""

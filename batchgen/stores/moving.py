@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from batchgen.core.records import Found
 from batchgen.core.types import Stored, StoredImage, Task
 from batchgen.stores.arrivals import Arrival, is_whole
 from batchgen.stores.layout import IMAGES, Layout, place_of
@@ -27,19 +28,20 @@ class Mover:
         self._layout = layout
         self._origin = origin
 
-    def __call__(self, moves: Sequence[tuple[StoredImage, Task]]) -> list[Arrival | Stored]:
+    def __call__(self, moves: Sequence[tuple[Found, Task]]) -> list[Arrival | Stored]:
         """What brings each image to the name of its task, or what is there already."""
-        superseded = self.superseded_of({image.task_id for image, _ in moves})
-        return [self._move(image, task, superseded.get(image.task_id, {})) for image, task in moves]
+        superseded = self.superseded_of({found.image.task_id for found, _ in moves})
+        return [self._move(found, task, superseded.get(found.image.task_id, {})) for found, task in moves]
 
-    def _move(self, image: StoredImage, task: Task, superseded: Mapping[str, str]) -> Arrival | Stored:
+    def _move(self, found: Found, task: Task, superseded: Mapping[str, str]) -> Arrival | Stored:
+        image = found.image
         there = self._moved_already(image, task)
         if there is not None:
             self._forget_sidecar(image, task)
             return there
         source = self._place(image, superseded)
         leaves = source.with_suffix(".json")
-        sidecar = self._sidecar_of(image, leaves) or rebuild_sidecar(self._origin, image, task)
+        sidecar = self._sidecar_of(image, leaves) or rebuild_sidecar(self._origin, found, task)
         name = f"{task.task_id}.{image.media.extension}"
         renamed = rename_sidecar(sidecar, task, name)
         beside = self._layout.part_sidecar(image.attempt_id)

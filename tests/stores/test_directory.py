@@ -25,7 +25,7 @@ from batchgen.stores.directory import DirectoryStore
 from batchgen.stores.layout import open_layout
 from tests.ledgers.samples import RUN, as_renamed, attempt, task
 from tests.stores.crashes import dying_at
-from tests.stores.images import answer, files, names, picture, sidecar, store_in
+from tests.stores.images import answer, files, found, names, picture, sidecar, store_in
 
 pytestmark = pytest.mark.anyio
 
@@ -109,7 +109,7 @@ async def test_a_moved_sidecar_has_the_new_names_and_the_old_facts(folder: Path)
     async with store_in(folder) as store:
         kept = await keep(store)
         before = sidecar(folder, "images/boat--01.json")
-        await store.restore([(kept.image, as_renamed(task(), "ship--01"))])
+        await store.restore([(found(kept.image), as_renamed(task(), "ship--01"))])
     assert before | {"task_id": "ship--01", "prompt_id": "ship", "file": "ship--01.png"} == sidecar(
         folder, "images/ship--01.json"
     )
@@ -127,7 +127,7 @@ async def test_many_images_move_together(folder: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "scandir", counted)
     async with store_in(folder) as store:
         kept = [await keep(store, prompt=f"{n}", of=f"boat{n}--01") for n in range(40)]
-        moves = [(one.image, task(f"ship{n}--01", prompt=f"{n}")) for n, one in enumerate(kept)]
+        moves = [(found(one.image), task(f"ship{n}--01", prompt=f"{n}")) for n, one in enumerate(kept)]
         readings.clear()
         with dying_at(10_000) as changes:
             moved = await store.restore(moves)
@@ -384,11 +384,15 @@ async def test_a_lost_sidecar_is_written_again_with_what_is_known(folder: Path) 
     async with store_in(folder) as store:
         kept = await keep(store)
         (folder / "images/boat--01.json").unlink()
-        (moved,) = await store.restore([(kept.image, as_renamed(task(), "ship--01"))])
+        (moved,) = await store.restore([(found(kept.image), as_renamed(task(), "ship--01"))])
     sidecar = json.loads((folder / "images/ship--01.json").read_text())
     assert ["images/ship--01.json", "images/ship--01.png"] == names(folder)
     assert (True, moved.image.sha256, "ship--01") == (sidecar["rebuilt"], sidecar["sha256"], sidecar["task_id"])
     assert kept.image.attempt_id == sidecar["attempt_id"]
+    known = found(kept.image)
+    assert (known.number, known.run_id, known.started, known.ended, known.http_status, True) == tuple(
+        sidecar[key] for key in ("attempts", "run_id", "sent", "received", "http_status", "possible_duplicate")
+    )
 
 
 async def test_a_damaged_spare_cannot_be_restored(folder: Path) -> None:
