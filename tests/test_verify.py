@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.system.clock import moment_or_blank
 from tests.support.cli import Desk, ended, pick, together, until
 from tests.support.paid import Rule, Till, refuse
 
@@ -108,6 +109,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_sidecars(desk: Desk, till: Till) -> N
     drop_ledger(desk)
 
     assert "is gone or empty" in desk.do("status", "job.yaml").err
+    assert "Put the ledger back" in desk.do("run", "job.yaml").err
     refused = desk.run(expect=3)
     assert ("storage", 0) == pick(refused, "stopped_by", "attempts")
     assert 1 == desk.do("verify", "job.yaml").code
@@ -136,11 +138,45 @@ def test_a_damaged_ledger_is_kept_and_what_it_tells_is_taken_over(desk: Desk, ti
     assert 1 == desk.do("verify", "job.yaml").code
     told = verify(desk, "--repair")
 
+    assert {"ledger.sqlite", "ledger.damaged-1.sqlite"} == {path.name for path in desk.job.glob("ledger*")}
     assert before == (desk.job / str(told["kept_aside"])).read_bytes()
     assert {"kept": 4, "failed": 1} == desk.plan()
     assert "refused" == desk.tasks()["mug--01"]["class"]
     assert (4, 1, 0) == pick(desk.run(expect=1), "kept", "failed", "attempts")
     assert 5 == len(till.requests)
+
+
+def test_a_repair_does_not_advise_itself(desk: Desk) -> None:
+    """After it, the screen says what was wrong, in one line and without the way out that was just taken."""
+    bought(desk)
+    drop_ledger(desk)
+    done = desk.do("verify", "job.yaml", "--repair")
+    told = " ".join(done.out.split())
+    assert "buy them all again a new one was made" in told
+    assert "--repair" not in told
+
+
+def test_a_journal_that_was_put_aside_is_read_and_kept(desk: Desk, till: Till) -> None:
+    """What a killed run committed last is in the journal alone; reading it leaves no file behind."""
+    till.script(refuse("Mug"))
+    desk.manifest([BOATS, {"id": "mug", "prompt": "Mug."}])
+    desk.run(expect=1)
+    path, live = desk.job / "ledger.sqlite", desk.folder / "live.sqlite"
+    with sqlite3.connect(path) as open_still:
+        open_still.execute("UPDATE attempts SET reason = 'in the journal' WHERE task_id = 'mug--01'")
+        open_still.execute("UPDATE attempts SET class = 'zzz' WHERE task_id = 'boat--1--01'")
+        open_still.commit()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{live}{suffix}")
+    open_still.close()
+    drop_ledger(desk)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{live}{suffix}", f"{path}{suffix}")
+
+    verify(desk, "--repair")
+
+    assert ["in the journal"] == [one["reason"] for one in desk.attempts() if one["task_id"] == "mug--01"]
+    assert "ledger.damaged-1.sqlite-shm" not in {path.name for path in desk.job.iterdir()}
 
 
 def damage(path: Path, table: str) -> None:
@@ -236,8 +272,11 @@ def test_a_lost_sidecar_is_written_again(desk: Desk) -> None:
     assert ["images/boat--1--01.png"] == verify(desk, expect=1)["without_sidecar"]
     assert verify(desk, "--repair")["sound"]
     now = json.loads(beside.read_text())
-    same = ("task_id", "fingerprint", "sha256", "attempt_id", "request", "cost_usd")
-    assert [before[key] for key in same] == [now[key] for key in same]
+    answers_own = {"answer", "usage", "revised_prompt", "received", "rebuilt"}
+    assert {key: before[key] for key in before.keys() - answers_own} == {
+        key: now[key] for key in now.keys() - answers_own
+    }
+    assert moment_or_blank(now["received"]) >= before["received"]  # when the ledger heard of it
     drop_ledger(desk)
     verify(desk, "--repair")
     assert (4, 0) == pick(desk.run(), "kept", "attempts")

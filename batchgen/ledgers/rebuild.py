@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -55,9 +56,7 @@ def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
     They are worth having for what no sidecar tells: requests that failed or whose answer was lost.
     """
     taken = 0
-    with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as old:
-        old.row_factory = sqlite3.Row
-        old.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    with _opened(damaged) as old:
         if not _is_ledger(old):
             return 0
         for table in TABLES:
@@ -70,6 +69,23 @@ def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
                     continue  # a row that batchgen never wrote is damage, and so left out
                 taken += done.rowcount
     return taken
+
+
+@contextmanager
+def _opened(damaged: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file that was put aside, and leave nothing beside it that was not there."""
+    beside = [damaged.with_name(damaged.name + suffix) for suffix in _BESIDE]
+    absent = [path for path in beside if not os.path.lexists(path)]
+    # Its journal, if there is one, has to be read with it, and SQLite makes an index of it.
+    how = "immutable=1" if damaged.with_name(f"{damaged.name}-wal") in absent else "mode=ro"
+    try:
+        with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?{how}", uri=True)) as old:
+            old.row_factory = sqlite3.Row
+            old.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+            yield old
+    finally:
+        for path in absent:
+            path.unlink(missing_ok=True)
 
 
 def _is_ledger(old: sqlite3.Connection) -> bool:
