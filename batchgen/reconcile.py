@@ -9,7 +9,8 @@ from anyio import to_thread
 
 from batchgen.core.plan import Planned, waves
 from batchgen.ledgers.sqlite import SqliteLedger
-from batchgen.reports.events import EVENTS, remembered
+from batchgen.reports.events import EVENTS
+from batchgen.reports.remembering import remembered
 from batchgen.stores.directory import DirectoryStore
 
 

@@ -382,6 +382,28 @@ def test_failures_and_doubts_survive_a_lost_ledger(desk: Desk, till: Till) -> No
     assert 7 == len(till.requests)
 
 
+def test_what_may_be_paid_twice_survives_a_lost_ledger(desk: Desk, till: Till) -> None:
+    """Which request was sent again, and with which key, is in the run's log; a log of an older version just lacks it."""
+    till.script(Rule("Lamp", "cut"))
+    desk.manifest([BOATS, {"id": "lamp", "prompt": "Lamp."}])
+    before, attempts = desk.run(expect=1), desk.attempts()
+    assert [False, True] == [one["possible_duplicate"] for one in attempts if one["task_id"] == "lamp--01"]
+    drop_ledger(desk)
+    verify(desk, "--repair")
+    money = ("job_cost_usd", "maybe_paid_twice_usd")
+    assert pick(before, *money) == pick(desk.json("status", "job.yaml"), "spent_usd", "maybe_paid_twice_usd")
+    assert 1 == desk.json("retry", "job.yaml", expect=1)["held"]
+    assert 1 == len(
+        {one["headers"]["idempotency-key"] for one in till.requests if one["body"]["prompt"] == "Lamp."}
+    )
+
+    drop_ledger(desk)
+    for log in desk.job.glob("runs/*/events.jsonl"):
+        log.write_text(re.sub(r'"(idempotency_key|possible_duplicate)": [^,]+, ', "", log.read_text()))
+    verify(desk, "--repair")
+    assert 3 == len([one for one in desk.attempts() if one["task_id"] == "lamp--01"])
+
+
 def test_a_doubt_that_a_backup_forgot_is_still_a_doubt(desk: Desk, till: Till) -> None:
     """The request was in flight when the run was killed, and the ledger is older than that: once more, and marked so."""
     desk.manifest([BOATS], limits={"concurrency": 1})
@@ -402,6 +424,8 @@ def test_a_doubt_that_a_backup_forgot_is_still_a_doubt(desk: Desk, till: Till) -
     assert ("failed", "unknown", False) == pick(lost, "state", "class", "possible_duplicate")
     assert ("stored", True) == pick(again, "state", "possible_duplicate")
     assert lost["attempt_id"] == till.requests[0]["headers"]["x-client-request-id"]
+    keys = [request["headers"]["idempotency-key"] for request in till.requests]
+    assert keys[0] == keys[1]
 
 
 @pytest.mark.parametrize(

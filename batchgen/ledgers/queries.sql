@@ -107,7 +107,8 @@ INSERT OR IGNORE INTO runs (run_id, manifest, provider, host, started) VALUES (:
 -- attempt_replayed: a request that was forgotten
 INSERT OR IGNORE INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, started,
   reserved_usd, possible_duplicate)
-VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, '', 'sent', :started, :reserved_usd, 0);
+VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+  :possible_duplicate);
 
 -- task_replayed: its task, as the manifest has it
 INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, prompt, parameters, extra, tags, variables,
@@ -118,7 +119,7 @@ INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, 
 UPDATE tasks SET state = 'sent' WHERE task_id = :task_id AND fingerprint = :fingerprint AND state <> 'stored';
 
 -- attempt_open: a request whose outcome is not known, with the state of its task
-SELECT a.attempt_id, a.task_id, a.fingerprint, t.state AS task_state
+SELECT a.attempt_id, a.task_id, a.fingerprint, a.idempotency_key, t.state AS task_state
   FROM attempts a LEFT JOIN tasks t ON t.task_id = a.task_id
  WHERE a.attempt_id = :attempt_id AND a.run_id = :run_id AND a.state = 'sent';
 

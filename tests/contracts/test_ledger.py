@@ -506,9 +506,10 @@ async def test_a_late_image_of_an_older_request_stores_no_newer_one(ledger: Sqli
 
 async def test_an_attempt_without_a_task_is_open_too(ledger: SqliteLedger) -> None:
     """What a log tells of a prompt that left the manifest is settled like everything else."""
-    told = Remembered("a-1", "gone--01", MOMENT, "f" * 64, 1, 0.05, TaskState.SENT, None, None)
+    told = Remembered("a-1", "gone--01", MOMENT, "f" * 64, 1, "k-1", True, 0.05, TaskState.SENT, None, None)
     assert 1 == await ledger.replay("r0", "r0", [told])
     (found,) = await ledger.unfinished()
+    assert ("k-1", True) == (found.attempt.idempotency_key, found.attempt.possible_duplicate)
     assert ("a-1", "gone--01", "f" * 64) == (
         found.attempt.attempt_id,
         found.attempt.task.task_id,
