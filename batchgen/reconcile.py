@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from anyio import to_thread
 
 from batchgen.core.plan import Planned, waves
+from batchgen.core.types import forgotten_task
 from batchgen.ledgers.sqlite import SqliteLedger
+from batchgen.ledgers.staging import PAGE
 from batchgen.reports.events import EVENTS
-from batchgen.reports.remembering import remembered
+from batchgen.reports.remembering import remembered, remembered_images
 from batchgen.stores.directory import DirectoryStore
 
 
@@ -20,7 +23,7 @@ async def in_step(ledger: SqliteLedger, store: DirectoryStore) -> bool:
 
 
 async def take_in_unnoted(
-    ledger: SqliteLedger, store: DirectoryStore, tell: Callable[[str], None] = lambda _place: None
+    ledger: SqliteLedger, store: DirectoryStore, runs: Path, tell: Callable[[str], None] = lambda _place: None
 ) -> int:
     """Note every whole image on the disk that the ledger does not know; returns how many. `tell` gets their places.
 
@@ -38,10 +41,33 @@ async def take_in_unnoted(
         taken += len(whole)
         for one in whole:
             tell(one.image.file)
+    taken += await _take_in_told(ledger, store, runs, tell)
     async for left in store.orphans():
         places = {image.attempt_id: image.file for image in await ledger.noted(left)}
         moved_on = [one for one in left if places.get(one.attempt_id, one.file) != one.file]
         await store.forget_copies(moved_on)
+    return taken
+
+
+async def _take_in_told(
+    ledger: SqliteLedger, store: DirectoryStore, runs: Path, tell: Callable[[str], None]
+) -> int:
+    """Note images whose sidecars cannot be read, but whose bytes are those that a run's log tells of."""
+    if not await store.foreign(1):
+        return 0
+    taken = 0
+    for run_id, log in await to_thread.run_sync(_logs, runs):
+        images = remembered_images(log, run_id)
+        while page := await to_thread.run_sync(lambda told: list(islice(told, PAGE)), images):
+            noted = {image.attempt_id for image in await ledger.noted([one.image for one in page])}
+            whole = await store.nameless([one for one in page if one.image.attempt_id not in noted])
+            for one in whole:
+                image = one.image
+                task = await ledger.task_for(image) or forgotten_task(image.task_id, image.fingerprint)
+                await store.write_sidecar(one, task)
+                tell(image.file)
+            await ledger.take_in(whole)
+            taken += len(whole)
     return taken
 
 

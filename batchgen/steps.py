@@ -75,7 +75,7 @@ class Steps:
 
     async def _bring_in_step(self) -> None:
         """A ledger that was restored from a backup learns what came after it, from the images and the runs' logs."""
-        taken = await take_in_unnoted(self.ledger, self.store)
+        taken = await take_in_unnoted(self.ledger, self.store, self.job.runs)
         forgotten: list[str] = []
         requests = await replay_forgotten(self.ledger, self.job.runs, forgotten.append, self.run_id)
         if requests:

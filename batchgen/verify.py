@@ -75,7 +75,7 @@ class _Verification:
         if self.verdict.repair:
             await self._salvage()
             await replay_ends(self.ledger, self.job.runs, run_id="")
-            await take_in_unnoted(self.ledger, self.store, self.verdict.unnoted.add)
+            await take_in_unnoted(self.ledger, self.store, self.job.runs, self.verdict.unnoted.add)
             self.verdict.replayed = await replay_forgotten(
                 self.ledger, self.job.runs, self.verdict.forgotten.add
             )

@@ -282,6 +282,47 @@ def test_a_lost_sidecar_is_written_again(desk: Desk) -> None:
     assert (4, 0) == pick(desk.run(), "kept", "attempts")
 
 
+@pytest.mark.parametrize("verb", ["verify", "run"])
+@pytest.mark.parametrize("harm", ["cut", "gone"])
+def test_an_image_that_only_a_log_knows_is_taken_in(desk: Desk, till: Till, harm: str, verb: str) -> None:
+    """Its sidecar is cut or gone, and the ledger too: bytes that the run's log tells of serve their task, for nothing."""
+    desk.manifest([BOATS])
+    desk.run("--limit", "0")
+    shutil.copy(desk.job / "ledger.sqlite", desk.folder / "backup.sqlite")
+    images = bought(desk)
+    before = desk.sidecars()
+    beside = desk.job / "images/boat--1--01.json"
+    beside.write_bytes(beside.read_bytes()[:100]) if harm == "cut" else beside.unlink()
+    other = desk.job / "images/boat--2--01.png"
+    (desk.job / "images/boat--2--01.json").unlink()
+    other.write_bytes(other.read_bytes() + b"altered")
+    drop_ledger(desk)
+    if verb == "verify":
+        told = verify(desk, "--repair")
+        assert ["images/boat--1--01.png"] == told["unnoted"][-1:]  # type: ignore[index]
+        assert ["images/boat--2--01.png"] == told["foreign"]
+    else:
+        shutil.copy(desk.folder / "backup.sqlite", desk.job / "ledger.sqlite")
+    summary = desk.run()
+
+    assert (3, 1) == pick(summary, "kept", "stored")  # the altered one was bought again
+    assert 5 == len(till.requests)
+    assert images["boat--1--01"] == desk.images()["boat--1--01"]
+    now, then = desk.sidecars()["boat--1--01"], before["boat--1--01"]
+    same = (
+        "task_id",
+        "fingerprint",
+        "sha256",
+        "attempt_id",
+        "request",
+        "cost_usd",
+        "run_id",
+        "request_id",
+    )
+    assert pick(then, *same) == pick(now, *same)
+    assert {"sound": True, "images": 4} == {key: verify(desk)[key] for key in ("sound", "images")}
+
+
 def test_a_job_with_a_rate_goes_on_after_everything_was_rebuilt(desk: Desk, till: Till) -> None:
     """First the sidecars are lost, then the ledger: nobody knows when an image was asked for, and the next run goes on."""
     limits = {"images_per_minute": 6000}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchgen.core.records import Remembered
-from batchgen.core.types import Failure, FailureClass, Paid, TaskState
+from batchgen.core.records import Found, Remembered
+from batchgen.core.types import Failure, FailureClass, Media, Paid, StoredImage, TaskState
 from batchgen.system.clock import moment_or_blank
 
 _LARGEST = 2**53
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_PLACE = re.compile(r"images/(?P<task_id>[A-Za-z0-9_-]+)\.(?P<extension>[a-z0-9]+)")
+_KINDS = {"jpg": "jpeg"}
 _NOT_TOLD = (ValueError, KeyError, TypeError, RecursionError)
 
 
@@ -23,6 +27,65 @@ def remembered(path: Path) -> Iterator[Remembered]:
                 yield _remembered(told)
         except _NOT_TOLD:
             continue
+
+
+def remembered_images(path: Path, run_id: str) -> Iterator[Found]:
+    """The images that a run stored, under the names that it gave them. Raises `OSError`.
+
+    They are no more than a claim: whether they lie there is for the store to find out, which sets their `mtime_ns`.
+    """
+    sent: dict[str, Mapping[str, Any]] = {}
+    for told in _lines(path):
+        try:
+            attempt_id = str(told["attempt_id"])
+            if told["event"] == "attempt_sent":
+                sent[attempt_id] = told
+            else:
+                request = sent.pop(attempt_id, {})  # only what is under way is remembered
+                if told["event"] == "task_stored":
+                    yield _found(run_id, request, told)
+        except _NOT_TOLD:
+            continue
+
+
+def _found(run_id: str, request: Mapping[str, Any], told: Mapping[str, Any]) -> Found:
+    names = [
+        told["attempt_id"],
+        told["task_id"],
+        told.get("fingerprint") or request["fingerprint"],
+        told["sha256"],
+    ]
+    place = _PLACE.fullmatch(told["file"])
+    if place is None or place["task_id"] != told["task_id"] or not all(map(_NAME.fullmatch, names)):
+        raise ValueError(f"{told['file']!r} is no place of ours")
+    attempt_id, task_id, fingerprint, sha256 = names
+    extension = place["extension"]
+    media = Media(
+        f"image/{_KINDS.get(extension, extension)}", extension, _count(told["width"]), _count(told["height"])
+    )
+    image = StoredImage(
+        attempt_id,
+        task_id,
+        fingerprint,
+        told["file"],
+        sha256,
+        _count(told["size_bytes"]),
+        0,
+        media,
+        _amount(told["cost_usd"]),
+    )
+    return Found(
+        image,
+        current=True,
+        number=_count(request.get("number", 1)),
+        run_id=run_id,
+        started=moment_or_blank(request.get("time")),
+        ended=moment_or_blank(told["time"]),
+        http_status=None,
+        request_id=None if told["request_id"] is None else str(told["request_id"]),
+        possible_duplicate=bool(request.get("possible_duplicate")),
+        further=False,
+    )
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

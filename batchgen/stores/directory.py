@@ -125,6 +125,10 @@ class DirectoryStore:
             lambda: [one for one in found if is_whole(self._layout.file(one.image.file), one.image)]
         )
 
+    async def nameless(self, told: Sequence[Found]) -> Sequence[Found]:
+        """Images that lie where they are told to lie, to the last byte, beside no sidecar that can be read."""
+        return await self._hop(self._salvage.nameless, told)
+
     async def forget_copies(self, images: Sequence[StoredImage]) -> None:
         """Remove orphans that interrupted moves left behind."""
         await self._hop(self._salvage.forget_copies, images)
