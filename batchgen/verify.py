@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from anyio import to_thread
+
 from batchgen.core.errors import LedgerDamagedError, UsageError
 from batchgen.core.records import RunRecord
 from batchgen.core.types import Change, StoredImage, Task, forgotten_task
@@ -55,7 +57,7 @@ async def _checked_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
 
 async def _rebuild(job: Job, store: DirectoryStore, verdict: Verdict) -> None:
     """A new ledger in place of a damaged one."""
-    set_aside(job.ledger)
+    await to_thread.run_sync(set_aside, job.ledger)
     async with open_ledger(job.ledger) as ledger:
         await _Verification(job, ledger, store, verdict).run()
 
