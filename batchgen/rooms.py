@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
@@ -82,12 +83,15 @@ def _make_folder(job: Job) -> None:
 
 
 @contextmanager
-def hold_job(job: Job) -> Iterator[None]:
-    """Hold the job's lock; its folder is there. Raises `JobLockedError`, `StorageError`."""
+def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
+    """Hold the job's lock; its folder is there, and where it cannot be written, `reading` is all that can be done.
+
+    Raises `JobLockedError`, `StorageError`.
+    """
     lock = job.folder / ".lock"
     with ExitStack() as held:
         try:
-            held.enter_context(hold_lock(lock, moment_text(job.options.clock())))
+            held.enter_context(hold_lock(lock, moment_text(job.options.clock()), reading=reading))
         except LockHeldError as error:
             raise JobLockedError(
                 f"{job.folder}: another run works on this job ({error}); nothing was sent"
@@ -115,6 +119,11 @@ async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
         if has_images(job) and not await ledger.facts():
             raise gone(job.ledger)
         yield ledger
+
+
+def may_write(job: Job) -> bool:
+    """Whether anything can be written in the job's folder; on a read-only disk nobody can."""
+    return os.access(job.folder, os.W_OK)
 
 
 def has_images(job: Job) -> bool:

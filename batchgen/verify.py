@@ -17,7 +17,7 @@ from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
-from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
+from batchgen.rooms import check_owner, has_images, hold_job, host_for, may_write, readable_ledger, store_of
 from batchgen.steps import new_run_id, new_summary
 from batchgen.stores.directory import DirectoryStore
 from batchgen.survey import Survey, stage
@@ -34,10 +34,10 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
     if not job.has_ledger and not has_images(job):
         raise UsageError(f"{path}: this job has not run yet; `batchgen run {path}` begins it")
     verdict = Verdict(job.name, repair)
-    with hold_job(job):
+    with hold_job(job, reading=not repair):
         async with store_of(job, host_for(job), readable=not repair) as store:
             try:
-                async with _checked_ledger(job) as ledger:
+                async with _checked_ledger(job, repair=repair) as ledger:
                     await _Verification(job, ledger, store, verdict).run()
             except LedgerDamagedError as error:
                 verdict.ledger = error.fault
@@ -47,9 +47,10 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
 
 
 @asynccontextmanager
-async def _checked_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
-    """The job's ledger, read to its last row. Raises `LedgerDamagedError`."""
-    async with open_ledger(job.ledger, may_be_new=False) as ledger:
+async def _checked_ledger(job: Job, *, repair: bool) -> AsyncIterator[SqliteLedger]:
+    """The job's ledger, read to its last row; from a read-only disk, unless to `repair` it. Raises `LedgerError`."""
+    writable = repair or may_write(job)
+    async with open_ledger(job.ledger, may_be_new=False) if writable else readable_ledger(job) as ledger:
         if damage := await ledger.integrity():
             raise LedgerDamagedError(f"{job.ledger}: the ledger is damaged ({damage})")
         yield ledger
