@@ -493,6 +493,7 @@ def test_rows_that_batchgen_never_wrote_are_damage(desk: Desk, till: Till, state
         connection.execute(statement)
     connection.close()
 
+    assert re.search("never wrote|damaged", str(verify(desk, expect=1)["ledger"]))
     verbs = (["run"], ["plan"], ["status"], ["status", "--tasks"], ["status", "--attempts"], ["report"])
     for words, done in zip(
         verbs, together([partial(desk.do, *words, "job.yaml") for words in verbs]), strict=True
@@ -501,7 +502,6 @@ def test_rows_that_batchgen_never_wrote_are_damage(desk: Desk, till: Till, state
         assert "Traceback" not in done.err, (words, done.err)
         if done.code == 3:
             assert "--repair" in done.out + done.err
-    assert re.search("never wrote|damaged", str(verify(desk, expect=1)["ledger"]))
     told = verify(desk, "--repair")
 
     assert (True, 4) == pick(told, "sound", "images")
