@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
@@ -11,7 +12,7 @@ from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import ImageStore, Ledger, Provider
 from batchgen.job import Job
 from batchgen.ledgers.opening import gone
-from batchgen.ledgers.sqlite import open_ledger
+from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.endpoint import Endpoint, address_of, host_of, resolve
 from batchgen.stores.arriving import Check
 from batchgen.stores.directory import open_store
@@ -88,12 +89,15 @@ def _make_folder(job: Job) -> None:
 
 
 @contextmanager
-def hold_job(job: Job) -> Iterator[None]:
-    """Hold the job's lock; its folder is there. Raises `JobLockedError`, `StorageError`."""
+def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
+    """Hold the job's lock; its folder is there, and where it cannot be written, `reading` is all that can be done.
+
+    Raises `JobLockedError`, `StorageError`.
+    """
     lock = job.folder / ".lock"
     with ExitStack() as held:
         try:
-            held.enter_context(hold_lock(lock, moment_text(job.options.clock())))
+            held.enter_context(hold_lock(lock, moment_text(job.options.clock()), reading=reading))
         except LockHeldError as error:
             raise JobLockedError(
                 f"{job.folder}: another run works on this job ({error}); nothing was sent"
@@ -114,13 +118,18 @@ async def ledger_of(job: Job) -> AsyncIterator[Ledger]:
 
 
 @asynccontextmanager
-async def readable_ledger(job: Job) -> AsyncIterator[Ledger]:
+async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger beside whoever writes it; an empty private one before its first run."""
     exists = job.has_ledger
     async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
         if has_images(job) and not await ledger.facts():
             raise gone(job.ledger)
         yield ledger
+
+
+def may_write(job: Job) -> bool:
+    """Whether anything can be written in the job's folder; on a read-only disk nobody can."""
+    return os.access(job.folder, os.W_OK)
 
 
 def has_images(job: Job) -> bool:

@@ -73,7 +73,7 @@ class Survey:
         on_unknown = self.job.retry.on_unknown
         planned = decide(known, damage.get(_id(known.image)), on_unknown)
         selection = self.job.options.retry
-        if selection is None or not _matches(known.task.task_id, selection.tasks):
+        if selection is None or not matches(known.task.task_id, selection.tasks):
             return planned
         if selection.classes and _class(planned) not in selection.classes:
             return planned
@@ -83,7 +83,7 @@ class Survey:
         """Count what `--only` and `--limit` leave in; the count decides where the limit is."""
         options = self.job.options
         for one in planned:
-            if not _matches(one.task.task_id, options.only):
+            if not matches(one.task.task_id, options.only):
                 continue
             if one.send and options.limit is not None and self.summary.to_send >= options.limit:
                 continue
@@ -162,5 +162,6 @@ def _class(planned: Planned) -> str:
     return planned.failure_class.value if planned.failure_class else planned.change.value
 
 
-def _matches(task_id: str, globs: Sequence[str]) -> bool:
+def matches(task_id: str, globs: Sequence[str]) -> bool:
+    """Whether a task is one of those that `--only` or `--task` name; all are, where they name none."""
     return not globs or any(fnmatch.fnmatchcase(task_id, glob) for glob in globs)

@@ -73,8 +73,11 @@ class ImageStore(Protocol):
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """Finish what a crash interrupted: an attempt's whole verified image that is on disk already."""
 
-    async def restore(self, image: StoredImage, task: Task) -> Stored:
-        """Move a paid image of the same fingerprint to the name of `task`, instead of buying it again."""
+    async def restore(self, moves: Sequence[tuple[Found, Task]]) -> Sequence[Stored]:
+        """Move paid images to the names of tasks of their fingerprints, instead of buying them again.
+
+        Of one call, no image may be moved to a name that another one leaves.
+        """
 
     async def damaged(self, images: Sequence[StoredImage], *, by_hash: bool = False) -> Mapping[str, str]:
         """What is wrong with images, by attempt id: `missing` or `altered`; the sound ones are left out.
@@ -106,7 +109,10 @@ class ImageStore(Protocol):
     async def without_sidecar(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
         """Those whose sidecar is gone or speaks of another image."""
 
-    async def write_sidecar(self, image: StoredImage, task: Task) -> None:
+    async def nameless(self, told: Sequence[Found]) -> Sequence[Found]:
+        """Images that lie where they are told to lie, to the last byte, beside no sidecar that can be read."""
+
+    async def write_sidecar(self, found: Found, task: Task) -> None:
         """Put a sidecar beside an image that has lost its own, from what the ledger knows."""
 
     async def foreign(self, limit: int) -> Sequence[str]:
@@ -155,11 +161,8 @@ class Ledger(Protocol):
     async def settle_manifest(self) -> None:
         """Take over places and labels of the staged tasks, and mark rows that are not staged as out of the manifest."""
 
-    async def image(self, attempt_id: str) -> StoredImage:
-        """An image as it is noted now. Raises `KeyError`."""
-
-    async def moved(self, stored: Stored, task: Task) -> None:
-        """An image was moved to the name of `task`, which is now stored."""
+    async def moved(self, moves: Sequence[tuple[Stored, Task]]) -> None:
+        """Images were moved to the names of tasks, which are now stored."""
 
     def images(self) -> AsyncIterator[Sequence[StoredImage]]:
         """Every image that should be in the store, superseded ones included, in batches."""
@@ -172,6 +175,9 @@ class Ledger(Protocol):
 
     async def noted(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
         """Images as they are noted, by their attempts; unknown ones are left out."""
+
+    async def made(self, images: Sequence[StoredImage]) -> Sequence[Found]:
+        """Images as they are noted, with all that is known of the attempts that brought them."""
 
     async def take_in(self, found: Sequence[Found]) -> None:
         """Note whole images that are in the store, and the attempts that brought them."""
@@ -193,6 +199,9 @@ class Ledger(Protocol):
 
     async def unfinished(self) -> Sequence[Unfinished]:
         """Attempts that a dead run left `sent` or `received`."""
+
+    async def open_links(self) -> Sequence[str]:
+        """Tasks of the manifest that wait for paid links, once a link."""
 
     async def models(self, run_id: str) -> Mapping[str, int]:
         """Models of the tasks that this run has queued, with how many."""

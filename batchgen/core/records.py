@@ -84,8 +84,8 @@ class Found:
 class Remembered:
     """A request as a run's event log tells it, for a ledger that has forgotten it: sent, or failed if `failure` is set.
 
-    `fingerprint`, `number` and `reserved_usd` are those of a sent request, `task_state` and `not_before` what a
-    failure did to its task.
+    `fingerprint`, `number`, `idempotency_key` ("" when not known), `possible_duplicate` and `reserved_usd` are those of
+    a sent request, `task_state` and `not_before` what a failure did to its task.
     """
 
     attempt_id: str
@@ -93,6 +93,8 @@ class Remembered:
     moment: str
     fingerprint: str
     number: int
+    idempotency_key: str
+    possible_duplicate: bool
     reserved_usd: float | None
     task_state: TaskState
     not_before: str | None

@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchgen.core.errors import LedgerDamagedError, LedgerError
+from batchgen.core.errors import REPAIR, LedgerDamagedError, LedgerError
 from batchgen.ledgers.queries import schema
 
 SCHEMA_VERSION = 1
 
-_REPAIR = (
-    "Nothing was sent. `batchgen verify MANIFEST --repair` makes a new one from the images and their sidecars, "
-    "and keeps this one aside."
-)
+_UNSENT = f"Nothing was sent. {REPAIR}"
 
 
 def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
@@ -66,7 +63,7 @@ def _unusable(path: Path, error: OSError | sqlite3.Error, what: str) -> LedgerEr
     """Bytes that are no ledger can be repaired; a disk, a lock or permissions must be mended where they are."""
     told = error.strerror if isinstance(error, OSError) else str(error)
     if is_damage(error):
-        return LedgerDamagedError(f"{path}: the ledger {what} ({told}). {_REPAIR}")
+        return LedgerDamagedError(f"{path}: the ledger {what} ({told})", _UNSENT)
     return LedgerError(
         f"{path}: the ledger {what} ({told}). Check the disk and its permissions, then run again."
     )
@@ -82,14 +79,14 @@ def _refuse_what_is_no_file(path: Path) -> None:
 
 def is_damage(error: Exception) -> bool:
     """Whether SQLite says that a file's bytes are no database: it has no class of its own for that."""
-    return type(error) is sqlite3.DatabaseError
+    return type(error) is sqlite3.DatabaseError or "decode to UTF-8" in str(error)
 
 
 def gone(path: Path) -> LedgerError:
     """What to say where images are without their ledger."""
     return LedgerDamagedError(
-        f"{path} is gone or empty, but there are images beside it: running now would buy them all again. "
-        "Put the ledger back, or run `batchgen verify MANIFEST --repair`, which makes a new one from the images."
+        f"{path} is gone or empty, but there are images beside it: running now would buy them all again",
+        "Put the ledger back, or run `batchgen verify MANIFEST --repair`, which makes a new one from the images.",
     )
 
 
@@ -125,11 +122,11 @@ def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
             f"{path}: written by a newer version of batchgen (schema {version}); upgrade batchgen."
         )
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise LedgerDamagedError(f"{path}: is not a ledger of batchgen. {_REPAIR}")
+        raise LedgerDamagedError(f"{path}: is not a ledger of batchgen", _UNSENT)
     return bool(version == 0)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise LedgerDamagedError(f"{path}: the ledger is damaged ({verdict}). {_REPAIR}")
+        raise LedgerDamagedError(f"{path}: the ledger is damaged ({verdict})", _UNSENT)

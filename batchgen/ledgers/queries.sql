@@ -70,6 +70,11 @@ SELECT file FROM images WHERE mtime_ns <> 0;
 -- images_known: some images as they are noted
 SELECT * FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
 
+-- images_made: some images with the attempts that brought them
+SELECT i.*, a.number, a.run_id, a.started, a.ended, a.http_status, a.request_id, a.possible_duplicate
+  FROM images i LEFT JOIN attempts a ON a.attempt_id = i.attempt_id
+ WHERE i.attempt_id IN (SELECT value FROM json_each(:ids));
+
 -- image_lost: an image that is gone or altered; should its file come back, its hash decides
 UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id = :attempt_id;
 
@@ -102,7 +107,8 @@ INSERT OR IGNORE INTO runs (run_id, manifest, provider, host, started) VALUES (:
 -- attempt_replayed: a request that was forgotten
 INSERT OR IGNORE INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, started,
   reserved_usd, possible_duplicate)
-VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, '', 'sent', :started, :reserved_usd, 0);
+VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+  :possible_duplicate);
 
 -- task_replayed: its task, as the manifest has it
 INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, prompt, parameters, extra, tags, variables,
@@ -112,8 +118,8 @@ INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, 
 -- task_resent: its task is under way again, unless its image is there
 UPDATE tasks SET state = 'sent' WHERE task_id = :task_id AND fingerprint = :fingerprint AND state <> 'stored';
 
--- attempt_open: a request whose outcome is not known, with the fingerprint of its task
-SELECT a.attempt_id, a.task_id, a.fingerprint, t.fingerprint AS task_fingerprint, t.state AS task_state
+-- attempt_open: a request whose outcome is not known, with the state of its task
+SELECT a.attempt_id, a.task_id, a.fingerprint, a.idempotency_key, t.state AS task_state
   FROM attempts a LEFT JOIN tasks t ON t.task_id = a.task_id
  WHERE a.attempt_id = :attempt_id AND a.run_id = :run_id AND a.state = 'sent';
 
@@ -189,10 +195,21 @@ UPDATE tasks SET in_manifest = 1, position = s.position, prompt_id = s.prompt_id
 UPDATE tasks SET in_manifest = 0
  WHERE in_manifest = 1 AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = tasks.task_id);
 
--- unfinished: attempts that a dead run left open
-SELECT a.attempt_id, a.number, a.run_id, a.idempotency_key, a.started, a.possible_duplicate, a.url, a.url_expires,
-       a.answer, t.*
-  FROM attempts a JOIN tasks t ON t.task_id = a.task_id WHERE a.state IN ('sent', 'received') ORDER BY a.rowid;
+-- unfinished: attempts that a dead run left open; `unknowns` is null where their task wants something else by now
+SELECT a.*, t.unknowns, t.resends_allowed FROM attempts a
+  LEFT JOIN tasks t ON t.task_id = a.task_id AND t.fingerprint = a.fingerprint
+ WHERE a.state IN ('sent', 'received') ORDER BY a.rowid;
+
+-- request_staged: what the manifest asks for, if that is still the same
+SELECT * FROM temp.staged WHERE task_id = :task_id AND fingerprint = :fingerprint;
+
+-- lost_count: lost answers of a fingerprint
+SELECT count(*) FROM attempts WHERE fingerprint = :fingerprint AND class = 'unknown' AND state = 'failed';
+
+-- open_links: the manifest's tasks that wait for paid links, by their names or by what they ask for
+SELECT coalesce((SELECT s.task_id FROM temp.staged s WHERE s.task_id = a.task_id),
+                (SELECT s.task_id FROM temp.staged s WHERE s.fingerprint = a.fingerprint)) AS waiting
+  FROM attempts a WHERE a.state = 'received' AND waiting IS NOT NULL;
 
 -- models: what a run has queued
 SELECT model, count(*) FROM tasks WHERE queued_by = :run_id AND state = 'pending' GROUP BY model;
@@ -227,9 +244,9 @@ UPDATE attempts SET state = 'stored', class = NULL, reason = NULL, http_status =
   request_id = coalesce(:request_id, request_id), url = NULL, answer = NULL,
   ended = :ended, seconds = :seconds, cost_usd = :cost_usd, paid = 'yes' WHERE attempt_id = :attempt_id;
 
--- task_stored: its task
+-- task_stored: its task, if it still wants that
 UPDATE tasks SET state = 'stored', class = NULL, reason = NULL, not_before = NULL, retry_key = NULL
- WHERE task_id = :task_id;
+ WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- image_leave: what stood under a task's name leaves it
 UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attempt_id <> :attempt_id;
@@ -254,9 +271,9 @@ UPDATE attempts SET url = CASE WHEN :state = 'received' THEN url END,
   request_id = coalesce(:request_id, request_id), ended = :ended, seconds = :seconds, paid = :paid,
   cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id = :attempt_id;
 
--- task_failed: what its task does next
+-- task_failed: what its task does next, if it still wants that
 UPDATE tasks SET state = :task_state, class = :class, reason = :reason, not_before = :not_before,
-  unknowns = unknowns + :unknown, retry_key = :retry_key WHERE task_id = :task_id;
+  unknowns = unknowns + :unknown, retry_key = :retry_key WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- fail_unsent: tasks of a model that is not available
 UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL
@@ -293,7 +310,8 @@ SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 SELECT max(started) AS started FROM attempts WHERE started <> '';
 
 -- list_usd: what the makers of the models would charge for the images that are there
-SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks WHERE in_manifest = 1 AND state = 'stored';
+SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks
+ WHERE in_manifest = 1 AND state = 'stored' AND json_valid(price);
 
 -- fail_unsent_shape: tasks of a model with parameters that are never accepted
 UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from batchgen.core.types import FailureClass, OnUnknown, RetryPolicy, StopReason
+from batchgen.ledgers.committing import InlineRunner
 from batchgen.ledgers.opening import open_private
-from batchgen.ledgers.sqlite import InlineRunner, SqliteLedger
+from batchgen.ledgers.sqlite import SqliteLedger
 from batchgen.pool.stopping import Stop
 from tests.ledgers.samples import queue, tasks
 from tests.pool.pools import Night
