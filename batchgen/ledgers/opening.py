@@ -6,13 +6,12 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from batchgen.core.errors import REPAIR, LedgerDamagedError, LedgerError
+from batchgen.ledgers.migrations import NEWEST, migrate
 from batchgen.ledgers.queries import schema
-
-SCHEMA_VERSION = 1
 
 _UNSENT = f"Nothing was sent. {REPAIR}"
 
@@ -34,6 +33,7 @@ def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
             if new:
                 connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
             _check(connection, path)
+            migrate(connection, path)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error, "cannot be opened") from error
     return connection
@@ -54,9 +54,19 @@ def open_readable(path: Path) -> sqlite3.Connection:
                 connection.close()
                 return open_private()
             _check(connection, path)
+            return _up_to_date(connection)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error, "cannot be read") from error
-    return connection
+
+
+def _up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The ledger itself, or a private copy of an older one: who only reads leaves the file as it is."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == NEWEST:
+        return connection
+    with closing(connection), _closed_on_error(_connect("")) as copy:
+        connection.backup(copy)
+        migrate(copy, None)
+    return copy
 
 
 def _unusable(path: Path, error: OSError | sqlite3.Error, what: str) -> LedgerError:
@@ -117,7 +127,7 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connect
 def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the file is empty. Raises `LedgerError` for one that this version must leave alone."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
+    if version > NEWEST:
         raise LedgerError(
             f"{path}: written by a newer version of batchgen (schema {version}); upgrade batchgen."
         )

@@ -19,7 +19,7 @@ SELECT * FROM runs WHERE manifest <> '' ORDER BY rowid DESC LIMIT 1;
 CREATE TEMP TABLE IF NOT EXISTS staged (
   position INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE COLLATE NOCASE, prompt_id TEXT NOT NULL, sample INTEGER NOT NULL,
   model TEXT NOT NULL, prompt TEXT NOT NULL, parameters TEXT NOT NULL, extra TEXT NOT NULL, tags TEXT NOT NULL,
-  variables TEXT NOT NULL, price TEXT NOT NULL, fingerprint TEXT NOT NULL);
+  variables TEXT NOT NULL, price TEXT NOT NULL, fingerprint TEXT NOT NULL, pictures TEXT NOT NULL);
 
 -- claims_create: spare images that a task of this plan takes
 CREATE TEMP TABLE IF NOT EXISTS claimed (attempt_id TEXT PRIMARY KEY);
@@ -29,7 +29,7 @@ DELETE FROM temp.claimed;
 
 -- stage_insert: take one task of the manifest in
 INSERT OR IGNORE INTO temp.staged VALUES (:position, :task_id, :prompt_id, :sample, :model, :prompt, :parameters,
-  :extra, :tags, :variables, :price, :fingerprint);
+  :extra, :tags, :variables, :price, :fingerprint, :pictures);
 
 -- stage_holder: the task that has this id already
 SELECT * FROM temp.staged WHERE task_id = :task_id;
@@ -96,7 +96,7 @@ SELECT run_id FROM (SELECT * FROM runs WHERE manifest <> '' AND run_id <> :run_i
 
 -- tasks_failed: tasks whose rows are lost, but not the attempts that failed for good
 INSERT OR IGNORE INTO tasks SELECT s.task_id, s.prompt_id, s.position, s.sample, s.model, s.prompt, s.parameters, s.extra,
-  s.tags, s.variables, s.price, s.fingerprint, 'failed', a.class, a.reason, NULL, NULL, 1, 0, 0, 1, NULL
+  s.tags, s.variables, s.price, s.fingerprint, 'failed', a.class, a.reason, NULL, NULL, 1, 0, 0, 1, NULL, s.pictures
   FROM temp.staged s JOIN attempts a ON a.task_id = s.task_id AND a.fingerprint = s.fingerprint
  WHERE a.state = 'failed' AND a.class IN ('refused', 'invalid', 'no_image', 'download')
    AND a.number = (SELECT max(b.number) FROM attempts b WHERE b.task_id = a.task_id AND b.fingerprint = a.fingerprint);
@@ -112,7 +112,7 @@ VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, :idempotency_key,
 
 -- task_replayed: its task, as the manifest has it
 INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, prompt, parameters, extra, tags, variables,
-  price, fingerprint, 'pending', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL FROM temp.staged
+  price, fingerprint, 'pending', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, pictures FROM temp.staged
  WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- task_resent: its task is under way again, unless its image is there
@@ -145,11 +145,11 @@ SELECT a.state, a.idempotency_key FROM (
 
 -- put_pending: a task that is to be sent; a changed request starts with a clean record
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, :lost, 1 + :renewed, :retry_key)
+  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, :lost, 1 + :renewed, :retry_key, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
-  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'pending', tried = 0,
+  variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'pending', tried = 0,
   queued_by = excluded.queued_by, task_id = excluded.task_id,
   class           = CASE WHEN fingerprint = excluded.fingerprint THEN class END,
   reason          = CASE WHEN fingerprint = excluded.fingerprint THEN coalesce(reason, :reason) END,
@@ -161,22 +161,22 @@ ON CONFLICT (task_id) DO UPDATE SET
 
 -- put_held: a task whose answer was lost before it had this name, or this request again
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'held', 'unknown', :reason, NULL, NULL, 1, 0, :lost, 1, :retry_key)
+  :variables, :price, :fingerprint, 'held', 'unknown', :reason, NULL, NULL, 1, 0, :lost, 1, :retry_key, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
-  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'held', class = 'unknown',
+  variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'held', class = 'unknown',
   reason = excluded.reason, not_before = NULL, queued_by = NULL, tried = 0, task_id = excluded.task_id,
   unknowns = excluded.unknowns, resends_allowed = 1, retry_key = excluded.retry_key,
   fingerprint = excluded.fingerprint;
 
 -- put_stored: a task whose image is there; while a link of another request of it is open, it stays that request's
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL)
+  :variables, :price, :fingerprint, 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
-  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'stored', task_id = excluded.task_id,
+  variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'stored', task_id = excluded.task_id,
   class = NULL, reason = NULL, not_before = NULL, retry_key = NULL, fingerprint = excluded.fingerprint
  WHERE (state <> 'stored' OR reason IS NOT NULL OR fingerprint <> excluded.fingerprint)
    AND NOT (state = 'received' AND EXISTS
@@ -315,7 +315,8 @@ SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks
 
 -- fail_unsent_shape: tasks of a model with parameters that are never accepted
 UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL
- WHERE queued_by = :run_id AND state = 'pending' AND model = :model AND parameters = :parameters AND extra = :extra;
+ WHERE queued_by = :run_id AND state = 'pending' AND model = :model AND parameters = :parameters AND extra = :extra
+   AND pictures = :pictures;
 
 -- longest: the slowest of the last images of some models
 SELECT max(seconds) FROM (

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from batchgen.core.errors import LedgerDamagedError, LedgerError
-from batchgen.ledgers.opening import SCHEMA_VERSION
+from batchgen.ledgers.migrations import NEWEST
 from batchgen.ledgers.rows import TABLES, check_row
 from batchgen.system.folder import Folder
 
@@ -90,7 +90,7 @@ def _opened(damaged: Path) -> Iterator[sqlite3.Connection]:
 
 def _is_ledger(old: sqlite3.Connection) -> bool:
     try:
-        return bool(old.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION)
+        return 1 <= int(old.execute("PRAGMA user_version").fetchone()[0]) <= NEWEST
     except sqlite3.Error:
         return False
 

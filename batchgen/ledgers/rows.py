@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import astuple
 from typing import Any
 
 from batchgen.core.records import AttemptView, Found, TaskView
@@ -17,6 +18,7 @@ from batchgen.core.types import (
     Paid,
     Price,
     PriceKind,
+    Reference,
     StoredImage,
     Task,
     TaskState,
@@ -64,6 +66,7 @@ def task_fields(task: Task) -> Fields:
         "variables": dump(dict(task.variables)),
         "price": _dump_price(task.price),
         "fingerprint": task.fingerprint,
+        "pictures": dump_pictures(request),
     }
 
 
@@ -86,7 +89,34 @@ def task_of(row: Row) -> Task:
 @reading()
 def request_of(row: Row) -> ImageRequest:
     """The request of a row of `staged` or `tasks`."""
-    return ImageRequest(row["model"], row["prompt"], json_object(row["parameters"]), json_object(row["extra"]))
+    references, mask = _load_pictures(row["pictures"])
+    return ImageRequest(
+        row["model"],
+        row["prompt"],
+        json_object(row["parameters"]),
+        json_object(row["extra"]),
+        references,
+        mask,
+    )
+
+
+def dump_pictures(request: ImageRequest) -> str:
+    """The pictures that go along with a request, as a column."""
+    if not request.references:
+        return "[]"
+    mask = None if request.mask is None else astuple(request.mask)
+    return dump([[astuple(picture) for picture in request.references], mask])
+
+
+def _load_pictures(text: str) -> tuple[tuple[Reference, ...], Reference | None]:
+    if text == "[]":
+        return (), None
+    references, mask = json.loads(text)
+    return tuple(_picture(*told) for told in references), None if mask is None else _picture(*mask)
+
+
+def _picture(file: str, sha256: str, size_bytes: int, media_type: str, width: int, height: int) -> Reference:
+    return Reference(file, sha256, count(size_bytes), media_type, count(width), count(height))
 
 
 def _dump_price(price: Price) -> str:

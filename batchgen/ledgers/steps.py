@@ -24,7 +24,7 @@ from batchgen.core.types import (
 )
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.reconcile import request_for
-from batchgen.ledgers.rows import attempt_of, dump, link_fields, link_of, storable, task_of
+from batchgen.ledgers.rows import attempt_of, dump, dump_pictures, link_fields, link_of, storable, task_of
 from batchgen.ledgers.staging import put_image
 from batchgen.ledgers.values import amount, count, moment, reading, sum_usd
 
@@ -221,6 +221,7 @@ def fail_unsent_shape(
         "model": request.model,
         "parameters": dump(request.parameters),
         "extra": dump(request.extra),
+        "pictures": dump_pictures(request),
         "class": failure.failure_class.value,
         "reason": storable(failure.reason),
     }

@@ -22,7 +22,7 @@ def reading() -> Iterator[None]:
     """Around what turns rows into values, also as a decorator. Raises `LedgerDamagedError`, whatever is wrong."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise LedgerDamagedError(f"the ledger holds a row that batchgen never wrote ({error})") from error
 
 

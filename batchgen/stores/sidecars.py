@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -81,6 +81,8 @@ def build_sidecar(
             "prompt": request.prompt,
             "parameters": dict(request.parameters),
             "extra": dict(request.extra),
+            "references": [asdict(picture) for picture in request.references],
+            "mask": None if request.mask is None else asdict(request.mask),
         },
         "provider": origin.provider,
         "host": origin.host,

@@ -20,7 +20,8 @@ from batchgen.core.records import RunRecord
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Answer, Link, TaskState
 from batchgen.ledgers.committing import transact
-from batchgen.ledgers.opening import SCHEMA_VERSION, open_file
+from batchgen.ledgers.migrations import NEWEST
+from batchgen.ledgers.opening import open_file
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.ledgers.staging import stage
@@ -112,7 +113,7 @@ async def test_what_was_committed_survives_a_kill(path: Path) -> None:
 async def test_a_newer_ledger_is_refused(path: Path) -> None:
     """A file of a later version is left as it is, with the advice to upgrade."""
     with sqlite3.connect(path) as newer:
-        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        newer.execute(f"PRAGMA user_version = {NEWEST + 1}")
     newer.close()
     before = content(path)
     with pytest.raises(LedgerError, match=r"newer version of batchgen .* upgrade"):
