@@ -79,6 +79,15 @@ async def test_several_pictures_and_a_mask() -> None:
     assert RED == answered(masked).getpixel((140, 389))
 
 
+async def test_a_large_picture_keeps_its_mask() -> None:
+    """Both are made small on the way, by their own formats' means."""
+    size = (2134, 2195)
+    files = (("image", picture(size, RED, "JPEG"), "image/jpeg"), ("mask", mask(size), "image/png"))
+    async with client() as api:
+        image = answered(await api.edit(form(*files, **FIELDS)))
+    assert RED != image.getpixel((512, 389))
+
+
 async def test_a_form_s_text_stands_for_numbers_and_yes_or_no() -> None:
     """Values are read as their parameters are; an empty one is none."""
     fields = {**FIELDS, "n": "2", "output_format": "webp", "output_compression": "40", "stream": "false", "user": "7", "background": ""}  # fmt: skip
