@@ -16,6 +16,7 @@ from batchgen.core.types import FailureClass, ImageBytes, ImageRequest, Link
 from batchgen.providers.endpoint import resolve
 from batchgen.providers.http import open_provider
 from batchgen.providers.settings import ProviderSettings
+from tests.spec.witness import WITNESS
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +26,7 @@ Opened = Callable[[], AbstractAsyncContextManager[Provider]]
 
 
 async def _generate(request: web.Request) -> web.Response:
+    WITNESS.saw_request("POST", request.path, request.content_type, await request.read())
     asked = await request.json()
     if "refuse" in asked["prompt"]:
         return web.json_response({"error": {"code": "moderation_blocked", "message": "no"}}, status=400)
@@ -59,9 +61,11 @@ def opened(request: pytest.FixtureRequest) -> Opened:
     return opener
 
 
-async def ask(provider: Provider, prompt: str, **parameters: str) -> ImageBytes | Link:
+async def ask(
+    provider: Provider, prompt: str, model: str = "gpt-image-2", **parameters: str
+) -> ImageBytes | Link:
     """One request with fixed ids."""
-    request = ImageRequest("gpt-image-2", prompt, parameters)
+    request = ImageRequest(model, prompt, parameters)
     return await provider.generate(request, attempt_id="a-1", idempotency_key="k-1")
 
 
@@ -78,7 +82,7 @@ async def test_a_request_brings_an_image(opened: Opened) -> None:
 async def test_a_link_can_be_fetched_again_and_again(opened: Opened) -> None:
     """A link is paid once; its bytes come as often as they are asked for, with the first answer's words."""
     async with opened() as provider:
-        link = await ask(provider, "A boat.", response_format="url")
+        link = await ask(provider, "A boat.", "dall-e-3", response_format="url")
         assert isinstance(link, Link)
         images = [await provider.fetch(link), await provider.fetch(link)]
 
