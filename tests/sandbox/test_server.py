@@ -201,8 +201,13 @@ async def test_two_sandboxes_paint_the_same() -> None:
         ({"model": "gpt-image-2", "prompt": "x", "response_format": "url"}, 400, "unknown_parameter", "response_format"),
         ({"model": "gpt-image-2", "prompt": "x", "seed": 1}, 400, "unknown_parameter", "seed"),
         ({"model": "gpt-image-2", "prompt": "x", "output_compression": 5}, 400, "invalid_value", "output_compression"),
-        ({"model": "gpt-image-2", "prompt": "x", "stream": True}, 400, "unsupported_parameter", "stream"),
-        ({"model": "gpt-image-2.6-flare", "prompt": "x", "output_format": "svg"}, 400, "unsupported_value", "output_format"),
+        ({"model": "dall-e-3", "prompt": "x", "stream": True}, 400, "unknown_parameter", "stream"),
+        ({"model": "gpt-image-2", "prompt": "x", "stream": "yes"}, 400, "invalid_value", "stream"),
+        ({"model": "gpt-image-2", "prompt": "x", "partial_images": 2}, 400, "invalid_value", "partial_images"),
+        ({"model": "gpt-image-2", "prompt": "x", "stream": True, "partial_images": 4}, 400, "invalid_value", "partial_images"),
+        ({"model": "gpt-image-2", "prompt": "x", "output_format": "svg"}, 400, "invalid_value", "output_format"),
+        ({"model": "gpt-image-2", "prompt": "x", "input_fidelity": "high"}, 400, "unknown_parameter", "input_fidelity"),
+        ({"model": "gpt-image-2.6-flare", "prompt": "x", "output_format": "svg", "n": 2}, 400, "invalid_value", "n"),
     ],
 )  # fmt: skip
 async def test_it_is_strict(body: dict[str, Any], status: int, code: str, param: str) -> None:
