@@ -78,7 +78,9 @@ class Tray:
         if self._mask is not None:
             if self._mask_size != self._sizes[0]:
                 raise _bad_mask("mask size does not match image size")
-            self._first.putalpha(self._mask.convert("RGBA").getchannel("A"))
+            # Made small in different ways, they may differ by a pixel.
+            clear = self._mask.convert("RGBA").getchannel("A").resize(self._first.size)
+            self._first.putalpha(clear)
         file = io.BytesIO()
         self._first.save(file, "PNG", compress_level=1)
         return References(tuple(self._sizes), file.getvalue())

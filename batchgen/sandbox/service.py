@@ -23,7 +23,7 @@ from batchgen.sandbox.answers import (
     retry_headers,
 )
 from batchgen.sandbox.bodies import read_edit, read_fields
-from batchgen.sandbox.errors import ApiError
+from batchgen.sandbox.errors import ApiError, refused, too_many
 from batchgen.sandbox.faults import Behaviour, Window
 from batchgen.sandbox.links import EXPIRED, Links
 from batchgen.sandbox.listing import catalogue_body, model_body, models_body
@@ -132,7 +132,7 @@ class Sandbox:
 
     async def _answer(self, request: web.Request, order: Order, number: int) -> web.StreamResponse:
         if self.behaviour.refuses(order.prompt):
-            raise _refused()
+            raise refused()
         mishap = MISHAPS.get(self.behaviour.fault_of(number) or "")
         way = mishap.way if mishap else None
         if mishap and (way is Way.INSTEAD or (way in _IN_STREAM and order.partials is None)):
@@ -166,7 +166,7 @@ class Sandbox:
         if wait_s is not None:
             limit = self.behaviour.images_per_minute
             message = f"Rate limit reached for {order.model.model_id} on images per min: Limit {limit:g}. "
-            raise _too_many(f"{message}Please try again in {wait_s:.3f}s.", wait_s)
+            raise too_many(f"{message}Please try again in {wait_s:.3f}s.", wait_s)
 
     def _bill(self, order: Order) -> list[Picture]:
         """From here on a provider charges, whatever becomes of the answer."""
@@ -203,25 +203,6 @@ def _check_key(request: web.Request) -> None:
     if scheme.lower() != "bearer" or not key.strip():
         message = "You didn't provide an API key. Send it in an Authorization header with Bearer auth."
         raise ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
-
-
-def _refused() -> ApiError:
-    return ApiError(
-        HTTPStatus.BAD_REQUEST,
-        "Your request was rejected by the safety system.",
-        kind="image_generation_user_error",
-        code="moderation_blocked",
-    )
-
-
-def _too_many(message: str, retry_after_s: float) -> ApiError:
-    return ApiError(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        message,
-        kind="requests",
-        code="rate_limit_exceeded",
-        retry_after_s=retry_after_s,
-    )
 
 
 def _base64(picture: Picture) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,14 +45,32 @@ def test_shares_are_met(share: float) -> None:
         {"error_share": 1.1},
         {"cut_share": -0.1},
         {"error_share": 0.6, "slow_share": 0.6},
+        {"error_share": 0.6, "failures": {"conflict": 0.6}},
         {"latency_s": -1.0},
         {"images_per_minute": 0.0},
     ],
 )
-def test_impossible_behaviour_is_refused(wrong: dict[str, float]) -> None:
+def test_impossible_behaviour_is_refused(wrong: dict[str, Any]) -> None:
     """A share above one or a negative delay is a mistake of whoever wrote it."""
     with pytest.raises(ValueError, match=r"shares|durations|images_per_minute"):
-        Behaviour(**wrong)  # type: ignore[arg-type]  # the keys are those of numbers
+        Behaviour(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("slowdown", "did you mean slow_down"), ("zzz", "use one of cut, slow")]
+)
+def test_an_unknown_fault_is_refused(name: str, advice: str) -> None:
+    """With the name that was probably meant, or all there are."""
+    with pytest.raises(ValueError, match=advice):
+        Behaviour(failures={name: 0.1})
+
+
+def test_every_fault_can_be_asked_for() -> None:
+    """Beside those that have an option of their own, in the share that was asked for."""
+    behaviour = Behaviour(error_share=0.2, failures={"slow_down": 0.3, CUT: 0.1})
+    met = Counter(behaviour.fault_of(number) for number in range(1, 2001))
+    assert {None, ERROR, "slow_down", CUT} == set(met)
+    assert pytest.approx(600, abs=80) == met["slow_down"]
 
 
 def test_refusal_by_a_word() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -84,18 +85,22 @@ def _field(part: Message) -> tuple[str, str]:
     if part.get_filename() is not None:
         return name, FILE
     text = part.get_payload(decode=True)
-    assert isinstance(text, bytes)
-    return name, text.decode()
+    try:
+        return name, text.decode() if isinstance(text, bytes) else ""
+    except UnicodeDecodeError as error:
+        raise NoRequestError(f"{name}: {error}") from error
 
 
 def _typed(schema: Mapping[str, Any], text: str) -> Any:  # noqa: ANN401 - any JSON
-    """A form has text only; a number, a flag or an object is written as in JSON."""
+    """A form has text only: a number, a flag or an object is written as in JSON, and nothing at all is null."""
+    if not text and schema.get("nullable"):
+        return None
     types = {branch.get("type") for branch in (schema, *schema.get("anyOf", ()))}
     if not types & {"integer", "boolean", "object"}:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -110,7 +115,7 @@ def _model_faults(fields: Mapping[str, Any], catalogue: Catalogue) -> Iterator[s
     pictures = fields.get("image", fields.get("images"))
     if pictures is not None:
         yield from _picture_faults(model, pictures, "mask" in fields)
-        model = model.for_edits
+        model = _for_edits(model, form="image" in fields)
     asked = {
         name: value
         for name, value in fields.items()
@@ -121,6 +126,12 @@ def _model_faults(fields: Mapping[str, Any], catalogue: Catalogue) -> Iterator[s
         yield wrong
     if isinstance(fields.get("n"), int) and fields["n"] > model.max_images:
         yield f"{model.model_id} makes {model.max_images} images a request, not {fields['n']}"
+
+
+def _for_edits(model: Model, *, form: bool) -> Model:
+    """What forms lack is taken in JSON, as the document has it; batchgen sends forms."""
+    taken = model.for_edits
+    return taken if form else replace(taken, parameters={**model.parameters, **taken.parameters})
 
 
 def _picture_faults(model: Model, pictures: object, masked: bool) -> Iterator[str]:

@@ -121,6 +121,8 @@ ASKED = (("model", "gpt-image-2"), ("prompt", "A boat."), ("n", "1"))
     ("body", "words"),
     [
         (form(*ASKED), ""),
+        (form(*ASKED, ("background", "")), ""),
+        (form(("model", "gpt-image-2"), ("prompt", "")), "the prompt is empty"),
         (form(*ASKED, ("stream", "true"), ("partial_images", "2"), pictures=16, mask=True), ""),
         (form(*ASKED, pictures=17), "is too long"),
         (form(*ASKED, pictures=0), "'image' is a required property"),
@@ -134,6 +136,23 @@ ASKED = (("model", "gpt-image-2"), ("prompt", "A boat."), ("n", "1"))
 def test_what_a_form_may_not_be(body: bytes, words: str) -> None:
     """The same for requests with pictures, whose fields are text."""
     _told(words, request_faults("/v1/images/edits", EDIT, body, CATALOGUE))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"moderation": "low", "mask": {"file_id": "file-1"}}, ""),
+        ({"images": []}, "non-empty"),
+        ({"images": [{"image_url": "https://example.com/a.png", "file_id": "file-1"}]}, "$.images[0]"),
+        ({"model": "qwen-image"}, "qwen-image takes no pictures"),
+        ({"input_fidelity": "high"}, "gpt-image-2 does not take input_fidelity"),
+    ],
+)
+def test_what_an_edit_as_json_may_not_be(change: dict[str, object], words: str) -> None:
+    """The other way to send pictures, which takes what forms lack."""
+    body = json.dumps({**GOOD, "images": [{"file_id": "file-1"}], **change}).encode()
+    _told(words, request_faults("/v1/images/edits", "application/json", body, CATALOGUE))
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,16 @@ class Witness:
         self.answers.clear()
 
 
+@dataclass
+class Overheard:
+    """An answer that is written bit by bit, and what was written so far."""
+
+    response: web.StreamResponse
+    body: bytearray = field(default_factory=bytearray)
+
+
 WRONG = web.RequestKey("wrong", list[str])
-SENT = web.RequestKey("sent", bytearray)
+STREAM = web.RequestKey("stream", Overheard)
 
 WITNESS = Witness()
 """The process's own: servers live in fixtures and threads that know nothing of the test that they serve."""
@@ -116,11 +124,13 @@ def _answers() -> Middleware:
     @web.middleware
     async def see(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
-        body = request[SENT] if SENT in request else _whole(response)
-        promised = response.content_length
-        if promised is None or promised <= len(body):  # else it was cut on purpose
-            content_type = response.headers.get("Content-Type", "")
-            WITNESS.saw_answer(request.method, request.path, response.status, content_type, bytes(body))
+        # Where a client left a stream, what is returned is another answer, which nobody gets.
+        heard = request.get(STREAM) or Overheard(response, _whole(response))
+        promised = heard.response.content_length
+        if promised is None or promised <= len(heard.body):  # else it was cut on purpose
+            content_type = heard.response.headers.get("Content-Type", "")
+            status, body = heard.response.status, bytes(heard.body)
+            WITNESS.saw_answer(request.method, request.path, status, content_type, body)
         if response.status < 400 and request.get(WRONG):
             WITNESS.answers.append(f"{response.status} to a request that is wrong: {request['wrong'][0]}")
         return response
@@ -128,20 +138,20 @@ def _answers() -> Middleware:
     return see
 
 
-def _whole(response: web.StreamResponse) -> bytes:
+def _whole(response: web.StreamResponse) -> bytearray:
     body = response.body if isinstance(response, web.Response) else None
-    return body if isinstance(body, bytes) else b""
+    return bytearray(body) if isinstance(body, bytes) else bytearray()
 
 
 async def _overhear(request: web.Request, response: web.StreamResponse) -> None:
     """Keep what is written bit by bit."""
     if isinstance(response, web.Response):
         return
-    request[SENT] = bytearray()
+    heard = request[STREAM] = Overheard(response)
     write = response.write
 
     async def overheard(data: bytes | bytearray | memoryview) -> None:
-        request[SENT] += data
+        heard.body.extend(data)
         await write(data)
 
     setattr(response, "write", overheard)  # noqa: B010 - a method is not assigned to otherwise
