@@ -10,7 +10,8 @@ from typing import cast
 import aiohttp
 import pytest
 
-from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.catalogue import Catalogue, Entry
+from batchgen.catalogue.model import Whole
 from batchgen.core.types import ImageRequest
 from batchgen.providers.http import open_provider
 from batchgen.sandbox.faults import Behaviour
@@ -79,6 +80,21 @@ async def test_it_sees_what_the_sandbox_answers() -> None:
     assert (
         "200 to GET /v1/models: ListModelsResponse $.data[0].id: 7 is not of type 'string'" in WITNESS.answers
     )
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("forgotten")
+async def test_it_sees_when_the_sandbox_takes_what_is_wrong() -> None:
+    """Whoever sends something wrong on purpose still learns that it was not refused."""
+    ours = CATALOGUE.with_entries({"ours": Entry("dall-e-2", parameters={"seed": Whole(0, 9)})})
+    asked = {"model": "ours", "prompt": "A boat.", "size": "256x256", "seed": 7}
+    async with serve(Behaviour(), catalogue=ours) as sandbox, aiohttp.ClientSession() as session:
+        url = f"{sandbox.base_url}/images/generations"
+        async with session.post(url, json=asked, headers={"Authorization": "Bearer any-key"}) as reply:
+            assert 200 == reply.status
+    assert WITNESS.answers == [
+        "200 to a request that is wrong: CreateImageRequest $: 'seed' does not match any of the regexes: '^newer_'"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ class Witness:
         """Note what is wrong with a request; returns it, too."""
         if method != "POST":
             return []
-        wrong = request_faults(path, content_type, body, catalogue)
+        with self._never_silent():
+            wrong = request_faults(path, content_type, body, catalogue)
         self.requests += [f"POST {path}: {one}" for one in wrong]
         return wrong
 
@@ -66,8 +67,18 @@ class Witness:
 
     def saw_answer(self, method: str, path: str, status: int, content_type: str, body: bytes) -> None:
         """Note what is wrong with an answer of the sandbox."""
-        wrong = answer_faults(method, path, status, content_type, body)
+        with self._never_silent():
+            wrong = answer_faults(method, path, status, content_type, body)
         self.answers += [f"{status} to {method} {path}: {one}" for one in wrong]
+
+    @contextmanager
+    def _never_silent(self) -> Iterator[None]:
+        """A server that lives with errors of any kind would hide that it was not looked at."""
+        try:
+            yield
+        except Exception as error:
+            self.answers.append(f"the witness itself failed: {error!r}")
+            raise
 
     def forget(self) -> None:
         """Begin again, for the next test."""
@@ -132,7 +143,7 @@ def _answers() -> Middleware:
             status, body = heard.response.status, bytes(heard.body)
             WITNESS.saw_answer(request.method, request.path, status, content_type, body)
         if response.status < 400 and request.get(WRONG):
-            WITNESS.answers.append(f"{response.status} to a request that is wrong: {request['wrong'][0]}")
+            WITNESS.answers.append(f"{response.status} to a request that is wrong: {request[WRONG][0]}")
         return response
 
     return see
