@@ -231,7 +231,7 @@ def test_a_budget_needs_a_price(server: Wire, tmp_path: Path) -> None:
 PRICES = [
     ("openai", "gpt-image-2", {}, "$0.00589", (0, 0)),
     ("cometapi", "gpt-image-2", {}, "~$0.00589", (1, 0)),
-    ("openai", "gpt-image-2", {"extra": {"newer_seed": 7}}, "~$0.00589", (1, 0)),
+    ("openai", "gpt-image-2", {"extra": {"seed": 7}}, "~$0.00589", (1, 0)),
     ("openai", "my-own-model", None, "1 unpriced", (0, 1)),
 ]
 
