@@ -31,6 +31,7 @@ from batchgen.providers.http import open_provider
 from batchgen.providers.settings import ProviderSettings
 from batchgen.sandbox.faults import Behaviour
 from batchgen.sandbox.server import serve
+from tests.spec.witness import WITNESS
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +42,7 @@ Opened = Callable[[], AbstractAsyncContextManager[Provider]]
 
 
 async def _generate(request: web.Request) -> web.Response:
+    WITNESS.saw_request("POST", request.path, request.content_type, await request.read())
     asked = await request.json()
     if "refuse" in asked["prompt"]:
         return web.json_response({"error": {"code": "moderation_blocked", "message": "no"}}, status=400)

@@ -137,6 +137,7 @@ async def test_edits_as_links() -> None:
     assert ["image/png"] == [media_of(data).media_type for data in seen]
 
 
+@pytest.mark.odd_requests
 async def test_only_models_of_the_first_family_take_a_fidelity() -> None:
     """It is refused elsewhere, as the real API refuses it."""
     asked = {**FIELDS, "input_fidelity": "high"}
@@ -158,6 +159,7 @@ def damaged() -> bytes:
 PNG = ("image", picture(), "image/png")
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize(
     ("files", "changed", "code", "param"),
     [
@@ -201,6 +203,7 @@ async def test_forms_are_checked(
         assert 0 == api.sandbox.billed
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize(
     ("changed", "code", "param"),
     [
@@ -234,6 +237,7 @@ async def test_json_is_checked(changed: dict[str, Any], code: str, param: str) -
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=b", **KEY}
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize(
     ("data", "headers"),
     [
@@ -257,6 +261,7 @@ async def test_broken_edits(data: bytes, headers: dict[str, str]) -> None:
         assert reply.body["error"]["message"]
 
 
+@pytest.mark.odd_requests
 async def test_only_edits_have_room_for_pictures() -> None:
     """Three megabytes are taken there, and are too much elsewhere."""
     noise = Image.effect_noise((2000, 1600), 100)

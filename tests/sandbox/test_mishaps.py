@@ -68,6 +68,10 @@ EXPECTED: Mapping[str, FailureClass] = MappingProxyType(
 )
 
 
+ODD = {"newapi_upstream_error", "payment_required"}
+"""Errors that OpenAI's document would not let pass: a number as code, an envelope with nothing but words."""
+
+
 async def failure_of(fault: str, parameters: JsonObject) -> tuple[Failure, int]:
     """What the client says of a request that meets the fault, and the images that were charged."""
     async with serve(Behaviour(failures={fault: 1}, retry_after_s=1.5)) as sandbox:
@@ -84,7 +88,14 @@ async def failure_of(fault: str, parameters: JsonObject) -> tuple[Failure, int]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("fault", [name for name in MISHAPS if name != SLOW])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(name, marks=[pytest.mark.odd_answers] if name in ODD else [])
+        for name in MISHAPS
+        if name != SLOW
+    ],
+)
 async def test_a_fault_is_understood_and_charged_as_it_should_be(fault: str, stream: bool) -> None:
     """Its class is the one of the providers' own documents, streamed or not; only what was painted is charged."""
     mishap = MISHAPS[fault]
@@ -97,6 +108,7 @@ async def test_a_fault_is_understood_and_charged_as_it_should_be(fault: str, str
     assert failure.request_id
 
 
+@pytest.mark.odd_answers
 async def test_every_fault_is_sent_as_it_is_written_down() -> None:
     """Status, media type and words, and a key or two of the envelope that tell its maker."""
     for fault, mishap in MISHAPS.items():

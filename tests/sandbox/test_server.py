@@ -114,6 +114,7 @@ async def test_two_sandboxes_paint_the_same() -> None:
     assert replies[0].body == replies[1].body
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [
@@ -152,6 +153,7 @@ async def test_it_is_strict(body: dict[str, Any], status: int, code: str, param:
         assert api.sandbox.billed == 0
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize(
     ("data", "headers", "status"),
     [

@@ -99,6 +99,7 @@ async def test_a_stream_carries_the_api_s_headers() -> None:
         assert "text/event-stream; charset=utf-8" == reply.headers["Content-Type"]
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize("wrong", [{"partial_images": 4}, {"size": "10x10"}, {"model": "dall-e-3"}])
 async def test_errors_before_a_stream_are_ordinary_ones(wrong: dict[str, Any]) -> None:
     """What is wrong with the request is said as for any other."""
