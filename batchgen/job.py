@@ -14,6 +14,7 @@ from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
 from batchgen.core.types import Limits, RetryPolicy
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
+from batchgen.providers.endpoint import is_embedded
 from batchgen.providers.settings import SANDBOX, ProviderSettings
 from batchgen.system.clock import Clock, utc_now
 
@@ -110,7 +111,7 @@ class Job:
     @property
     def embedded(self) -> bool:
         """Whether the sandbox is served inside this process."""
-        return self.settings.name == SANDBOX and not self.options.base_url and not self.settings.base_url
+        return is_embedded(self.settings, self.options.base_url)
 
     def pool_limits(self, models: Mapping[str, int]) -> tuple[PoolLimits, list[str]]:
         """The bounds for tasks of these models, with notices about values that were lowered."""
