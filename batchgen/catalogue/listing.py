@@ -66,6 +66,11 @@ class Listing:
         """The day on which it was read, in UTC."""
         return self.read[:10]
 
+    def each_usd(self, model_id: str) -> float | None:
+        """What an image of a model costs, where the list says so; all that can be used of one that nobody knows."""
+        listed = self.models.get(model_id)
+        return listed.price.each_usd if listed is not None and listed.price is not None else None
+
     def images(self, known: Container[str]) -> dict[str, Listed]:
         """The models that make images; `known` are the catalogue's, which all do."""
         return {name: listed for name, listed in self.models.items() if is_image(listed, known)}

@@ -108,8 +108,7 @@ def quote(
 
 def _listed_quote(catalogue: Catalogue, model_id: str) -> Quote:
     """What the provider's list says of a model that nothing else is known of."""
-    listed = catalogue.listing.models.get(model_id) if catalogue.listing is not None else None
-    each_usd = listed.price.each_usd if listed is not None and listed.price is not None else None
+    each_usd = catalogue.listing.each_usd(model_id) if catalogue.listing is not None else None
     return UNPRICED if each_usd is None else FlatQuote(flat_price(each_usd, kind=PriceKind.ESTIMATE))
 
 

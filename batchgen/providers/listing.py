@@ -54,10 +54,12 @@ class _NotTheApiError(_NoListError):
     """Nor is the API."""
 
 
-async def fetch_models(endpoint: Endpoint, settings: ProviderSettings) -> Answered:
+async def fetch_models(
+    endpoint: Endpoint, settings: ProviderSettings, *, answer_s: float = ANSWER_S
+) -> Answered:
     """Ask for the models that the key may use, and for the public prices where the dialect knows of some.
 
-    Without a key only the public catalogue is read. Raises `ListingError` in plain words, which hold no key.
+    Without a key only the public catalogue is read. Each answer must be there after `answer_s` seconds. Raises `ListingError` in plain words, which hold no key.
     """
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True),
@@ -69,18 +71,25 @@ async def fetch_models(endpoint: Endpoint, settings: ProviderSettings) -> Answer
         read_bufsize=CHUNK_BYTES,
     )
     async with session:
-        return await _Asking(session, endpoint, settings).answered()
+        return await _Asking(session, endpoint, settings, answer_s).answered()
 
 
 class _Asking:
     """One round of questions to one provider."""
 
-    def __init__(self, session: aiohttp.ClientSession, endpoint: Endpoint, settings: ProviderSettings) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        endpoint: Endpoint,
+        settings: ProviderSettings,
+        answer_s: float,
+    ) -> None:
         self._session = session
         self._endpoint = endpoint
         self._settings = settings
         self._mask = Mask(endpoint.key)
         self._proxy = proxy_of(endpoint.base_url) if endpoint.trust_env else None
+        self._answer_s = answer_s
         self._notices: list[str] = []
 
     async def answered(self) -> Answered:
@@ -146,7 +155,7 @@ class _Asking:
         """One answer as a list. Raises `ListingError`."""
         body = bytearray()
         try:
-            with fail_after(ANSWER_S):
+            with fail_after(self._answer_s):
                 status, location = await self._get(url, headers, body)
         except BodyTooLargeError as error:
             raise self._error(url, f"brings more than {LARGE_BYTES:,} bytes, which no list has") from error
