@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.catalogue.listing import Listed, ListedPrice, Listing
+from batchgen.catalogue.listing import Listed, ListedPrice, Listing, doubtful
 from batchgen.catalogue.model import FlatPricing, Model, TokenPricing
 
 
@@ -90,7 +90,8 @@ class _Reading:
         for name, listed in self._now.items():
             former = before[name].price if name in before else None
             changes = _changes(former, listed.price)
-            if changes:
+            model = self._catalogue.find(name)
+            if changes and not (model is not None and doubtful(model.pricing, listed.price)):
                 news = News.DEARER if max(changes) > 0 else News.CHEAPER
                 yield self._news(news, name, before=former, now=listed.price)
 

@@ -15,7 +15,8 @@ from batchgen.reports.text import counted, indented, shortened, usd_text
 MOST_SHOWN = 30
 """Of one kind: whoever reads more has a program do it."""
 
-_NAME_WIDTH = 30
+_NAME_WIDTH = 24
+_LEGEND = "  Prices are for a million tokens in and out, or for each image."
 _MARKS = {
     News.NEW: "+",
     News.GONE: "-",
@@ -45,18 +46,29 @@ def render_news(
         ),
         indented(f"kept in {safe_text(str(file))}, compared with {compared}", "  "),
     ]
-    lines = [line for kind, some in groupby(news, lambda one: one.news) for line in _lines(kind, list(some))]
+    width = min(_NAME_WIDTH, max((len(one.model_id) for one in news), default=0))
+    lines = [
+        line
+        for kind, some in groupby(news, lambda one: one.news)
+        for line in _lines(kind, list(some), width, since)
+    ]
     told = [indented(safe_text(notice), "    ", first="  ! ") for notice in notices]
-    parts = [head, lines or ["  nothing is new, gone, retiring, dearer or cheaper"], told]
+    legend = [_LEGEND] if any(one.now is not None for one in news) else []
+    parts = [head, lines or ["  nothing is new, gone, retiring, dearer or cheaper"], legend, told]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _lines(kind: News, some: list[ModelNews]) -> Iterator[str]:
-    width = min(_NAME_WIDTH, max(len(one.model_id) for one in some[:MOST_SHOWN]))
+def _lines(kind: News, some: list[ModelNews], width: int, since: str | None) -> Iterator[str]:
+    # What was never seen there is not gone.
+    word = "missing" if kind is News.GONE and since is None else kind.value
     for one in some[:MOST_SHOWN]:
-        name = shortened(one.model_id, 60)
-        first = f"  {_MARKS[kind]} {kind.value:<8}  {name:<{width}}  "
-        yield indented(_words(one), " " * (width + 16), first=first).rstrip()
+        name = f"{shortened(one.model_id, 60):<{width}}"
+        first = f"  {_MARKS[kind]} {word:<8}  {name}"
+        yield (
+            indented(words, " " * (width + 16), first=f"{first}  ")
+            if (words := _words(one))
+            else first.rstrip()
+        )
     if len(some) > MOST_SHOWN:
         yield f"    and {len(some) - MOST_SHOWN:,} more (--json tells all)"
 
@@ -65,23 +77,31 @@ def _words(one: ModelNews) -> str:
     instead = f"use {one.replacement}" if one.replacement else ""
     match one.news:
         case News.NEW:
-            return "; ".join(filter(None, (price_text(one.now), "" if one.known else "not in the catalogue")))
+            return "; ".join(filter(None, (_price(one.now), "" if one.known else "not in the catalogue")))
         case News.GONE:
             return instead
         case News.RETIRING:
-            return "; ".join(filter(None, (f"on {one.retires}", instead)))
+            return "; ".join(filter(None, (str(one.retires), instead)))
         case _:
-            return f"{price_text(one.before)} before, {price_text(one.now)} now"
+            return f"{_price(one.now)} (was {_former(one)})"
 
 
-def price_text(price: ListedPrice | None) -> str:
+def _price(price: ListedPrice | None) -> str:
     """A listed price in words, "" for none."""
+    return ", ".join(f"{usd_text(amount)} {side}" for side, amount in _amounts(price).items())
+
+
+def _former(one: ModelNews) -> str:
+    """What the price was before, in its order; parts that cannot be compared are left out."""
+    now = _amounts(one.now)
+    return ", ".join(usd_text(amount) for side, amount in _amounts(one.before).items() if side in now)
+
+
+def _amounts(price: ListedPrice | None) -> dict[str, float]:
     if price is None:
-        return ""
-    sides = ((price.input_usd, "in"), (price.output_usd, "out"))
-    tokens = "/".join(f"{usd_text(amount)} {side}" for amount, side in sides if amount is not None)
-    each = f"{usd_text(price.each_usd)} an image" if price.each_usd is not None else ""
-    return ", ".join(filter(None, (f"{tokens} a million tokens" if tokens else "", each)))
+        return {}
+    parts = {"in": price.input_usd, "out": price.output_usd, "each": price.each_usd}
+    return {side: amount for side, amount in parts.items() if amount is not None}
 
 
 def news_json(listing: Listing, one: ModelNews) -> JsonObject:
