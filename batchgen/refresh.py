@@ -86,4 +86,4 @@ def _notices(catalogue: Catalogue, listing: Listing) -> Iterator[str]:
     for name, listed in listing.models.items():
         model = catalogue.find(name)
         if model is not None and doubtful(model.pricing, listed.price):
-            yield f"the listed price of {name} is under a tenth of its maker's, and not used"
+            yield f"the listed price of {name} is under a tenth of its maker's and is not used"
