@@ -14,6 +14,7 @@ from batchgen.job import Job
 from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.endpoint import Endpoint, address_of, host_of, resolve
+from batchgen.providers.settings import ProviderSettings
 from batchgen.stores.arriving import Check
 from batchgen.stores.directory import open_store
 from batchgen.stores.sidecars import Origin
@@ -22,14 +23,9 @@ from batchgen.system.files import make_folder
 from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
 
-EMBEDDED_HOST = "embedded sandbox"
-"""The host of sidecars whose provider was this process itself: its port changes with every run."""
-
 
 def host_for(job: Job) -> str:
     """The host as it is noted in sidecars and on the ledger; no key is needed to know it. Raises `UsageError`."""
-    if job.embedded:
-        return EMBEDDED_HOST
     return host_of(job.settings, job.options.environ, base_url=job.options.base_url)
 
 
@@ -57,11 +53,7 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
 
     async with AsyncExitStack() as rooms:
         if endpoint is None:
-            from batchgen.sandbox.faults import Behaviour
-            from batchgen.sandbox.server import serve
-
-            sandbox = await rooms.enter_async_context(serve(Behaviour()))
-            endpoint = resolve(job.settings, {}, base_url=sandbox.base_url)
+            endpoint = await rooms.enter_async_context(embedded_endpoint(job.settings))
         opened = open_provider(
             endpoint,
             concurrency=job.limits.concurrency,
@@ -69,6 +61,16 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
             pictures=job.manifest.path.parent,
         )
         yield await rooms.enter_async_context(opened)
+
+
+@asynccontextmanager
+async def embedded_endpoint(settings: ProviderSettings) -> AsyncIterator[Endpoint]:
+    """The sandbox, served in this process for the length of the block."""
+    from batchgen.sandbox.faults import Behaviour
+    from batchgen.sandbox.server import serve
+
+    async with serve(Behaviour()) as sandbox:
+        yield resolve(settings, {}, base_url=sandbox.base_url)
 
 
 async def make_job_folder(job: Job) -> None:

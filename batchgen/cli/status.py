@@ -64,7 +64,7 @@ def _jobs(
             host_for(job)  # an address that may hold a password is refused, not repeated
             raise not_run_yet(path, values)
     if not manifests:
-        for folder in _folders(options.output or options.config.output):
+        for folder in _folders(options.folder):
             yield folder, None
 
 

@@ -48,6 +48,10 @@ class ProblemsError(UsageError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class ListingError(BatchgenError):
+    """A provider's list of models could not be read (exit code 2); the text says why and what to do."""
+
+
 class JobLockedError(BatchgenError):
     """Another run holds the job (exit code 4): wait for it, or end it."""
 

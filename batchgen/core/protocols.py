@@ -7,7 +7,17 @@ from typing import Protocol
 
 from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import (
+    AttemptView,
+    Dearer,
+    Due,
+    Found,
+    Remembered,
+    RunRecord,
+    TaskView,
+    Totals,
+    Unfinished,
+)
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Attempt,
@@ -133,6 +143,9 @@ class Ledger(Protocol):
 
     async def spare(self, task: Task) -> StoredImage | None:
         """The next spare image for a task, where the one that `compare` found cannot be used."""
+
+    async def dearer(self) -> Sequence[Dearer]:
+        """Models whose staged tasks cost more than when they, unchanged, were last planned; to be asked before `apply`."""
 
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """How many tasks are on the ledger but not staged, and the first `limit` of their ids."""

@@ -31,6 +31,16 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Dearer:
+    """A model that became dearer since a job was planned: what one of its tasks was and is expected to cost, in USD."""
+
+    model: str
+    task_id: str
+    before_usd: float
+    now_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A queued task that may be sent now, with its history.
 

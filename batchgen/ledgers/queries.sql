@@ -44,6 +44,12 @@ SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.no
   LEFT JOIN images i ON i.task_id = s.task_id AND i.current = 1
  WHERE s.position > :after ORDER BY s.position LIMIT :limit;
 
+-- dearer: of each model none of whose unchanged tasks has the price that it was planned with, the task that rose most
+SELECT s.model, s.task_id, json_extract(t.price, '$[1]') AS before_usd, json_extract(s.price, '$[1]') AS now_usd,
+       max(json_extract(s.price, '$[1]') - json_extract(t.price, '$[1]')) AS more_usd
+  FROM temp.staged s JOIN tasks t ON t.task_id = s.task_id AND t.fingerprint = s.fingerprint
+ GROUP BY s.model HAVING more_usd > 0 AND total(s.price = t.price) = 0 ORDER BY s.model;
+
 -- spare: a paid image of this fingerprint that no task of the manifest wants under its own name
 SELECT i.* FROM images i
  WHERE i.fingerprint = :fingerprint AND NOT (i.current = 1 AND i.task_id = :task_id)

@@ -15,7 +15,17 @@ from anyio import to_thread
 
 from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import (
+    AttemptView,
+    Dearer,
+    Due,
+    Found,
+    Remembered,
+    RunRecord,
+    TaskView,
+    Totals,
+    Unfinished,
+)
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Attempt, Failure, ImageRequest, Link, Stored, StoredImage, Task
 from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
@@ -53,6 +63,10 @@ class SqliteLedger:
     async def spare(self, task: Task) -> StoredImage | None:
         """The next spare image for a task, where the one that `compare` found cannot be used."""
         return await self._do(staging.take_spare, task)
+
+    async def dearer(self) -> Sequence[Dearer]:
+        """Models that cost more than when their tasks were last planned."""
+        return await self._do(staging.dearer)
 
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """Tasks that left the manifest."""

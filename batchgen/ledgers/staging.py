@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from batchgen.core.plan import NOTHING_EARLIER, Earlier, Known, Planned
+from batchgen.core.records import Dearer
 from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import image_fields, image_of, storable, task_fields, task_of
@@ -86,6 +87,14 @@ def take_spare(connection: sqlite3.Connection, task: Task) -> StoredImage | None
         return None
     connection.execute(queries()["claim"], {"attempt_id": row["attempt_id"]})
     return image_of(row)
+
+
+def dearer(connection: sqlite3.Connection) -> list[Dearer]:
+    """Models whose staged tasks cost more than when they were last planned."""
+    sql = queries()
+    connection.execute(sql["stage_create"])
+    rows = connection.execute(sql["dearer"]).fetchall()
+    return [Dearer(row["model"], row["task_id"], row["before_usd"], row["now_usd"]) for row in rows]
 
 
 def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]:

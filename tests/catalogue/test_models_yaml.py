@@ -154,7 +154,9 @@ def test_the_docs_example_is_a_model() -> None:
     model = catalogue.models["sketch-1"]
     assert ("sketch-1-2027-02-01",) == model.also
     (complaint,) = check_request(model, {"line": "thik"}, {})
-    assert complaint.message == 'line "thik" is not taken by sketch-1 (did you mean thick? It takes thin or thick)'
+    assert (
+        complaint.message == 'line "thik" is not taken by sketch-1 (did you mean thick? It takes thin or thick)'
+    )
     assert 0.01 == quote(catalogue, "openai", "sketch-1", {}, {}).price("A fox").expected_usd
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from batchgen.core.plan import Planned, renew
 from batchgen.core.protocols import Ledger
-from batchgen.core.records import Remembered, RunRecord, Totals
+from batchgen.core.records import Dearer, Remembered, RunRecord, Totals
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Answer,
@@ -22,6 +22,7 @@ from batchgen.core.types import (
     Price,
     PriceKind,
     StoredImage,
+    Task,
     TaskState,
     TokenRates,
     Usage,
@@ -273,6 +274,25 @@ async def test_a_missing_image_is_noted_and_not_queued(ledger: Ledger) -> None:
     (view,) = [view async for page in ledger.tasks() for view in page]
     assert ("stored", "altered") == (view.state, view.reason)
     assert {} == await ledger.models("r2")
+
+
+async def test_a_model_that_became_dearer(ledger: Ledger) -> None:
+    """Told with the task that rose most, until one is queued at the new price; not for cheaper, new or changed tasks."""
+    first = tasks(3)
+    await queue(ledger, first)
+    cheap = task("cheap--01", position=8, model="cheap-1")
+    await queue(ledger, [cheap])
+
+    def at(usd: float, of: Task) -> Task:
+        return replace(of, price=replace(of.price, expected_usd=usd))
+
+    now = [at(0.05, first[0]), at(0.06, first[1]), at(0.05, first[2]), at(0.03, cheap)]
+    others = [task("new--01", position=9, prompt="new"), task("x--01", position=10, model="other")]
+    await ledger.stage([*now, *others])
+
+    assert [Dearer("gpt-image-2", "t1--01", 0.04, 0.06)] == list(await ledger.dearer())
+    await queue(ledger, now[:1])
+    assert [] == list(await ledger.dearer())
 
 
 async def test_what_left_the_manifest_is_counted_and_not_read(ledger: Ledger) -> None:
