@@ -18,6 +18,7 @@ from batchgen.core.retry import backoff_s
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, Link, Paid
 from batchgen.providers.addresses import AddressRefusedError, guarded_socket_factory
 from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect, inflate
+from batchgen.providers.connections import FreshConnector
 from batchgen.providers.endpoint import Endpoint, is_loopback
 from batchgen.providers.faults import FOREIGN, detail_of, retold
 from batchgen.providers.links import expired_words, own, parse_link, refusal
@@ -177,11 +178,8 @@ async def open_downloads(
     `large` is the turn of large bodies, the same as for answers.
     """
     loopback_ok = is_loopback(URL(endpoint.base_url).host or "")
-    # A fresh connection for each: on a reused one that breaks, aiohttp would ask again by itself, and uncounted.
-    guarded = aiohttp.TCPConnector(
-        limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok), force_close=True
-    )
-    trusted = aiohttp.TCPConnector(limit=concurrency, force_close=True)
+    guarded = FreshConnector(limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok))
+    trusted = FreshConnector(limit=concurrency)
     async with _session(guarded, agent) as first, _session(trusted, agent) as second:
         yield Downloads(endpoint, first, second, policy, large, now)
 

@@ -145,6 +145,12 @@ def stops(status: int, code: str, kind: FailureClass, message: str = "Nothing go
     return Row(f"{kind}-{status}-{code}", says, kind, NO, Then.STOPS, message, stopped_by=kind.value)
 
 
+def followed(says: Script, junk: bytes) -> Script:
+    """A whole answer, and something behind it in the same segment."""
+    assert isinstance(says[0], bytes)
+    return (says[0] + junk,)
+
+
 def plain(name: str, status: int, kind: FailureClass, then: Then, body: bytes | None = None) -> Row:
     """A status with an error in words."""
     paid = MAYBE if kind is C.UNKNOWN else NO
@@ -194,6 +200,15 @@ NOTHING_MADE = [
     stops(402, "", C.BILLING),
     stops(401, "invalid_api_key", C.AUTH),
     stops(401, "", C.AUTH),
+    Row(
+        "401-and-junk",
+        (followed(error(401, "Bad key."), b"\n<!-- debug -->\n"),),
+        C.AUTH,
+        NO,
+        Then.STOPS,
+        "Bad key.",
+        stopped_by="auth",
+    ),
     stops(403, "", C.AUTH, "Country, region, or territory not supported."),
     stops(403, "project_denied", C.AUTH, "Your project has no access."),
     refused(400, "moderation_blocked"),
@@ -266,6 +281,7 @@ PNG = png("half of it")
 ANSWER = drawn(PNG)[0]
 assert isinstance(ANSWER, bytes)
 HALF = ANSWER[: len(ANSWER) // 2]
+FOREIGN = ANSWER.replace(encoded(PNG).encode(), encoded(png("not yours")).encode())
 HALF_BODY = HALF.partition(b"\r\n\r\n")[2]
 
 
@@ -407,6 +423,8 @@ SPOILED = [
     picked("jpeg-without-image", JPEG[:-2]),
     picked("webp-short", b"RIFF\x40\x00\x00\x00WEBPVP8 " + b"\x00" * 8),
     picked("image-bomb", bomb()),
+    kept("image-and-junk", followed((ANSWER,), b"\n<!-- debug -->\n"), PNG),
+    kept("image-and-another-answer", followed((ANSWER,), FOREIGN), PNG),
     kept("two-images", drawn(PNG, png("the second")), PNG, png("the second")),
     spoiled("endless-body", (head(200, None), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("over-the-cap", (head(200, 70 << 20), Flood(b" " * (1 << 20))), words="longer than"),
