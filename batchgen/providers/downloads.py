@@ -17,12 +17,13 @@ from batchgen.core.plain import one_line
 from batchgen.core.retry import backoff_s
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, Link, Paid
 from batchgen.providers.addresses import AddressRefusedError, guarded_socket_factory
-from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect, inflate
+from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect
 from batchgen.providers.connections import FreshConnector
 from batchgen.providers.endpoint import Endpoint, is_loopback
 from batchgen.providers.faults import FOREIGN, detail_of, retold
 from batchgen.providers.links import expired_words, own, parse_link, refusal
 from batchgen.providers.masking import Mask
+from batchgen.providers.packing import is_packed, unpack
 from batchgen.system.clock import Clock
 from batchgen.system.patience import Patience, fail_after
 from batchgen.system.turns import Turn, forget_frames
@@ -136,10 +137,13 @@ class Downloads:
                 large=self.large,
                 deadline=deadline,
             )
-        if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
+        if is_packed(response.headers.get("Content-Encoding", ""), body):
             with deadline.paused():
                 await self.large.take()
-            body = await to_thread.run_sync(inflate, body)
+            found = await to_thread.run_sync(unpack, body, BODY_CAP_BYTES)
+            if found.cut:
+                raise BodyTooLargeError
+            body = found.body
         return _Page(body)
 
     def _dead(self, link: Link, error: _DeadLinkError) -> AttemptError:

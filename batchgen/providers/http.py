@@ -127,11 +127,13 @@ class HttpProvider:
                 await self._send(exchange, outgoing, deadline)
         except BodyTooLargeError as error:
             if exchange.good:
-                raise self._reading.failed(too_large(exchange), exchange) from error
+                raise await self._reading.failed(too_large(exchange), exchange) from error
         except FOREIGN as error:
             # A status that says "nothing was made" is believed even when its body did not come whole.
             if exchange.good or not exchange.status:
-                raise self._reading.failed(self._lost(exchange, error), exchange) from retold(error, self._mask)
+                raise await self._reading.failed(self._lost(exchange, error), exchange) from retold(
+                    error, self._mask
+                )
         return await self._reading.judged(exchange)
 
     async def _send(self, exchange: Exchange, outgoing: _Outgoing, deadline: Patience) -> None:

@@ -391,6 +391,8 @@ def gzipped(length: int) -> bytes:
 
 
 GZIP = {"Content-Encoding": "gzip"}
+ANSWER_BODY = ANSWER.partition(b"\r\n\r\n")[2]
+BARE = zlib.compress(ANSWER_BODY)[2:-4]
 
 SPOILED = [
     *(kept(f"{status}-with-image", drawn(PNG, status=status), PNG) for status in (201, 202, 206)),
@@ -430,6 +432,18 @@ SPOILED = [
     spoiled("over-the-cap", (head(200, 70 << 20), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("gzip-bomb", said(200, gzipped(65), GZIP), words="longer than"),
     body("gzip-empty-members", gzip.compress(b"", mtime=0) * 100_000, GZIP),
+    *(
+        kept(f"called-{name.replace(', ', '-')}", said(200, ANSWER_BODY, {"Content-Encoding": name}), PNG)
+        for name in ("gzip", "utf-8", "none", "br", "identity, identity")
+    ),
+    kept("bare-deflate-with-image", said(200, BARE, {"Content-Encoding": "deflate"}), PNG),
+    body("br", b"\x0b\x02\x80whatever", {"Content-Encoding": "br"}),
+    body("gzip-that-is-none", b"\x1f\x8bwhatever", GZIP),
+    spoiled(
+        "gzip-damaged",
+        said(200, gzip.compress(ANSWER_BODY, mtime=0)[:-60], GZIP),
+        evidence=b'{"created": 1, "data": [{"b64_json": ',
+    ),
     kept(
         "gzip-with-image",
         said(200, gzip.compress(ANSWER.partition(b"\r\n\r\n")[2], mtime=0), GZIP),
@@ -553,6 +567,7 @@ LINKS = [
         evidence=b"<html>not yet</html>",
     ),
     downloaded("url-gzip", fetched(gzip.compress(LINKED, mtime=0), headers=GZIP), tries=1),
+    downloaded("url-called-gzip", fetched(headers=GZIP), tries=1),
     downloaded("url-redirect-3", hops(3), tries=4),
     Row(
         "url-503-for-ever",

@@ -49,9 +49,11 @@ async def test_an_image_arrives_as_it_is_without_the_key_being_shown() -> None:
     assert not any({"Authorization", "Cookie"} & set(request.headers) for request in files.requests)
 
 
-async def test_a_compressed_download_is_uncompressed() -> None:
-    """A host that compresses what should come as it is still delivers the image."""
-    handler = answering(gzip.compress(BYTES, mtime=0), headers={"Content-Encoding": "gzip"})
+@pytest.mark.parametrize("encoding", ["gzip", "br", "utf-8", ""])
+@pytest.mark.parametrize("body", [gzip.compress(BYTES, mtime=0), BYTES], ids=["packed", "plain"])
+async def test_a_download_is_what_its_bytes_are(encoding: str, body: bytes) -> None:
+    """A host that compresses what should come as it is, or only says so, still delivers the image."""
+    handler = answering(body, headers={"Content-Encoding": encoding})
     async with serving(handler) as files, open_provider(endpoint_of(files.base_url), concurrency=1) as provider:
         image = await provider.fetch(link_to(f"{files.base_url}/a.png"))
 
