@@ -121,7 +121,10 @@ def image_of(row: Row) -> StoredImage:
 
 
 def link_fields(link: Link) -> Fields:
-    """A link as columns of `attempts`. The answer is kept whole: a failed download overwrites status and id."""
+    """A link as columns of `attempts`. The answer is kept whole: a failed download overwrites status and id.
+
+    Further links go with it, and with it they are forgotten.
+    """
     answer = link.answer
     usage = [answer.usage.text_in, answer.usage.image_in, answer.usage.image_out] if answer.usage else None
     kept = {
@@ -130,6 +133,7 @@ def link_fields(link: Link) -> Fields:
         "usage": usage,
         "revised_prompt": answer.revised_prompt,
         "raw": dict(answer.raw),
+        "more": list(link.more),
     }
     return {
         "url": storable(link.url),
@@ -147,7 +151,7 @@ def link_of(row: Row) -> Link | None:
     kept: Mapping[str, Any] = json.loads(row["answer"])
     usage = Usage(*kept["usage"]) if kept["usage"] else None
     answer = Answer(kept["http_status"], kept["request_id"], usage, kept["revised_prompt"], kept["raw"])
-    return Link(row["url"], answer, row["url_expires"])
+    return Link(row["url"], answer, row["url_expires"], tuple(kept.get("more", ())))
 
 
 def task_view(row: Row) -> TaskView:

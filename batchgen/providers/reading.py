@@ -14,7 +14,7 @@ from batchgen.core.errors import AttemptError
 from batchgen.core.protocols import PartialSink
 from batchgen.core.retry_after import REMAINING, RESET
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, JsonValue, Link, Paid
-from batchgen.providers.answers import Received, error_of, image_of, json_of
+from batchgen.providers.answers import Received, error_of, image_of, json_of, why_none
 from batchgen.providers.body import (
     BODY_CAP_BYTES,
     CHUNK_BYTES,
@@ -180,9 +180,8 @@ class Reading:
                 error, status=exchange.status, headers=exchange.headers, begun=exchange.begun, now=self._now()
             )
         else:
-            failure = classify_status(
-                exchange.status, exchange.headers, error, self._excerpt(exchange, document), self._now()
-            )
+            words = why_none(document) or self._excerpt(exchange, document)
+            failure = classify_status(exchange.status, exchange.headers, error, words, self._now())
         raise await self.failed(failure, exchange)
 
     def _excerpt(self, exchange: Exchange, document: JsonValue) -> str:

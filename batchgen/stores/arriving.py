@@ -75,13 +75,24 @@ class Arriving:
         self._check = check
 
     def __call__(self, attempt: Attempt, image: ImageBytes) -> Arrival:
-        """Write image and sidecar into the state folder. Raises `NotAnImageError` with the bytes in quarantine."""
-        arrival = self._arrive(attempt, image)
-        extras = (
-            self._extra(replace(attempt, attempt_id=f"{attempt.attempt_id}-{number}"), image, encoded)
-            for number, encoded in enumerate(image.more, start=2)
-        )
-        return replace(arrival, more=tuple(extra for extra in extras if extra is not None))
+        """Write image and sidecar into the state folder: the first that is one, and what else is paid for behind it.
+
+        What is none lies in quarantine. Raises `NotAnImageError` when all are none.
+        """
+        found: list[Arrival] = []
+        faults: list[NotAnImageError] = []
+        for number, encoded in enumerate((image.encoded, *image.more), start=1):
+            numbered = f"{attempt.attempt_id}-{number}" if number > 1 else attempt.attempt_id
+            one = replace(attempt, attempt_id=numbered) if found else attempt
+            try:
+                found.append(self._arrive(one, replace(image, encoded=encoded), further=bool(found)))
+            except NotAnImageError as error:
+                forget_frames(error)
+                faults.append(error)
+                self.quarantine(numbered, _raw(encoded))
+        if not found:
+            raise faults[0]
+        return replace(found[0], more=tuple(found[1:]))
 
     def quarantine(self, attempt_id: str, evidence: Blob) -> None:
         """Keep what came instead of an image, in the room that was made for it."""
@@ -100,16 +111,9 @@ class Arriving:
         waiting.write(data, durable=False)
         waiting.rename(self._layout.partials.file(f"{attempt.task.task_id}.{number}.{media.extension}"))
 
-    def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool = False) -> Arrival:
-        data: Blob = b""
-        try:
-            data = bytes_of(image.encoded)
-            stored = self._describe(attempt, image, data)
-        except NotAnImageError as error:
-            forget_frames(error)
-            data = b""  # megabytes that are no image, needed no more
-            self.quarantine(attempt.attempt_id, _raw(image.encoded))
-            raise
+    def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool) -> Arrival:
+        data = bytes_of(image.encoded)
+        stored = self._describe(attempt, image, data)
         part, sidecar = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
         part.fill(data, mode=0o644)  # cut to size, it leaves more than enough room for its sidecar
         stored = replace(stored, mtime_ns=part.status().st_mtime_ns)
@@ -119,13 +123,6 @@ class Arriving:
         content = build_sidecar(self._origin, attempt, stored, image.answer, received, further=further)
         sidecar.write(dump_sidecar(content), durable=False)
         return Arrival(stored, image.answer, part, sidecar)
-
-    def _extra(self, attempt: Attempt, image: ImageBytes, encoded: str) -> Arrival | None:
-        """A further image of one answer is paid for too; one that is none is in quarantine."""
-        try:
-            return self._arrive(attempt, replace(image, encoded=encoded), further=True)
-        except NotAnImageError:
-            return None
 
     def _describe(self, attempt: Attempt, image: ImageBytes, data: Blob) -> StoredImage:
         drawing = attempt.task.request.parameters.get("output_format") == "svg"

@@ -30,6 +30,7 @@ from batchgen.core.advice import ADVICE
 from batchgen.core.events import Event, Paused
 from batchgen.core.types import FailureClass, Paid, StopReason
 from batchgen.pool.stopping import Stop
+from batchgen.providers.answers import MOST_IMAGES
 from tests.faults.bench import Bench, Left, bench, told
 from tests.faults.wire import (
     FAULTY,
@@ -42,6 +43,7 @@ from tests.faults.wire import (
     Script,
     Seen,
     Wire,
+    brought,
     chunked,
     drawn,
     encoded,
@@ -278,6 +280,7 @@ NOTHING_SENT = [
 # Answers that were lost: nobody knows.
 
 PNG = png("half of it")
+SECOND = png("the second")
 ANSWER = drawn(PNG)[0]
 assert isinstance(ANSWER, bytes)
 HALF = ANSWER[: len(ANSWER) // 2]
@@ -380,9 +383,11 @@ def picked(name: str, image: bytes, words: str = "no usable image") -> Row:
     return spoiled(name, drawn(image), evidence=encoded(image).encode(), words=words)
 
 
-def kept(name: str, says: Script, stored: bytes, second: bytes | None = None) -> Row:
+def kept(
+    name: str, says: Script, stored: bytes, second: bytes | None = None, evidence: bytes | None = None
+) -> Row:
     """An odd answer whose image is taken."""
-    return Row(name, (says,), None, YES, Then.KEPT, stored=stored, second=second)
+    return Row(name, (says,), None, YES, Then.KEPT, stored=stored, second=second, evidence=evidence)
 
 
 def gzipped(length: int) -> bytes:
@@ -427,7 +432,16 @@ SPOILED = [
     picked("image-bomb", bomb()),
     kept("image-and-junk", followed((ANSWER,), b"\n<!-- debug -->\n"), PNG),
     kept("image-and-another-answer", followed((ANSWER,), FOREIGN), PNG),
-    kept("two-images", drawn(PNG, png("the second")), PNG, png("the second")),
+    kept("two-images", drawn(PNG, SECOND), PNG, SECOND),
+    kept("no-base64-and-image", drawn("!!!", PNG), PNG, evidence=b"!!!"),
+    kept("cut-image-and-image", drawn(SECOND[:-1], PNG), PNG, evidence=encoded(SECOND[:-1]).encode()),
+    kept(
+        "too-many-images",
+        drawn(PNG, *[SECOND] * 6000),
+        PNG,
+        evidence=b", ".join([f'["{encoded(SECOND)}", ""]'.encode()] * (6001 - MOST_IMAGES)),
+    ),
+    spoiled("long-link", linked("https://images.example.com/?" + "a" * 9000), words="longer than 8192 bytes"),
     spoiled("endless-body", (head(200, None), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("over-the-cap", (head(200, 70 << 20), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("gzip-bomb", said(200, gzipped(65), GZIP), words="longer than"),
@@ -479,12 +493,32 @@ def hops(count: int) -> Callable[[Seen], Script]:
     return answer
 
 
+def beside(**item: str) -> Callable[[Seen], Script]:
+    """An answer with two items: what is given, and a link."""
+    return lambda seen: brought(item, {"url": seen.url(NAME)})
+
+
 def downloaded(
-    name: str, *gets: Reply, tries: int, stored: bytes = LINKED, evidence: bytes | None = None
+    name: str,
+    *gets: Reply,
+    tries: int,
+    says: Reply = here,
+    stored: bytes = LINKED,
+    second: bytes | None = None,
+    evidence: bytes | None = None,
 ) -> Row:
     """A link that works in the end; what came instead before is kept."""
     return Row(
-        name, (here,), None, YES, Then.KEPT, gets=gets, downloads=tries, stored=stored, evidence=evidence
+        name,
+        (says,),
+        None,
+        YES,
+        Then.KEPT,
+        gets=gets,
+        downloads=tries,
+        stored=stored,
+        second=second,
+        evidence=evidence,
     )
 
 
@@ -568,6 +602,52 @@ LINKS = [
     ),
     downloaded("url-gzip", fetched(gzip.compress(LINKED, mtime=0), headers=GZIP), tries=1),
     downloaded("url-called-gzip", fetched(headers=GZIP), tries=1),
+    downloaded(
+        "two-urls",
+        fetched(),
+        fetched(SECOND),
+        tries=2,
+        says=lambda seen: linked(seen.url(NAME), seen.url("2.png")),
+        second=SECOND,
+    ),
+    downloaded(
+        "dead-url-and-url",
+        said(404),
+        fetched(),
+        tries=2,
+        says=lambda seen: linked(seen.url(NAME), seen.url("2.png")),
+    ),
+    downloaded(
+        "html-url-and-url",
+        fetched(b"<html>no image</html>"),
+        fetched(),
+        tries=2,
+        says=lambda seen: linked(seen.url(NAME), seen.url("2.png")),
+        evidence=b"<html>no image</html>",
+    ),
+    downloaded(
+        "image-and-url",
+        fetched(SECOND),
+        tries=1,
+        says=beside(b64_json=encoded(PNG)),
+        stored=PNG,
+        second=SECOND,
+    ),
+    downloaded("image-and-dead-url", said(404), tries=1, says=beside(b64_json=encoded(PNG)), stored=PNG),
+    downloaded("no-base64-and-url", fetched(), tries=1, says=beside(b64_json="!!!"), evidence=b"!!!"),
+    downloaded(
+        "null-beside-url",
+        fetched(),
+        tries=1,
+        says=lambda seen: brought({"b64_json": "null", "url": seen.url(NAME)}),
+    ),
+    downloaded(
+        "cut-image-beside-url",
+        fetched(),
+        tries=1,
+        says=lambda seen: brought({"b64_json": encoded(PNG[:-1]), "url": seen.url(NAME)}),
+        evidence=encoded(PNG[:-1]).encode(),
+    ),
     downloaded("url-redirect-3", hops(3), tries=4),
     Row(
         "url-503-for-ever",
