@@ -416,6 +416,7 @@ SPOILED = [
     body("200-data-no-list", {"created": 1, "data": "soon"}),
     body("200-data-nulls", {"data": [None, 7, {"b64_json": None}, {"b64_json": ""}]}),
     body("200-error-envelope", {"error": {"message": "Upstream said no.", "code": "upstream_error"}}),
+    spoiled("200-error-limit", error(200, SLOW_DOWN, "rate_limit_exceeded"), words=SLOW_DOWN),
     spoiled("bad-base64", drawn("@@@ no base64 at all @@@")),
     kept("url-safe-base64", drawn(encoded(PNG).replace("+", "-").replace("/", "_").rstrip("=")), PNG),
     kept("newlined-base64", drawn("\n".join(re.findall(".{1,40}", encoded(PNG)))), PNG),
