@@ -118,8 +118,7 @@ class Downloads:
             if tried:
                 await anyio.sleep(self.policy.delay_s(tried))
             try:
-                # An image has no key in it; what has one is kept as evidence.
-                return Mask(self.endpoint.key).data(await self._try(link.url, cap_bytes))
+                return self._without_key(link, await self._try(link.url, cap_bytes))
             except _DeadLinkError as error:
                 raise self._dead(link, error) from error
             except _TryAgainError as error:
@@ -128,6 +127,17 @@ class Downloads:
                 self.large.give_back()  # the bytes are gone, and nobody shall wait for a backoff
         raise AttemptError(
             self._failure(link, FailureClass.TRANSIENT, f"in {self.policy.tries} tries ({trouble})")
+        )
+
+    def _without_key(self, link: Link, body: Blob) -> Blob:
+        """The same bytes. With the key inside they are no image, though masked they might look like one: evidence."""
+        masked = Mask(self.endpoint.key).data(body)
+        if masked is body or masked == body:
+            return body
+        words = "the answer is no usable image: a secret was inside, which is masked in what is kept"
+        raise AttemptError(
+            Failure(FailureClass.NO_IMAGE, words, Paid.YES, link.answer.http_status, link.answer.request_id),
+            masked,
         )
 
     async def _try(self, text: str, cap_bytes: int) -> Blob:

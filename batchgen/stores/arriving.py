@@ -21,6 +21,8 @@ from batchgen.stores.sidecars import Origin, build_sidecar, dump_sidecar
 from batchgen.system.clock import moment_text
 from batchgen.system.turns import forget_frames
 
+_MASKED = "***"
+"""What stands where the key was, and never in base64."""
 _SPACES = re.compile(r"\s+")
 _MIN_ROOM_BYTES = 1 << 20
 _MAX_ROOM_BYTES = 64 << 20
@@ -57,6 +59,8 @@ def bytes_of(encoded: str | Blob) -> Blob:
     try:
         return pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError as error:
+        if _MASKED in encoded:
+            raise NotAnImageError("a secret was inside, which is masked in what is kept") from error
         raise NotAnImageError(f"the answer's image is not base64 ({error})") from error
 
 
