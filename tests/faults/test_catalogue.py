@@ -56,8 +56,9 @@ from tests.faults.wire import (
     wire,
 )
 from tests.providers.servers import free_port
+from tests.stores.images import picture as photo
 from tests.support.cli import ended, together, until
-from tests.support.png import png
+from tests.support.png import chunk, png
 
 C = FailureClass
 NO, MAYBE, YES = Paid
@@ -350,6 +351,8 @@ LOST = [
 # Answers that were paid for and hold no image.
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
+PHOTO = photo("one", "JPEG")
+SCAN = PHOTO.index(b"\xff\xda")
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><script>alert(1)</script></svg>'
 
 
@@ -358,6 +361,12 @@ def bomb() -> bytes:
     data = png("bomb")
     chunk = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
     return data[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+def hollow(data: bytes) -> bytes:
+    """A PNG whose pixels are gone, with right checksums."""
+    place = data.index(b"IDAT") - 4
+    return data[:place] + chunk(b"IDAT", b"") + data[-12:]
 
 
 def flipped(data: bytes) -> bytes:
@@ -429,6 +438,8 @@ SPOILED = [
     picked("png-without-end", PNG[:-12]),
     picked("png-wrong-crc", flipped(PNG)),
     picked("jpeg-without-image", JPEG[:-2]),
+    picked("jpeg-without-scan", PHOTO[:SCAN] + b"\xff\xd9"),
+    picked("png-without-pixels", hollow(PNG)),
     picked("webp-short", b"RIFF\x40\x00\x00\x00WEBPVP8 " + b"\x00" * 8),
     picked("image-bomb", bomb()),
     kept("image-and-junk", followed((ANSWER,), b"\n<!-- debug -->\n"), PNG),
