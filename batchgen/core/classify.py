@@ -87,6 +87,12 @@ _REFUSED_WORDS = re.compile(
 _MODEL_WORDS = re.compile(r"no available channel|无可用渠道|must be verified to use the model", re.IGNORECASE)
 _BUSY_WORDS = re.compile(r"currently busy|saturated|饱和", re.IGNORECASE)
 
+_BELIEVED_IN_2XX = frozenset(
+    {FailureClass.REFUSED, FailureClass.BILLING, FailureClass.AUTH, FailureClass.MODEL}
+)
+"""What an error in a good answer may be: a good answer counts as paid for, so that what would be sent again is none of
+it. These are not, and say that nothing can have been made."""
+
 _LOST_STATUSES = frozenset({408, 499})
 _FAILED_STATUSES = frozenset({500, 501, 503, 505, 525, 526, 529, 530})
 """5xx with which a server says that it made nothing; of the others (502, 504, 520-524 ...) nobody knows."""
@@ -150,7 +156,8 @@ def classify_event(
 
 def _class_of(status: int, error: ErrorBody, *, waits: bool) -> FailureClass:
     if 200 <= status < 300:
-        return _class_of_code(error) or FailureClass.NO_IMAGE
+        kind = _class_of_code(error)
+        return kind if kind in _BELIEVED_IN_2XX else FailureClass.NO_IMAGE
     if 400 <= status < 500 and status not in _LOST_STATUSES:
         return _class_of_code(error) or _class_of_4xx(status, error)
     if status in _FAILED_STATUSES:

@@ -26,6 +26,8 @@ MAX_PARTS = 1_000_000
 """More chunks or blocks than an image of 64 MiB can honestly have, so that junk cannot keep a thread busy."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_EMPTY = 12
+"""Bytes of a part with nothing in it: length, name, checksum."""
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_FILL = re.compile(rb"\xff+")
 _JPEG_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -92,8 +94,9 @@ def _png(view: memoryview) -> Media:
     media = _media("png", "png", width, height)
     at, pixels = 8, False
     for _ in _counted("PNG"):
+        begin = at
         at, chunk = _png_chunk(view, at)
-        pixels = pixels or chunk == b"IDAT"
+        pixels = pixels or (chunk == b"IDAT" and at - begin > _PNG_EMPTY)
         if chunk == b"IEND":
             break
     if not pixels:
@@ -119,7 +122,7 @@ def _png_chunk(view: memoryview, at: int) -> tuple[int, bytes]:
 
 def _jpeg(view: memoryview) -> Media:
     media: Media | None = None
-    at = 2
+    at, pixels = 2, False
     for _ in _counted("JPEG"):
         at, marker = _jpeg_marker(view, at)
         if marker == 0xD9:
@@ -136,8 +139,9 @@ def _jpeg(view: memoryview) -> Media:
         if marker == 0xDA:  # pixels follow, up to the next marker
             if media is None:
                 raise NotAnImageError("a damaged JPEG image: pixels come before its header (SOF)")
-            at = _jpeg_pixels_end(view, at)
-    if media is None:
+            begin, at = at, _jpeg_pixels_end(view, at)
+            pixels = pixels or at > begin
+    if media is None or not pixels:
         raise NotAnImageError("a damaged JPEG image: it holds no pixels")
     return media
 
@@ -228,7 +232,9 @@ def _gif(view: memoryview) -> Media:
                 at = _gif_blocks_end(view, at + 2, parts)
             case 0x2C:
                 (flags,) = _unpack("GIF", "9xB", view, at)[-1:]
-                at, pixels = _gif_blocks_end(view, at + 11 + _gif_palette(flags), parts), True
+                begin = at + 11 + _gif_palette(flags)
+                at = _gif_blocks_end(view, begin, parts)
+                pixels = pixels or at - begin > 1  # one byte says that nothing comes
             case _:
                 raise NotAnImageError(f"a damaged GIF image: no part begins at byte {at:,}")
 

@@ -17,8 +17,10 @@ SLUG_LIMIT = 40
 """The most characters that one varied value adds to a task's id."""
 FILE_NAME_LIMIT_BYTES = 200
 """File systems take 255 bytes; the rest is room for part files, archives and sync tools that add their own."""
-LONGEST_SUFFIX = ".12345678-9999.webp"
-"""The most that is ever put behind a task's id: a superseded image's fingerprint, number and extension."""
+COPY_LENGTH = 4
+"""Characters that tell superseded images of one task and fingerprint apart."""
+LONGEST_SUFFIX = ".12345678-" + "c" * COPY_LENGTH + ".webp"
+"""The most that is ever put behind a task's id: a superseded image's fingerprint, copy and extension."""
 TASK_ID_LIMIT = FILE_NAME_LIMIT_BYTES - len(LONGEST_SUFFIX)
 
 _ID = re.compile(ID_PATTERN)
@@ -61,13 +63,12 @@ def task_id(prompt_id: str, slugs: Sequence[str], sample: int) -> str:
     return f"{task_stem(prompt_id, slugs)}--{sample_number(sample)}"
 
 
-def superseded_name(task: str, fingerprint: str, extension: str, number: int = 1) -> str:
-    """The name of a paid image that a newer one replaced; `number` counts those of one fingerprint, from 1.
+def superseded_name(task: str, fingerprint: str, extension: str, copy: str = "") -> str:
+    """The name of a paid image that a newer one replaced; `copy` tells those of one fingerprint apart.
 
     `extension` is without a dot.
     """
-    copy = "" if number == 1 else f"-{number}"
-    return f"{task}.{fingerprint[:8]}{copy}.{extension}"
+    return f"{task}.{fingerprint[:8]}{'-' if copy else ''}{copy}.{extension}"
 
 
 def printable(text: str, limit: int = 60) -> str:

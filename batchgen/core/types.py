@@ -237,25 +237,33 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageBytes:
-    """An image as it arrived: base64 text exactly as in the answer, or the raw bytes of a download.
-
-    Decoding waits for the store's thread, so that megabytes are not decoded on the event loop.
-    `more` are further images of an answer that brought more than the one asked for.
-    """
-
-    encoded: str | Blob
-    answer: Answer
-    more: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Link:
-    """An image as a URL, paid for and still to be fetched. The URL is a secret until it expires."""
+    """An image as a URL, paid for and still to be fetched. The URL is a secret until it expires.
+
+    `more` are the URLs of further images of the same answer.
+    """
 
     url: str
     answer: Answer
     expires: str | None = None
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBytes:
+    """An image as it arrived: base64 text exactly as in the answer, or the raw bytes of a download.
+
+    Decoding waits for the store's thread, so that megabytes are not decoded on the event loop.
+    `more` are further images of an answer that brought more than the one asked for: the first that is one is stored,
+    and none that is paid for is thrown away. `further` are images that it only links to; `instead` is where to look
+    when none of the bytes are an image.
+    """
+
+    encoded: str | Blob
+    answer: Answer
+    more: tuple[str | Blob, ...] = ()
+    further: Link | None = None
+    instead: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)

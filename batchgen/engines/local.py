@@ -18,6 +18,9 @@ from batchgen.system.turns import forget_frames, turns_kept
 KEEP_DEADLINE_S = 120.0
 """Keeping a paid image is shielded from a stop, but a disk that takes longer than this is broken."""
 
+FURTHER_S = 30.0
+"""For images that an answer links to beside the one it brought, which waits for its place on the ledger meanwhile."""
+
 
 class LocalEngine:
     """`batchgen.core.protocols.Engine` without any machine in between.
@@ -46,7 +49,25 @@ class LocalEngine:
                 )
             except AttemptError as error:
                 return await self._failed(attempt, error)
-            return answer if isinstance(answer, Link) else await self._keep(attempt, answer)
+            if isinstance(answer, Link):
+                return answer
+            outcome = await self._keep(attempt, answer)
+            if isinstance(outcome, Stored):
+                return await self._with_further(attempt, answer, outcome)
+            return answer.instead or outcome
+
+    async def _with_further(self, attempt: Attempt, image: ImageBytes, stored: Stored) -> Stored:
+        """An image that is safe, with those that its answer links to beside it; one that cannot be had is given up."""
+        if image.further is None:
+            return stored
+        found = None
+        with anyio.move_on_after(FURTHER_S, shield=True), suppress(AttemptError):
+            found = await self._provider.fetch(image.further)
+        if found is None:
+            return stored
+        # Keeping an image twice is harmless.
+        again = await self._keep(attempt, replace(image, more=(*image.more, found.encoded, *found.more)))
+        return again if isinstance(again, Stored) else stored
 
     def _sink(self, attempt: Attempt) -> PartialSink:
         async def keep(number: int, encoded: str) -> None:

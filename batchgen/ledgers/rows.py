@@ -34,6 +34,7 @@ from batchgen.ledgers.values import (
     json_words,
     moment,
     reading,
+    texts,
 )
 
 Row = sqlite3.Row
@@ -189,7 +190,10 @@ def found_of(row: Row) -> Found:
 
 
 def link_fields(link: Link) -> Fields:
-    """A link as columns of `attempts`. The answer is kept whole: a failed download overwrites status and id."""
+    """A link as columns of `attempts`. The answer is kept whole: a failed download overwrites status and id.
+
+    Further links go with it, and with it they are forgotten.
+    """
     answer = link.answer
     usage = [answer.usage.text_in, answer.usage.image_in, answer.usage.image_out] if answer.usage else None
     kept = {
@@ -198,6 +202,7 @@ def link_fields(link: Link) -> Fields:
         "usage": usage,
         "revised_prompt": answer.revised_prompt,
         "raw": dict(answer.raw),
+        "more": list(link.more),
     }
     return {
         "url": storable(link.url),
@@ -216,7 +221,7 @@ def link_of(row: Row) -> Link | None:
     kept = json_object(row["answer"])
     usage = Usage(*[count(tokens) for tokens in kept["usage"]]) if kept["usage"] else None
     answer = Answer(kept["http_status"], kept["request_id"], usage, kept["revised_prompt"], dict(kept["raw"]))
-    return Link(row["url"], answer, moment(row["url_expires"]))
+    return Link(row["url"], answer, moment(row["url_expires"]), texts(kept.get("more", [])))
 
 
 @reading()

@@ -67,7 +67,11 @@ def json_object(text: str) -> dict[str, Any]:
 
 def json_texts(text: str) -> tuple[str, ...]:
     """A list of texts in JSON. Raises `ValueError`, `RecursionError`."""
-    found = json.loads(text)
+    return texts(json.loads(text))
+
+
+def texts(found: object) -> tuple[str, ...]:
+    """A list of texts, as JSON brought it. Raises `ValueError`."""
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise ValueError("a list of texts was expected")
     return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,7 +19,14 @@ from batchgen.providers.masking import Mask
 RAW_CAP_BYTES = 16 * 1024
 """Of an answer's own words in a sidecar: every field known today takes under one."""
 
+LINK_CAP_BYTES = 8 * 1024
+"""Of a link, which lies on the ledger until it is fetched: signed ones have one or two."""
+
+MOST_IMAGES = 17
+"""Of one answer that are stored, where one was asked for; the others are kept as they came."""
+
 _RAW_TEXT = 4000
+_NOTHING = frozenset({"", "null", "none"})
 _ERROR_TEXT = 64 * 1024
 _LONGEST_PROMPT = 40_000
 _RAW_DEPTH = 5
@@ -153,27 +160,56 @@ def _worded(value: JsonValue, mask: Mask) -> str:
 
 
 def image_of(document: JsonValue, received: Received, mask: Mask) -> ImageBytes | Link | None:
-    """The image of an answer, still in base64, or the link to it; None when there is neither."""
+    """The images of an answer, still in base64, or the links to them; None when there is neither."""
     if not isinstance(document, dict):
         return None
-    # SiliconFlow and others call it `images`, some in addition.
-    listed = next((found for name in ("data", "images") if isinstance(found := document.get(name), list)), [])
-    items = [item for item in listed if isinstance(item, dict)]
-    encoded = [mask.encoded(text) for item in items if (text := _encoded(item))]
-    urls = [url for item in items if isinstance(url := item.get("url"), str) and url.strip()]
-    if not encoded and not urls:
+    items = _items(document)
+    found = [one for item in items if any(one := (_encoded(item), _url(item)))]
+    found, beyond = found[:MOST_IMAGES], found[MOST_IMAGES:]
+    encoded: list[str | Blob] = [mask.encoded(text) for text, _ in found if text]
+    if beyond:  # it is no image in this shape, so that the store keeps it as evidence
+        encoded.append(mask.data(json.dumps(beyond).encode()))
+    if not found:
         return None
     answer = _answer(document, items, received, mask)
-    if encoded:
-        return ImageBytes(encoded[0], answer, more=tuple(encoded[1:]))
-    url = urls[0].strip()
-    return Link(url, answer, expires=expiry(url))
+    further = _link([url for text, url in found if not text], answer)
+    if not encoded:
+        return further
+    instead = _link([url for _, url in sorted(found, key=lambda one: not one[0])], answer)
+    return ImageBytes(encoded[0], answer, tuple(encoded[1:]), further, instead)
+
+
+def why_none(document: JsonValue) -> str:
+    """What keeps the links of an answer without an image from being followed, in a sentence; "" for nothing."""
+    items = _items(document) if isinstance(document, dict) else []
+    too_long = any(isinstance(url := item.get("url"), str) and len(url) > LINK_CAP_BYTES for item in items)
+    return f"Its link is longer than {LINK_CAP_BYTES} bytes." if too_long else ""
+
+
+def _items(document: Mapping[str, JsonValue]) -> list[dict[str, JsonValue]]:
+    # SiliconFlow and others call it `images`, some in addition.
+    listed = next((found for name in ("data", "images") if isinstance(found := document.get(name), list)), [])
+    return [item for item in listed if isinstance(item, dict)]
+
+
+def _link(urls: Sequence[str], answer: Answer) -> Link | None:
+    first, *more = [url for url in urls if url] or [""]
+    return Link(first, answer, expiry(first), tuple(more)) if first else None
+
+
+def _url(item: Mapping[str, JsonValue]) -> str:
+    """The link of one item, "" when it has none that can be followed."""
+    told = item.get("url")
+    if not isinstance(told, str) or len(told) > LINK_CAP_BYTES or _after_data_prefix(told):
+        return ""
+    url = told.strip()
+    return url if len(url.encode("utf-8", "backslashreplace")) <= LINK_CAP_BYTES else ""
 
 
 def _encoded(item: Mapping[str, JsonValue]) -> str:
     """The base64 text of one item, "" when it has none: `b64_json`, which may be a data URL, or a data URL as `url`."""
     told = item.get("b64_json")
-    if isinstance(told, str) and told[:100].strip():
+    if isinstance(told, str) and told[:100].strip().lower() not in _NOTHING:
         text = _after_data_prefix(told) or told
     else:
         url = item.get("url")

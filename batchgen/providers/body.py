@@ -1,13 +1,11 @@
-"""Reading a body that may be endless, slow or compressed, without trusting it."""
+"""Reading a body that may be endless or slow, without trusting it."""
 
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
 
-from batchgen.core.types import Blob
 from batchgen.providers.sse import Event, EventStream
 from batchgen.system.patience import Patience
 from batchgen.system.turns import Turn
@@ -47,10 +45,6 @@ class BodyTooSlowError(Exception):
 
 class StreamCutError(Exception):
     """A stream of events ended before its answer."""
-
-
-class BodyEncodingError(Exception):
-    """A body is compressed in a way that cannot be undone."""
 
 
 async def collect(
@@ -126,25 +120,3 @@ async def follow(
         if last is not None and await take(last):
             return
     raise BodyTooSlowError if pace.over else StreamCutError
-
-
-def inflate(body: Blob, cap_bytes: int = BODY_CAP_BYTES) -> bytearray:
-    """Undo gzip or zlib, at most `cap_bytes` of it. Only the first member of a gzip body counts.
-
-    Raises `BodyEncodingError` for what is damaged or cut, `BodyTooLargeError` beyond the cap.
-    """
-    decoder = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # 32: gzip and zlib headers are told apart
-    whole, packed = bytearray(), memoryview(body)
-    try:
-        for at in range(0, len(packed), CHUNK_BYTES):
-            piece: bytes | memoryview = packed[at : at + CHUNK_BYTES]
-            while piece and not decoder.eof:
-                whole += decoder.decompress(piece, CHUNK_BYTES)
-                if len(whole) > cap_bytes:
-                    raise BodyTooLargeError
-                piece = decoder.unconsumed_tail
-            if decoder.eof:
-                return whole
-    except zlib.error as error:
-        raise BodyEncodingError(str(error)) from error
-    raise BodyEncodingError("it ends too early")

@@ -17,11 +17,13 @@ from batchgen.core.plain import one_line
 from batchgen.core.retry import backoff_s
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, Link, Paid
 from batchgen.providers.addresses import AddressRefusedError, guarded_socket_factory
-from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect, inflate
+from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect
+from batchgen.providers.connections import FreshConnector
 from batchgen.providers.endpoint import Endpoint, is_loopback
 from batchgen.providers.faults import FOREIGN, detail_of, retold
-from batchgen.providers.links import expired_words, own, parse_link, refusal
+from batchgen.providers.links import expired_words, expiry, own, parse_link, refusal
 from batchgen.providers.masking import Mask
+from batchgen.providers.packing import is_packed, unpack
 from batchgen.system.clock import Clock
 from batchgen.system.patience import Patience, fail_after
 from batchgen.system.turns import Turn, forget_frames
@@ -80,14 +82,43 @@ class Downloads:
     now: Clock
 
     async def fetch(self, link: Link) -> ImageBytes:
-        """Download a link. Raises `AttemptError`: `download` for a dead link, `transient` when trying was in vain."""
+        """Download a link and its further ones; one that cannot be had is given up where another can.
+
+        Raises `AttemptError`: `transient` when trying was in vain, `download` where all are dead.
+        """
+        found: list[Blob] = []
+        faults: list[AttemptError] = []
+
+        async def take(url: str) -> None:
+            one = Link(url, link.answer, link.expires if url == link.url else expiry(url))
+            try:
+                found.append(await self._fetch(one, BODY_CAP_BYTES - sum(map(len, found))))
+            except AttemptError as error:
+                faults.append(error)
+
+        urls = iter((link.url, *link.more))
+        for url in urls:
+            await take(url)
+            if found:
+                break
+        with anyio.move_on_after(
+            self.policy.try_deadline_s
+        ):  # the image that was asked for shall not wait for long
+            for url in urls:
+                await take(url)
+        if not found:
+            raise next(
+                (one for one in faults if one.failure.failure_class is FailureClass.TRANSIENT), faults[0]
+            )
+        return ImageBytes(found[0], link.answer, more=tuple(found[1:]))
+
+    async def _fetch(self, link: Link, cap_bytes: int) -> Blob:
         trouble = ""
         for tried in range(self.policy.tries):
             if tried:
                 await anyio.sleep(self.policy.delay_s(tried))
             try:
-                # An image has no key in it; what has one is kept as evidence.
-                return ImageBytes(Mask(self.endpoint.key).data(await self._try(link.url)), link.answer)
+                return self._without_key(link, await self._try(link.url, cap_bytes))
             except _DeadLinkError as error:
                 raise self._dead(link, error) from error
             except _TryAgainError as error:
@@ -98,19 +129,30 @@ class Downloads:
             self._failure(link, FailureClass.TRANSIENT, f"in {self.policy.tries} tries ({trouble})")
         )
 
-    async def _try(self, text: str) -> Blob:
+    def _without_key(self, link: Link, body: Blob) -> Blob:
+        """The same bytes. With the key inside they are no image, though masked they might look like one: evidence."""
+        masked = Mask(self.endpoint.key).data(body)
+        if masked is body or masked == body:
+            return body
+        words = "the answer is no usable image: a secret was inside, which is masked in what is kept"
+        raise AttemptError(
+            Failure(FailureClass.NO_IMAGE, words, Paid.YES, link.answer.http_status, link.answer.request_id),
+            masked,
+        )
+
+    async def _try(self, text: str, cap_bytes: int) -> Blob:
         """Follow a link once, each hop checked like the first."""
         url = parse_link(text)
         try:
             with fail_after(self.policy.try_deadline_s) as deadline:
                 for _ in range(MOST_REDIRECTS + 1):
-                    page = await self._get(self._checked(url), deadline)
+                    page = await self._get(self._checked(url), deadline, cap_bytes)
                     if page.location is None:
                         return page.body
                     target = parse_link(page.location)
                     url = url.join(target) if url and target else None
         except BodyTooLargeError as error:
-            raise _DeadLinkError(f"it brings more than {BODY_CAP_BYTES} bytes") from error
+            raise _DeadLinkError(f"it brings more than {cap_bytes} bytes") from error
         except FOREIGN as error:
             raise _translated(error) from retold(error, Mask(self.endpoint.key))
         raise _DeadLinkError(f"it redirects more than {MOST_REDIRECTS} times")
@@ -121,7 +163,7 @@ class Downloads:
             raise _DeadLinkError(why_not or "it is no web address")
         return url
 
-    async def _get(self, url: URL, deadline: Patience) -> _Page:
+    async def _get(self, url: URL, deadline: Patience, cap_bytes: int) -> _Page:
         session = self.trusted if own(url, URL(self.endpoint.base_url)) else self.guarded
         async with session.get(url, allow_redirects=False) as response:
             if response.status in _REDIRECTS and "Location" in response.headers:
@@ -131,14 +173,17 @@ class Downloads:
             await collect(
                 response.content.iter_chunked(CHUNK_BYTES),
                 body,
-                cap_bytes=BODY_CAP_BYTES,
+                cap_bytes=cap_bytes,
                 large=self.large,
                 deadline=deadline,
             )
-        if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
+        if is_packed(response.headers.get("Content-Encoding", ""), body):
             with deadline.paused():
                 await self.large.take()
-            body = await to_thread.run_sync(inflate, body)
+            found = await to_thread.run_sync(unpack, body, cap_bytes)
+            if found.cut:
+                raise BodyTooLargeError
+            body = found.body
         return _Page(body)
 
     def _dead(self, link: Link, error: _DeadLinkError) -> AttemptError:
@@ -177,11 +222,8 @@ async def open_downloads(
     `large` is the turn of large bodies, the same as for answers.
     """
     loopback_ok = is_loopback(URL(endpoint.base_url).host or "")
-    # A fresh connection for each: on a reused one that breaks, aiohttp would ask again by itself, and uncounted.
-    guarded = aiohttp.TCPConnector(
-        limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok), force_close=True
-    )
-    trusted = aiohttp.TCPConnector(limit=concurrency, force_close=True)
+    guarded = FreshConnector(limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok))
+    trusted = FreshConnector(limit=concurrency)
     async with _session(guarded, agent) as first, _session(trusted, agent) as second:
         yield Downloads(endpoint, first, second, policy, large, now)
 

@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 
 from batchgen.core.classify import NetworkFault
-from batchgen.providers.body import BodyEncodingError, BodyTooSlowError, StreamCutError
+from batchgen.providers.body import BodyTooSlowError, StreamCutError
 from batchgen.providers.masking import Mask
 
 _CLOSED_BEFORE = "Cannot write to closing transport"
@@ -23,7 +23,6 @@ FOREIGN: tuple[type[Exception], ...] = (
     aiohttp.ClientError,
     HttpProcessingError,
     OSError,  # time-outs and TLS errors are among them
-    BodyEncodingError,
     BodyTooSlowError,
     StreamCutError,
 )
@@ -40,7 +39,7 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], NetworkFault], ...] = (
     ((BodyTooSlowError,), NetworkFault.SLOW),
     ((TimeoutError,), NetworkFault.TIMEOUT),
     ((aiohttp.ClientPayloadError, PayloadEncodingError, StreamCutError), NetworkFault.CUT),
-    ((aiohttp.ClientResponseError, HttpProcessingError, BodyEncodingError), NetworkFault.GARBLED),
+    ((aiohttp.ClientResponseError, HttpProcessingError), NetworkFault.GARBLED),
 )
 
 

@@ -28,6 +28,7 @@ from batchgen.core.types import (
     Link,
 )
 from batchgen.providers.body import CHUNK_BYTES, BodyTooLargeError
+from batchgen.providers.connections import FreshConnector
 from batchgen.providers.downloads import CONNECT_S, PATIENT, DownloadPolicy, Downloads, open_downloads
 from batchgen.providers.endpoint import Endpoint
 from batchgen.providers.faults import FOREIGN, detail_of, fault_of, never_written, retold
@@ -40,9 +41,6 @@ from batchgen.system.patience import Patience, fail_after
 from batchgen.system.turns import Turn, turns_kept
 
 AGENT = f"batchgen/{__version__}"
-
-KEEPALIVE_S = 15.0
-"""An older idle connection may be closed at the other end, and a request lost on it is a costly doubt."""
 
 _HEADER_CAP_BYTES = 64 * 1024
 _JSON = "application/json"
@@ -129,11 +127,13 @@ class HttpProvider:
                 await self._send(exchange, outgoing, deadline)
         except BodyTooLargeError as error:
             if exchange.good:
-                raise self._reading.failed(too_large(exchange), exchange) from error
+                raise await self._reading.failed(too_large(exchange), exchange) from error
         except FOREIGN as error:
             # A status that says "nothing was made" is believed even when its body did not come whole.
             if exchange.good or not exchange.status:
-                raise self._reading.failed(self._lost(exchange, error), exchange) from retold(error, self._mask)
+                raise await self._reading.failed(self._lost(exchange, error), exchange) from retold(
+                    error, self._mask
+                )
         return await self._reading.judged(exchange)
 
     async def _send(self, exchange: Exchange, outgoing: _Outgoing, deadline: Patience) -> None:
@@ -207,7 +207,7 @@ async def open_provider(
     trace = aiohttp.TraceConfig()
     trace.on_request_chunk_sent.append(_on_chunk_sent)
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=concurrency, keepalive_timeout=KEEPALIVE_S),
+        connector=FreshConnector(limit=concurrency),
         headers={"User-Agent": AGENT},
         timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -73,8 +73,22 @@ class Mask:
         return data
 
     def encoded(self, text: str) -> str:
-        """A long text that should be base64. One with the key in it is none, and is kept as evidence."""
-        return text.replace(self._forms[0], HIDDEN) if self._forms and self._forms[0] in text else text
+        """A long text that should be base64. One with the key in it is no image, and is kept as evidence.
+
+        Searched for every form: in base64, which anybody can decode, the key looks like anything but itself. Masked,
+        such a text is no base64 any more, so that an image with the key inside is neither stored nor mended.
+        """
+        if any(blank in text for blank in "\n\r\t "):
+            bare = "".join(text.split())
+            masked = self._replaced(bare)
+            return text if masked is bare else masked
+        return self._replaced(text)
+
+    def _replaced(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, HIDDEN)
+        return text
 
 
 def _forms_of(key: Secret) -> tuple[str, ...]:

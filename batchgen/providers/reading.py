@@ -14,17 +14,18 @@ from batchgen.core.errors import AttemptError
 from batchgen.core.protocols import PartialSink
 from batchgen.core.retry_after import REMAINING, RESET
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, JsonValue, Link, Paid
-from batchgen.providers.answers import Received, error_of, image_of, json_of
+from batchgen.providers.answers import Received, error_of, image_of, json_of, why_none
 from batchgen.providers.body import (
     BODY_CAP_BYTES,
     CHUNK_BYTES,
     ERROR_CAP_BYTES,
     LARGE_BYTES,
+    BodyTooLargeError,
     collect,
     follow,
-    inflate,
 )
 from batchgen.providers.masking import Mask
+from batchgen.providers.packing import is_packed, unpack
 from batchgen.providers.sse import Event, EventStream, events_of, looks_like_events
 from batchgen.providers.streaming import Kind, Part, is_end, is_partial, part_of
 from batchgen.system.clock import Clock
@@ -39,8 +40,9 @@ _EXCERPT_BYTES = 2000
 class Exchange:
     """What is known of one request while it is under way; `status` is 0 until an answer begins.
 
-    `body` is uncompressed as soon as that could be done; of one that could not, it is what came. Of a stream of events
-    it is the one that counts, `part` is what that event means, and `begun` whether partial images came before it.
+    `body` is what came, uncompressed as soon as that was tried: `unpacked` is whether it was, `odd` whether not all of
+    it could be. Of a stream of events it is the one that counts, `part` is what that event means, and `begun` whether
+    partial images came before it.
     """
 
     on_partial: PartialSink | None = None
@@ -48,6 +50,8 @@ class Exchange:
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
+    unpacked: bool = False
+    odd: bool = False
     part: Part | None = None
     begun: bool = False
 
@@ -55,7 +59,7 @@ class Exchange:
     def streamed(self) -> bool:
         """Whether events come, one by one."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return self.good and kind == EVENT_STREAM and not self.compressed
+        return self.good and kind == EVENT_STREAM and not is_packed(self.encoding)
 
     @property
     def good(self) -> bool:
@@ -63,9 +67,20 @@ class Exchange:
         return 200 <= self.status < 300
 
     @property
-    def compressed(self) -> bool:
-        """Whether the body is compressed, although it was asked for as it is."""
-        return self.headers.get("content-encoding", "").lower() not in {"", "identity"}
+    def encoding(self) -> str:
+        """What the headers call the body."""
+        return self.headers.get("content-encoding", "")
+
+    @property
+    def packed(self) -> bool:
+        """Whether the body may be compressed, although it was asked for as it is, and has not been looked into yet."""
+        return not self.unpacked and is_packed(self.encoding, self.body)
+
+    async def unpack(self, cap_bytes: int) -> bool:
+        """Look into the body; False when there is more in it than `cap_bytes`, of which the beginning is kept."""
+        found = await to_thread.run_sync(unpack, self.body, cap_bytes)
+        self.body, self.unpacked, self.odd = found.body, True, not found.whole
+        return not found.cut
 
 
 class Reading:
@@ -92,12 +107,12 @@ class Reading:
             return
         cap_bytes = BODY_CAP_BYTES if exchange.good else ERROR_CAP_BYTES
         await collect(chunks, exchange.body, cap_bytes=cap_bytes, large=self._large, deadline=deadline)
-        if exchange.compressed:
+        if exchange.packed:
             if exchange.good:
                 with deadline.paused():
                     await self._large.take()
-            # Where nothing is in it, the wrapping is all the evidence there is.
-            exchange.body = await to_thread.run_sync(inflate, exchange.body, cap_bytes) or exchange.body
+            if not await exchange.unpack(cap_bytes):
+                raise BodyTooLargeError
 
     def _usually(self, name: str) -> str:
         for theirs, usual in self._usual:
@@ -105,9 +120,13 @@ class Reading:
                 return usual + name.removeprefix(theirs)
         return name
 
-    def failed(self, failure: Failure, exchange: Exchange) -> AttemptError:
+    async def failed(self, failure: Failure, exchange: Exchange) -> AttemptError:
         """The error of a failure, with what came as evidence where it may have been paid for."""
-        return AttemptError(failure, self._mask.data(exchange.body) if exchange.good else b"")
+        if not exchange.good:
+            return AttemptError(failure)
+        if exchange.packed:  # inside a wrapping, no mask finds the key
+            await exchange.unpack(LARGE_BYTES)
+        return AttemptError(failure, self._mask.data(exchange.body))
 
     async def _follow(self, exchange: Exchange, chunks: AsyncIterator[bytes], deadline: Patience) -> None:
         """Read events up to the one that is the answer; what is behind it does not matter."""
@@ -161,16 +180,23 @@ class Reading:
                 error, status=exchange.status, headers=exchange.headers, begun=exchange.begun, now=self._now()
             )
         else:
-            failure = classify_status(
-                exchange.status, exchange.headers, error, self._excerpt(exchange), self._now()
-            )
-        raise self.failed(failure, exchange)
+            words = why_none(document) or self._excerpt(exchange, document)
+            failure = classify_status(exchange.status, exchange.headers, error, words, self._now())
+        raise await self.failed(failure, exchange)
 
-    def _excerpt(self, exchange: Exchange) -> str:
+    def _excerpt(self, exchange: Exchange, document: JsonValue) -> str:
         """The first words of an answer that is no JSON; of a stream they would be half an image."""
         if exchange.streamed:
             return "The stream ended without one."
-        return self._mask.start(bytes(exchange.body[:_EXCERPT_BYTES]).decode("utf-8", "replace"))
+        begin = bytes(exchange.body[:_EXCERPT_BYTES])
+        said = self._mask.start(begin.decode("utf-8", "replace"))
+        if document is None and begin.lstrip().startswith(
+            (b"{", b"[")
+        ):  # megabytes of base64 tell nobody anything
+            said = "It is JSON that is damaged or breaks off."
+        if exchange.odd:
+            return f"It was sent as {exchange.encoding[:40] or 'gzip'}, which it is not, or not wholly. {said}"
+        return said
 
     async def _document(self, exchange: Exchange) -> JsonValue:
         """The answer as a document; a stream of events that is called something else is read too."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from batchgen.core.errors import StorageError
+from batchgen.core.naming import COPY_LENGTH, superseded_name
 from batchgen.core.types import Answer, Stored, StoredImage
 from batchgen.stores.layout import Layout, place_of
 from batchgen.stores.sidecars import dump_sidecar, read_sidecar
@@ -138,21 +141,24 @@ class Barrier:
         return sidecar if ours else None
 
     def superseded_name(self, task_id: str, fingerprint: str, suffix: str, attempt_id: str) -> File:
-        """A free name in `superseded/`, or the one that this attempt's sidecar has there already."""
-        stem = f"{task_id}.{fingerprint[:8]}"
-        for name in self._numbered(stem, suffix):
+        """A free name in `superseded/`, or the one that this attempt's sidecar has there already.
+
+        Where the plain one is taken it is the attempt's own, so that no names are gone through, however many there are.
+        """
+        for copy in _copies(attempt_id):
+            name = self._layout.superseded.file(superseded_name(task_id, fingerprint, suffix[1:], copy))
             there = read_sidecar(name.with_suffix(".json"))
             free = there is None and not name.exists()
             if free or (there is not None and there["attempt_id"] == attempt_id):
                 return name
-        raise AssertionError("numbers do not run out")
+        raise AssertionError("names do not run out")
 
-    def _numbered(self, stem: str, suffix: str) -> Iterable[File]:
-        number = 1
-        while True:
-            tail = "" if number == 1 else f"-{number}"
-            yield self._layout.superseded.file(f"{stem}{tail}{suffix}")
-            number += 1
+
+def _copies(attempt_id: str) -> Iterator[str]:
+    """What tells copies apart: nothing, then something of the attempt's own, and other things where that is taken."""
+    yield ""
+    for number in count():
+        yield hashlib.sha256(f"{attempt_id} {number}".encode()).hexdigest()[:COPY_LENGTH]
 
 
 def _storage_error(error: OSError, file: object) -> StorageError:

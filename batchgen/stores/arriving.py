@@ -21,6 +21,8 @@ from batchgen.stores.sidecars import Origin, build_sidecar, dump_sidecar
 from batchgen.system.clock import moment_text
 from batchgen.system.turns import forget_frames
 
+_MASKED = "***"
+"""What stands where the key was, and never in base64."""
 _SPACES = re.compile(r"\s+")
 _MIN_ROOM_BYTES = 1 << 20
 _MAX_ROOM_BYTES = 64 << 20
@@ -57,6 +59,8 @@ def bytes_of(encoded: str | Blob) -> Blob:
     try:
         return pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError as error:
+        if _MASKED in encoded:
+            raise NotAnImageError("a secret was inside, which is masked in what is kept") from error
         raise NotAnImageError(f"the answer's image is not base64 ({error})") from error
 
 
@@ -75,13 +79,24 @@ class Arriving:
         self._check = check
 
     def __call__(self, attempt: Attempt, image: ImageBytes) -> Arrival:
-        """Write image and sidecar into the state folder. Raises `NotAnImageError` with the bytes in quarantine."""
-        arrival = self._arrive(attempt, image)
-        extras = (
-            self._extra(replace(attempt, attempt_id=f"{attempt.attempt_id}-{number}"), image, encoded)
-            for number, encoded in enumerate(image.more, start=2)
-        )
-        return replace(arrival, more=tuple(extra for extra in extras if extra is not None))
+        """Write image and sidecar into the state folder: the first that is one, and what else is paid for behind it.
+
+        What is none lies in quarantine. Raises `NotAnImageError` when all are none.
+        """
+        found: list[Arrival] = []
+        faults: list[NotAnImageError] = []
+        for number, encoded in enumerate((image.encoded, *image.more), start=1):
+            numbered = f"{attempt.attempt_id}-{number}" if number > 1 else attempt.attempt_id
+            one = replace(attempt, attempt_id=numbered) if found else attempt
+            try:
+                found.append(self._arrive(one, replace(image, encoded=encoded), further=bool(found)))
+            except NotAnImageError as error:
+                forget_frames(error)
+                faults.append(error)
+                self.quarantine(numbered, _raw(encoded))
+        if not found:
+            raise faults[0]
+        return replace(found[0], more=tuple(found[1:]))
 
     def quarantine(self, attempt_id: str, evidence: Blob) -> None:
         """Keep what came instead of an image, in the room that was made for it."""
@@ -100,16 +115,9 @@ class Arriving:
         waiting.write(data, durable=False)
         waiting.rename(self._layout.partials.file(f"{attempt.task.task_id}.{number}.{media.extension}"))
 
-    def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool = False) -> Arrival:
-        data: Blob = b""
-        try:
-            data = bytes_of(image.encoded)
-            stored = self._describe(attempt, image, data)
-        except NotAnImageError as error:
-            forget_frames(error)
-            data = b""  # megabytes that are no image, needed no more
-            self.quarantine(attempt.attempt_id, _raw(image.encoded))
-            raise
+    def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool) -> Arrival:
+        data = bytes_of(image.encoded)
+        stored = self._describe(attempt, image, data)
         part, sidecar = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
         part.fill(data, mode=0o644)  # cut to size, it leaves more than enough room for its sidecar
         stored = replace(stored, mtime_ns=part.status().st_mtime_ns)
@@ -119,13 +127,6 @@ class Arriving:
         content = build_sidecar(self._origin, attempt, stored, image.answer, received, further=further)
         sidecar.write(dump_sidecar(content), durable=False)
         return Arrival(stored, image.answer, part, sidecar)
-
-    def _extra(self, attempt: Attempt, image: ImageBytes, encoded: str) -> Arrival | None:
-        """A further image of one answer is paid for too; one that is none is in quarantine."""
-        try:
-            return self._arrive(attempt, replace(image, encoded=encoded), further=True)
-        except NotAnImageError:
-            return None
 
     def _describe(self, attempt: Attempt, image: ImageBytes, data: Blob) -> StoredImage:
         drawing = attempt.task.request.parameters.get("output_format") == "svg"

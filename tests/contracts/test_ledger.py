@@ -56,7 +56,10 @@ pytestmark = pytest.mark.anyio
 
 LATER = "2026-11-23T23:00:00.000Z"
 LINK = Link(
-    "https://cdn.example.com/1.png?sig=abc", Answer(200, "req-9", Usage(1, 2, 3), "a boat", {"x": 1}), LATER
+    "https://cdn.example.com/1.png?sig=abc",
+    Answer(200, "req-9", Usage(1, 2, 3), "a boat", {"x": 1}),
+    LATER,
+    ("https://cdn.example.com/2.png?sig=def",),
 )
 SAME_KEY = NextStep(TaskState.PENDING, same_key=True)
 STAYS_RECEIVED = NextStep(TaskState.RECEIVED)

@@ -104,6 +104,25 @@ async def test_what_is_no_image_is_evidence(store: ImageStore, folder: Path, not
     assert (nothing if isinstance(nothing, bytes) else nothing.encode()) == evidence.read_bytes()
 
 
+async def test_the_first_that_is_an_image_is_stored(store: ImageStore, folder: Path) -> None:
+    """Of an answer that brought several, nothing is thrown away: images lie aside, what is none in quarantine."""
+    mine, junk, last = attempt(task()), base64.b64encode(b"junk").decode(), picture("last")
+    await store.reserve(mine)
+    texts = [base64.b64encode(data).decode() for data in (PNG, last)]
+    image = ImageBytes("no base64!", ANSWER, (junk, texts[0], b"raw junk", texts[1]))
+    for _ in range(2):  # twice is harmless
+        kept = await store.keep(mine, image)
+        assert (mine.attempt_id, f"{mine.attempt_id}-5") == (kept.image.attempt_id, kept.more[0].attempt_id)
+        assert 1 == len(kept.more)
+        assert {
+            kept.image.file: PNG,
+            kept.more[0].file: last,
+            f"state/quarantine/{mine.attempt_id}.bin": b"no base64!",
+            f"state/quarantine/{mine.attempt_id}-2.bin": junk.encode(),
+            f"state/quarantine/{mine.attempt_id}-4.bin": b"raw junk",
+        } == {name: data for name, data in files(folder).items() if not name.endswith(".json")}
+
+
 async def test_a_replaced_image_is_superseded(store: ImageStore, folder: Path) -> None:
     """Nothing is deleted: the older image moves aside in the step that stores the newer, and its place is told."""
     old, new = attempt(task()), attempt(task(prompt="A tin boat."))

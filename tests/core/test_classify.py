@@ -94,6 +94,11 @@ TABLE = [
     (200, ErrorBody("something", "upstream_error"), {}, C.NO_IMAGE),
     (200, ErrorBody(code="moderation_blocked"), {}, C.REFUSED),
     (200, ErrorBody(code="insufficient_quota"), {}, C.BILLING),
+    (200, ErrorBody(code="invalid_api_key"), {}, C.AUTH),
+    (201, ErrorBody(code="model_not_found"), {}, C.MODEL),
+    (200, ErrorBody(code="rate_limit_exceeded"), {"retry-after": "5"}, C.NO_IMAGE),
+    (200, ErrorBody(code="slow_down"), {}, C.NO_IMAGE),
+    (200, ErrorBody(code="bad_response_status_code"), {}, C.NO_IMAGE),
 ]
 
 

@@ -160,6 +160,19 @@ def png(width: int, height: int, *parts: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(parts)
 
 
+def scan(pixels: int) -> int:
+    """Where the scan of the JPEG begins, or its pixels."""
+    data = IMAGES["jpeg"]
+    at = data.index(b"\xff\xda")
+    return at + pixels * (2 + int.from_bytes(data[at + 2 : at + 4]))
+
+
+def frame() -> int:
+    """Where the picture of the GIF begins: behind its own palette."""
+    data = IMAGES["gif"]
+    return data.index(b",\0\0\0\0")
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -172,6 +185,10 @@ def png(width: int, height: int, *parts: bytes) -> bytes:
         (b"\x89PNG\r\n\x1a\n" + chunk(b"IDAT", b"x" * 40), "does not begin with its header"),
         (b"\xff\xd8\xff\xd9", "damaged JPEG image: it holds no pixels"),
         (b"\xff\xd8\xff\xda\x00\x02\xff\xd9", "pixels come before its header"),
+        (png(9, 9, chunk(b"IDAT", b"") * 2, chunk(b"IEND", b"")), "no IDAT"),
+        (IMAGES["jpeg"][: scan(0)] + b"\xff\xd9", "damaged JPEG image: it holds no pixels"),
+        (IMAGES["jpeg"][: scan(1)] + b"\xff\xd9", "damaged JPEG image: it holds no pixels"),
+        (IMAGES["gif"][: frame() + 11] + b"\0;", "damaged GIF image: it holds no pixels"),
         (IMAGES["webp"][:-1], "truncated WebP image: .* where its header promises"),
         (b"RIFF\x04\0\0\0WEBP", "no pixels"),
         (b"GIF89a\x05\0\x05\0\0\0\0;", "no pixels"),

@@ -87,10 +87,13 @@ def test_refused_ids(name: str) -> None:
 def test_superseded_name() -> None:
     """A replaced image keeps its task's name, with its fingerprint, and a number when there are several."""
     assert naming.superseded_name("mug--01", "0123456789abcdef", "webp") == "mug--01.01234567.webp"
-    assert naming.superseded_name("mug--01", "0123456789abcdef", "webp", 2) == "mug--01.01234567-2.webp"
+    assert (
+        naming.superseded_name("mug--01", "0123456789abcdef", "webp", "c0ffee00")
+        == "mug--01.01234567-c0ffee00.webp"
+    )
 
 
 def test_longest_name() -> None:
     """The longest task id still makes a file name within the limit when its image is superseded."""
-    name = naming.superseded_name("a" * naming.TASK_ID_LIMIT, "0" * 64, "webp", 9999)
+    name = naming.superseded_name("a" * naming.TASK_ID_LIMIT, "0" * 64, "webp", "0" * naming.COPY_LENGTH)
     assert len(name) == naming.FILE_NAME_LIMIT_BYTES

@@ -51,6 +51,12 @@ def split(key: str, by: str) -> str:
     return by.join(key)
 
 
+def wrapped(data: bytes) -> list[str]:
+    """Base64 in short lines."""
+    text = base64.b64encode(data).decode()
+    return [text[at : at + 20] for at in range(0, len(text), 20)]
+
+
 def b64(key: str) -> str:
     """The key in base64, as a gateway logs a header."""
     return base64.b64encode(key.encode()).decode()
@@ -100,6 +106,8 @@ ECHOES: dict[str, Echo] = {
     "paid-utf-16": lambda key, _: said(200, f'{{"data": [], "seen": "{key}"}}'.encode("utf-16")),
     "paid-error": lambda key, _: said(200, {"error": {"message": f"no {key}", "code": "upstream"}}),
     "not-base64": lambda key, _: drawn(f"Bearer {key}"),
+    "image": lambda key, _: drawn(png(f"for {key}")),
+    "image-in-lines": lambda key, _: drawn("\n".join(wrapped(png(f"for {key}")))),
     "text-in-base64": lambda key, _: drawn(f"key={key}".encode()),
     "revised-prompt": lambda key, _: said(
         200, {"data": [{"b64_json": b64_png("r"), "revised_prompt": f"A boat for {key}."}]}
@@ -107,6 +115,7 @@ ECHOES: dict[str, Echo] = {
     "extra-fields": lambda key, _: drawn(png("e"), debug={"auth": key, key: 1}, id=key),
     "image-request-id": lambda key, _: said(200, {"data": [{"b64_json": b64_png("i")}]}, {"X-Request-Id": key}),
     "usage": lambda key, _: drawn(png("u"), usage={"output_tokens": key, key: key}),
+    "link-image": lambda _, seen: linked(seen.url("image.png")),
     "link-query": lambda key, seen: linked(seen.url(f"good.png?token={quote(key, safe='')}")),
     "link-filename": lambda key, seen: linked(seen.url(f"good-{quote(key, safe='')}.png")),
     "link-dead": lambda key, seen: linked(seen.url(f"dead-{quote(key, safe='')}.png")),
@@ -138,6 +147,8 @@ def download(seen: Seen, key: str) -> Script:
         return fetched()
     if "/away" in seen.path:
         return said(302, b"", {"Location": f"https://10.0.0.1/{quote(key, safe='')}?k={quote(key, safe='')}"})
+    if "/image" in seen.path:
+        return fetched(png("with the key") + key.encode())  # behind an image's end, where no reader looks
     if "/html" in seen.path:
         return fetched(f"<html>{key}</html>".encode())
     return said(404, f"no {key}".encode())
@@ -150,6 +161,8 @@ def forms(key: str) -> Iterator[bytes]:
     for spelling in sorted(spellings):
         yield spelling.encode()
     yield key.encode("utf-16-le")
+    for before in range(3):  # base64 that decodes to it, wherever it begins
+        yield base64.b64encode(b" " * before + key.encode())[4 if before else 0 : -4]
     # Half a key is half a lock: what a cut left of it counts too.
     yield from (key[start : start + 16].encode() for start in range(10, len(key) - 15))
 

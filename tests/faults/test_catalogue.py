@@ -30,6 +30,7 @@ from batchgen.core.advice import ADVICE
 from batchgen.core.events import Event, Paused
 from batchgen.core.types import FailureClass, Paid, StopReason
 from batchgen.pool.stopping import Stop
+from batchgen.providers.answers import MOST_IMAGES
 from tests.faults.bench import Bench, Left, bench, told
 from tests.faults.wire import (
     FAULTY,
@@ -42,6 +43,7 @@ from tests.faults.wire import (
     Script,
     Seen,
     Wire,
+    brought,
     chunked,
     drawn,
     encoded,
@@ -54,8 +56,9 @@ from tests.faults.wire import (
     wire,
 )
 from tests.providers.servers import free_port
+from tests.stores.images import picture as photo
 from tests.support.cli import ended, together, until
-from tests.support.png import png
+from tests.support.png import chunk, png
 
 C = FailureClass
 NO, MAYBE, YES = Paid
@@ -145,6 +148,12 @@ def stops(status: int, code: str, kind: FailureClass, message: str = "Nothing go
     return Row(f"{kind}-{status}-{code}", says, kind, NO, Then.STOPS, message, stopped_by=kind.value)
 
 
+def followed(says: Script, junk: bytes) -> Script:
+    """A whole answer, and something behind it in the same segment."""
+    assert isinstance(says[0], bytes)
+    return (says[0] + junk,)
+
+
 def plain(name: str, status: int, kind: FailureClass, then: Then, body: bytes | None = None) -> Row:
     """A status with an error in words."""
     paid = MAYBE if kind is C.UNKNOWN else NO
@@ -194,6 +203,15 @@ NOTHING_MADE = [
     stops(402, "", C.BILLING),
     stops(401, "invalid_api_key", C.AUTH),
     stops(401, "", C.AUTH),
+    Row(
+        "401-and-junk",
+        (followed(error(401, "Bad key."), b"\n<!-- debug -->\n"),),
+        C.AUTH,
+        NO,
+        Then.STOPS,
+        "Bad key.",
+        stopped_by="auth",
+    ),
     stops(403, "", C.AUTH, "Country, region, or territory not supported."),
     stops(403, "project_denied", C.AUTH, "Your project has no access."),
     refused(400, "moderation_blocked"),
@@ -263,9 +281,11 @@ NOTHING_SENT = [
 # Answers that were lost: nobody knows.
 
 PNG = png("half of it")
+SECOND = png("the second")
 ANSWER = drawn(PNG)[0]
 assert isinstance(ANSWER, bytes)
 HALF = ANSWER[: len(ANSWER) // 2]
+FOREIGN = ANSWER.replace(encoded(PNG).encode(), encoded(png("not yours")).encode())
 HALF_BODY = HALF.partition(b"\r\n\r\n")[2]
 
 
@@ -331,6 +351,8 @@ LOST = [
 # Answers that were paid for and hold no image.
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
+PHOTO = photo("one", "JPEG")
+SCAN = PHOTO.index(b"\xff\xda")
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><script>alert(1)</script></svg>'
 
 
@@ -339,6 +361,12 @@ def bomb() -> bytes:
     data = png("bomb")
     chunk = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
     return data[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+def hollow(data: bytes) -> bytes:
+    """A PNG whose pixels are gone, with right checksums."""
+    place = data.index(b"IDAT") - 4
+    return data[:place] + chunk(b"IDAT", b"") + data[-12:]
 
 
 def flipped(data: bytes) -> bytes:
@@ -364,9 +392,11 @@ def picked(name: str, image: bytes, words: str = "no usable image") -> Row:
     return spoiled(name, drawn(image), evidence=encoded(image).encode(), words=words)
 
 
-def kept(name: str, says: Script, stored: bytes, second: bytes | None = None) -> Row:
+def kept(
+    name: str, says: Script, stored: bytes, second: bytes | None = None, evidence: bytes | None = None
+) -> Row:
     """An odd answer whose image is taken."""
-    return Row(name, (says,), None, YES, Then.KEPT, stored=stored, second=second)
+    return Row(name, (says,), None, YES, Then.KEPT, stored=stored, second=second, evidence=evidence)
 
 
 def gzipped(length: int) -> bytes:
@@ -375,6 +405,8 @@ def gzipped(length: int) -> bytes:
 
 
 GZIP = {"Content-Encoding": "gzip"}
+ANSWER_BODY = ANSWER.partition(b"\r\n\r\n")[2]
+BARE = zlib.compress(ANSWER_BODY)[2:-4]
 
 SPOILED = [
     *(kept(f"{status}-with-image", drawn(PNG, status=status), PNG) for status in (201, 202, 206)),
@@ -393,6 +425,7 @@ SPOILED = [
     body("200-data-no-list", {"created": 1, "data": "soon"}),
     body("200-data-nulls", {"data": [None, 7, {"b64_json": None}, {"b64_json": ""}]}),
     body("200-error-envelope", {"error": {"message": "Upstream said no.", "code": "upstream_error"}}),
+    spoiled("200-error-limit", error(200, SLOW_DOWN, "rate_limit_exceeded"), words=SLOW_DOWN),
     spoiled("bad-base64", drawn("@@@ no base64 at all @@@")),
     kept("url-safe-base64", drawn(encoded(PNG).replace("+", "-").replace("/", "_").rstrip("=")), PNG),
     kept("newlined-base64", drawn("\n".join(re.findall(".{1,40}", encoded(PNG)))), PNG),
@@ -405,13 +438,38 @@ SPOILED = [
     picked("png-without-end", PNG[:-12]),
     picked("png-wrong-crc", flipped(PNG)),
     picked("jpeg-without-image", JPEG[:-2]),
+    picked("jpeg-without-scan", PHOTO[:SCAN] + b"\xff\xd9"),
+    picked("png-without-pixels", hollow(PNG)),
     picked("webp-short", b"RIFF\x40\x00\x00\x00WEBPVP8 " + b"\x00" * 8),
     picked("image-bomb", bomb()),
-    kept("two-images", drawn(PNG, png("the second")), PNG, png("the second")),
+    kept("image-and-junk", followed((ANSWER,), b"\n<!-- debug -->\n"), PNG),
+    kept("image-and-another-answer", followed((ANSWER,), FOREIGN), PNG),
+    kept("two-images", drawn(PNG, SECOND), PNG, SECOND),
+    kept("no-base64-and-image", drawn("!!!", PNG), PNG, evidence=b"!!!"),
+    kept("cut-image-and-image", drawn(SECOND[:-1], PNG), PNG, evidence=encoded(SECOND[:-1]).encode()),
+    kept(
+        "too-many-images",
+        drawn(PNG, *[SECOND] * 6000),
+        PNG,
+        evidence=b", ".join([f'["{encoded(SECOND)}", ""]'.encode()] * (6001 - MOST_IMAGES)),
+    ),
+    spoiled("long-link", linked("https://images.example.com/?" + "a" * 9000), words="longer than 8192 bytes"),
     spoiled("endless-body", (head(200, None), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("over-the-cap", (head(200, 70 << 20), Flood(b" " * (1 << 20))), words="longer than"),
     spoiled("gzip-bomb", said(200, gzipped(65), GZIP), words="longer than"),
     body("gzip-empty-members", gzip.compress(b"", mtime=0) * 100_000, GZIP),
+    *(
+        kept(f"called-{name.replace(', ', '-')}", said(200, ANSWER_BODY, {"Content-Encoding": name}), PNG)
+        for name in ("gzip", "utf-8", "none", "br", "identity, identity")
+    ),
+    kept("bare-deflate-with-image", said(200, BARE, {"Content-Encoding": "deflate"}), PNG),
+    body("br", b"\x0b\x02\x80whatever", {"Content-Encoding": "br"}),
+    body("gzip-that-is-none", b"\x1f\x8bwhatever", GZIP),
+    spoiled(
+        "gzip-damaged",
+        said(200, gzip.compress(ANSWER_BODY, mtime=0)[:-60], GZIP),
+        evidence=b'{"created": 1, "data": [{"b64_json": ',
+    ),
     kept(
         "gzip-with-image",
         said(200, gzip.compress(ANSWER.partition(b"\r\n\r\n")[2], mtime=0), GZIP),
@@ -447,12 +505,32 @@ def hops(count: int) -> Callable[[Seen], Script]:
     return answer
 
 
+def beside(**item: str) -> Callable[[Seen], Script]:
+    """An answer with two items: what is given, and a link."""
+    return lambda seen: brought(item, {"url": seen.url(NAME)})
+
+
 def downloaded(
-    name: str, *gets: Reply, tries: int, stored: bytes = LINKED, evidence: bytes | None = None
+    name: str,
+    *gets: Reply,
+    tries: int,
+    says: Reply = here,
+    stored: bytes = LINKED,
+    second: bytes | None = None,
+    evidence: bytes | None = None,
 ) -> Row:
     """A link that works in the end; what came instead before is kept."""
     return Row(
-        name, (here,), None, YES, Then.KEPT, gets=gets, downloads=tries, stored=stored, evidence=evidence
+        name,
+        (says,),
+        None,
+        YES,
+        Then.KEPT,
+        gets=gets,
+        downloads=tries,
+        stored=stored,
+        second=second,
+        evidence=evidence,
     )
 
 
@@ -535,6 +613,53 @@ LINKS = [
         evidence=b"<html>not yet</html>",
     ),
     downloaded("url-gzip", fetched(gzip.compress(LINKED, mtime=0), headers=GZIP), tries=1),
+    downloaded("url-called-gzip", fetched(headers=GZIP), tries=1),
+    downloaded(
+        "two-urls",
+        fetched(),
+        fetched(SECOND),
+        tries=2,
+        says=lambda seen: linked(seen.url(NAME), seen.url("2.png")),
+        second=SECOND,
+    ),
+    downloaded(
+        "dead-url-and-url",
+        said(404),
+        fetched(),
+        tries=2,
+        says=lambda seen: linked(seen.url(NAME), seen.url("2.png")),
+    ),
+    downloaded(
+        "html-url-and-url",
+        fetched(b"<html>no image</html>"),
+        fetched(),
+        tries=2,
+        says=lambda seen: linked(seen.url(NAME), seen.url("2.png")),
+        evidence=b"<html>no image</html>",
+    ),
+    downloaded(
+        "image-and-url",
+        fetched(SECOND),
+        tries=1,
+        says=beside(b64_json=encoded(PNG)),
+        stored=PNG,
+        second=SECOND,
+    ),
+    downloaded("image-and-dead-url", said(404), tries=1, says=beside(b64_json=encoded(PNG)), stored=PNG),
+    downloaded("no-base64-and-url", fetched(), tries=1, says=beside(b64_json="!!!"), evidence=b"!!!"),
+    downloaded(
+        "null-beside-url",
+        fetched(),
+        tries=1,
+        says=lambda seen: brought({"b64_json": "null", "url": seen.url(NAME)}),
+    ),
+    downloaded(
+        "cut-image-beside-url",
+        fetched(),
+        tries=1,
+        says=lambda seen: brought({"b64_json": encoded(PNG[:-1]), "url": seen.url(NAME)}),
+        evidence=encoded(PNG[:-1]).encode(),
+    ),
     downloaded("url-redirect-3", hops(3), tries=4),
     Row(
         "url-503-for-ever",

@@ -294,9 +294,14 @@ def drawn(
     return said(status, body if usage is None else {**body, "usage": usage})
 
 
-def linked(url: str) -> Script:
-    """An answer with a link."""
-    return said(200, {"created": 1, "data": [{"url": url}], "usage": USAGE})
+def linked(*urls: str) -> Script:
+    """An answer with links."""
+    return brought(*({"url": url} for url in urls))
+
+
+def brought(*items: object) -> Script:
+    """An answer with any items where images should be."""
+    return said(200, {"created": 1, "data": items, "usage": USAGE})
 
 
 def picture(seen: Seen) -> Script:

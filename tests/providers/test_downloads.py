@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
 from collections.abc import Callable
@@ -49,9 +50,11 @@ async def test_an_image_arrives_as_it_is_without_the_key_being_shown() -> None:
     assert not any({"Authorization", "Cookie"} & set(request.headers) for request in files.requests)
 
 
-async def test_a_compressed_download_is_uncompressed() -> None:
-    """A host that compresses what should come as it is still delivers the image."""
-    handler = answering(gzip.compress(BYTES, mtime=0), headers={"Content-Encoding": "gzip"})
+@pytest.mark.parametrize("encoding", ["gzip", "br", "utf-8", ""])
+@pytest.mark.parametrize("body", [gzip.compress(BYTES, mtime=0), BYTES], ids=["packed", "plain"])
+async def test_a_download_is_what_its_bytes_are(encoding: str, body: bytes) -> None:
+    """A host that compresses what should come as it is, or only says so, still delivers the image."""
+    handler = answering(body, headers={"Content-Encoding": encoding})
     async with serving(handler) as files, open_provider(endpoint_of(files.base_url), concurrency=1) as provider:
         image = await provider.fetch(link_to(f"{files.base_url}/a.png"))
 
@@ -114,6 +117,54 @@ async def test_a_dead_link_is_asked_once(status: int) -> None:
     assert (FailureClass.DOWNLOAD, status) == (error.failure.failure_class, error.failure.http_status)
     assert "expired" in error.failure.reason
     assert 1 == len(files.requests)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "wanted"),
+    [
+        ((200, 200, 200), [b"0", b"1", b"2"]),
+        ((404, 200, 503), [b"1"]),
+        ((503, 404, 200), [b"2"]),
+        ((404, 503, 404), FailureClass.TRANSIENT),
+        ((404, 410, 403), FailureClass.DOWNLOAD),
+    ],
+)
+async def test_further_links_are_fetched_too(statuses: tuple[int, ...], wanted: object) -> None:
+    """Whatever can be had is brought, in order; only where nothing can be, the links wait for the next run, or are dead."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        number = int(request.query["n"])
+        return web.Response(status=statuses[number], body=str(number).encode())
+
+    policy = DownloadPolicy(tries=2, delay_s=lambda _tried: 0.0)
+    async with (
+        serving(answer) as files,
+        open_provider(endpoint_of(files.base_url), concurrency=1, downloads=policy) as provider,
+    ):
+        first, *more = (f"{files.base_url}/a.png?n={number}" for number in range(3))
+        try:
+            image = await provider.fetch(replace(link_to(first), more=tuple(more)))
+            assert wanted == [image.encoded, *image.more]
+        except AttemptError as error:
+            assert wanted == error.failure.failure_class
+
+
+async def test_further_links_are_not_waited_for_very_long() -> None:
+    """One that hangs keeps the image that is there for the time of one try."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "more" in request.query:
+            await asyncio.Event().wait()
+        return web.Response(body=BYTES)
+
+    policy = DownloadPolicy(try_deadline_s=0.1, delay_s=lambda _tried: 0.0)
+    async with (
+        serving(answer) as files,
+        open_provider(endpoint_of(files.base_url), concurrency=1, downloads=policy) as provider,
+    ):
+        url = f"{files.base_url}/a.png"
+        image = await provider.fetch(replace(link_to(url), more=(f"{url}?more=1", f"{url}?more=2")))
+        assert ([BYTES], 2) == ([image.encoded, *image.more], len(files.requests))
 
 
 async def test_redirects_are_followed_three_times() -> None:

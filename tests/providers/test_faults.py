@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 import os
 import signal
@@ -199,17 +200,30 @@ async def test_a_body_over_the_cap_is_cut() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
-async def test_a_body_that_cannot_be_uncompressed_is_unknown_and_kept(encoding: str) -> None:
-    """Bytes in a coding that was not asked for and cannot be undone are evidence, not an image."""
+async def test_a_whole_body_that_cannot_be_uncompressed_brought_no_image(encoding: str) -> None:
+    """It came whole and holds nothing, so it is evidence and not bought again."""
     head = f"Content-Encoding: {encoding}\r\nContent-Length: 7\r\n\r\n".encode()
     async with raw_serving(OK + head + b"garbled") as server:
         error = await failed(server.base_url)
 
-    assert (FailureClass.UNKNOWN, Paid.YES, b"garbled") == (
+    assert (FailureClass.NO_IMAGE, Paid.YES, b"garbled") == (
         error.failure.failure_class,
         error.failure.paid,
         error.evidence,
     )
+    assert f"It was sent as {encoding}, which it is not, or not wholly. garbled" in error.failure.reason
+
+
+@pytest.mark.parametrize("lost", [0, 20])
+async def test_evidence_is_uncompressed_before_the_key_is_hidden_in_it(lost: int) -> None:
+    """Whether the compressed body is damaged or did not come whole: what it says is kept, and the key is not in it."""
+    packed = gzip.compress(b"no image for you, " + KEY.encode(), mtime=0)[:-4]
+    head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % (len(packed) + lost)
+    async with raw_serving(OK + head + packed) as server:
+        error = await failed(server.base_url)
+
+    assert b"no image for you, ***" == bytes(error.evidence)
+    assert (FailureClass.UNKNOWN if lost else FailureClass.NO_IMAGE) is error.failure.failure_class
 
 
 async def test_a_server_that_hangs_up_after_each_answer_gets_no_request_twice() -> None:

@@ -136,10 +136,12 @@ async def test_a_link_comes_back_as_it_was_written() -> None:
     [
         ("gzip", gzip.compress(json.dumps(IMAGE).encode(), mtime=0)),
         ("deflate", zlib.compress(json.dumps(IMAGE).encode())),
+        ("", gzip.compress(json.dumps(IMAGE).encode(), mtime=0)),
+        *((name, json.dumps(IMAGE).encode()) for name in ("gzip", "deflate", "utf-8", "identity, identity")),
     ],
 )
 async def test_an_answer_compressed_in_spite_of_us_is_read(encoding: str, body: bytes) -> None:
-    """A paid image is not lost because a proxy compresses what should come as it is."""
+    """A paid image is not lost because a proxy compresses what should come as it is, or calls it what it is not."""
     handler = answering(body, headers={"Content-Encoding": encoding})
     async with serving(handler) as api, open_provider(endpoint_of(api.base_url), concurrency=1) as provider:
         image = await generate(provider)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -17,11 +15,8 @@ from batchgen.core.types import ImageBytes, Usage
 from batchgen.providers.answers import RAW_CAP_BYTES, Received, error_of, image_of, json_of, usage_of
 from batchgen.providers.body import (
     SLOW_BYTES,
-    BodyEncodingError,
-    BodyTooLargeError,
     BodyTooSlowError,
     collect,
-    inflate,
 )
 from batchgen.providers.endpoint import Secret
 from batchgen.providers.links import expired_words, expiry
@@ -74,21 +69,6 @@ async def test_blanks_before_a_body_do_not_count_as_slow() -> None:
         await collect(trickle(b" ", b"\n"), into, cap_bytes=10**6, large=Turn(), window_s=0.0)
 
     assert (True, b" \n") == (deadline.cancelled_caught, bytes(into))
-
-
-@pytest.mark.parametrize("packed", [gzip.compress(b"x" * 99, mtime=0), zlib.compress(b"x" * 99)])
-def test_compressed_bodies_are_undone_up_to_a_cap(packed: bytes) -> None:
-    """Both codings are read; a bomb stops at the cap, a cut body is named."""
-    assert b"x" * 99 == inflate(packed)
-    with pytest.raises(BodyTooLargeError):
-        inflate(packed, cap_bytes=50)
-    with pytest.raises(BodyEncodingError):
-        inflate(packed[:-8])
-
-
-def test_a_hundred_thousand_empty_members_cost_nothing() -> None:
-    """Only the first member of a gzip body is read, so there is nothing to multiply."""
-    assert b"" == inflate(gzip.compress(b"", mtime=0) * 100_000)
 
 
 @pytest.mark.parametrize(

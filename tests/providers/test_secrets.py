@@ -10,16 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.core.errors import AttemptError
-from batchgen.core.types import ImageBytes
+from batchgen.core.errors import AttemptError, NotAnImageError
+from batchgen.core.types import FailureClass, ImageBytes
 from batchgen.providers.endpoint import Secret, resolve
 from batchgen.providers.http import open_provider
 from batchgen.providers.masking import Mask
 from batchgen.providers.settings import ProviderSettings
-from tests.providers.servers import answering, generate, serving, told
+from batchgen.stores.arriving import bytes_of
+from tests.providers.servers import answering, generate, link_to, serving, told
 
 ODD_KEY = 'q7/+=Zk"w\\v%x&y_0123456789'
 MASK = Mask(Secret(ODD_KEY))
+
+
+def base64_forms(key: str) -> list[str]:
+    """What decodes to the middle of the key, wherever it begins in an encoded text."""
+    return [base64.b64encode(b"x" * before + key.encode())[4:-4].decode() for before in range(3)]
 
 
 def forms(key: str) -> list[str]:
@@ -128,3 +134,36 @@ async def test_a_key_in_the_place_of_an_image_is_no_base64_and_hidden() -> None:
 
     assert isinstance(image, ImageBytes)
     assert ("iVBO***", "***") == (image.encoded, image.answer.revised_prompt)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("before", range(3))
+@pytest.mark.parametrize("line", [0, 12])
+async def test_an_image_with_the_key_inside_is_no_base64_any_more(before: int, line: int) -> None:
+    """Wherever the key begins in it and however it is wrapped: it is evidence without the key, and not an image with it."""
+    text = base64.b64encode(b"x" * before + ODD_KEY.encode() + b"and more").decode()
+    lines = "\n".join(text[at : at + line] for at in range(0, len(text), line)) if line else text
+    async with serving(answering({"data": [{"b64_json": lines}]})) as api:
+        settings = ProviderSettings("gateway", api.base_url, ("KEY",))
+        async with open_provider(resolve(settings, {"KEY": ODD_KEY}), concurrency=1) as provider:
+            image = await generate(provider)
+
+    assert isinstance(image, ImageBytes)
+    with pytest.raises(NotAnImageError, match="a secret was inside"):
+        bytes_of(image.encoded)
+    assert [] == [form for form in base64_forms(ODD_KEY) if form in str(image.encoded)]
+
+
+@pytest.mark.anyio
+async def test_a_download_with_the_key_inside_is_no_image() -> None:
+    """It is not mended by masking, and kept as evidence without the key."""
+    async with serving(answering(b"an image for " + ODD_KEY.encode())) as api:
+        settings = ProviderSettings("gateway", api.base_url, ("KEY",))
+        async with open_provider(resolve(settings, {"KEY": ODD_KEY}), concurrency=1) as provider:
+            with pytest.raises(AttemptError, match="a secret was inside") as caught:
+                await provider.fetch(link_to(f"{api.base_url}/1.png"))
+
+    assert (FailureClass.NO_IMAGE, b"an image for ***") == (
+        caught.value.failure.failure_class,
+        bytes(caught.value.evidence),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from batchgen import __version__
 from batchgen.core.errors import NotAnImageError, StorageError
 from batchgen.core.media import media_of
+from batchgen.core.naming import COPY_LENGTH
 from batchgen.core.types import JsonObject, Stored
 from batchgen.stores import arriving
 from batchgen.stores.arriving import bytes_of, room_bytes
@@ -139,17 +141,19 @@ async def test_many_images_move_together(folder: Path, monkeypatch: pytest.Monke
 # What stands in the way
 
 
-async def test_superseded_images_are_numbered_when_their_name_is_taken(folder: Path) -> None:
-    """The same request bought twice over: every paid image stays, each with its sidecar."""
+async def test_superseded_images_keep_apart_when_their_name_is_taken(folder: Path) -> None:
+    """The same request bought again and again: every paid image stays, each with its sidecar, under a name of its own."""
+    bought = [PNG, OTHER, picture("three"), picture("four")]
     async with store_in(folder) as store:
-        for data in (PNG, OTHER, picture("three")):
+        for data in bought:
             await keep(store, data)
-    stem = f"superseded/boat--01.{task().fingerprint[:8]}"
-    assert [f"{stem}-2.json", f"{stem}-2.png", f"{stem}.json", f"{stem}.png"] == [
-        name for name in names(folder) if name.startswith("superseded")
-    ]
-    assert (PNG, OTHER) == tuple((folder / f"{stem}{tail}.png").read_bytes() for tail in ("", "-2"))
-    assert f"boat--01.{task().fingerprint[:8]}-2.png" == sidecar(folder, f"{stem}-2.json")["file"]
+    plain = f"boat--01.{task().fingerprint[:8]}.png"
+    aside = {path.name: path for path in (folder / "superseded").glob("*.png")}
+    assert PNG == aside[plain].read_bytes()
+    assert sorted(bought[:-1]) == sorted(path.read_bytes() for path in aside.values())
+    for name in aside:
+        assert name == sidecar(folder, f"superseded/{Path(name).stem}.json")["file"]
+        assert name == plain or re.fullmatch(rf"{Path(plain).stem}-[0-9a-f]{{{COPY_LENGTH}}}\.png", name)
 
 
 @pytest.mark.parametrize(("old", "new"), [("PNG", "WEBP"), ("WEBP", "PNG")])
