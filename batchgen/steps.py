@@ -11,7 +11,6 @@ from datetime import datetime
 
 import anyio
 
-from batchgen.core.deadlines import ends_at
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.events import Event, Notice, RunStarted
 from batchgen.core.plan import Planned
@@ -118,6 +117,8 @@ class Steps:
         self._announce(plan)
         if not models:
             return
+        if past := job.past_end:
+            self.stop.ask(StopReason.DEADLINE, past)
         settings = PoolSettings(
             run_id=self.run_id,
             limits=limits,
@@ -177,9 +178,10 @@ class Steps:
         return min(left, default=None)
 
     def _ends_at(self) -> float | None:
-        now = self.job.options.clock().astimezone()
-        moment = ends_at(self.job.limits, now, datetime.astimezone)
-        return None if moment is None else anyio.current_time() + (moment - now).total_seconds()
+        moment = self.job.ends_at()
+        if moment is None:
+            return None
+        return anyio.current_time() + (moment - self.job.options.clock()).total_seconds()
 
     async def _starts_at(self, images_per_minute: float | None) -> float:
         """An earlier run's last request, or an earlier job's of this process, and this one's first are spaced too."""

@@ -123,11 +123,26 @@ def test_a_deadline_that_is_over_sends_nothing(desk: Desk, till: Till) -> None:
     """`--finish-by` in the past: exit 3, `deadline`, nothing sent; without it the job goes on."""
     desk.manifest([BOATS | {"images": 2}])
 
-    summary = desk.run("--finish-by", "2020-01-01T06:30", expect=3)
+    done = desk.do("run", "job.yaml", "--finish-by", "2020-01-01T06:30", "--json")
 
-    assert ("deadline", 0, 2) == pick(summary, "stopped_by", "attempts", "pending")
+    assert ("deadline", 0, 2) == pick(done.last, "stopped_by", "attempts", "pending")
+    assert 3 == done.code
+    assert "finish_by 2020-01-01T06:30 is past, so a run sends nothing" in " ".join(done.err.split())
     assert [] == till.requests
     assert 2 == desk.run()["stored"]
+
+
+def test_a_date_that_is_past_is_said_at_its_place(desk: Desk) -> None:
+    """A manifest whose `finish_by` is over is no mistake, but `validate` and `plan` warn: a run would send nothing."""
+    path = desk.manifest([BOATS | {"images": 1}], limits={"finish_by": "2020-01-01T06:30"})
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "finish_by" in text)
+
+    validated, planned = desk.do("validate", "job.yaml"), desk.do("plan", "job.yaml")
+
+    assert (0, 0) == (validated.code, planned.code)
+    assert f"job.yaml:{line}:" in validated.out
+    assert "warning: finish_by 2020-01-01T06:30 is past" in validated.out
+    assert "finish_by 2020-01-01T06:30 is past" in " ".join(planned.out.split())
 
 
 def test_what_is_in_flight_at_the_deadline_is_stored(desk: Desk) -> None:
