@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import secrets
@@ -11,6 +12,7 @@ from datetime import datetime
 
 import anyio
 
+from batchgen.core.deadlines import look_ahead_s
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.events import Event, Notice, RunStarted
 from batchgen.core.plan import Planned
@@ -48,13 +50,18 @@ class Steps:
     notify: Callable[[Event], None]
     run_id: str
     started: float = field(default_factory=anyio.current_time)
+    ends_at: float = math.inf
     finished_earlier: set[str] = field(default_factory=set)
     resumed: int = 0
     planned: PlanSummary | None = None
 
     async def begin(self) -> None:
-        """Note the run, then settle what a dead one left open: adopted, fetched, or unknown."""
+        """Note the run, then settle what a dead one left open: adopted, fetched, or unknown.
+
+        The run's time counts from here: downloads end with it, too.
+        """
         job = self.job
+        self.ends_at = self._ends_at()
         started = moment_text(job.options.clock())
         record = RunRecord(self.run_id, job.name, job.manifest_name, job.settings.name, self.host, started)
         await self.ledger.begin_run(record)
@@ -123,9 +130,9 @@ class Steps:
             run_id=self.run_id,
             limits=limits,
             grace_s=job.settings.deadline_s if job.options.grace_s is None else job.options.grace_s,
-            ends_at=self._ends_at(),
+            ends_at=self.ends_at,
             starts_at=await self._starts_at(limits.slowest_per_minute),
-            longest_s=await self.ledger.longest(models),
+            longest_s=self._look_ahead_s(await self.ledger.longest(models)),
         )
         purses = await self._purses()
         pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, job.options.clock)
@@ -145,8 +152,9 @@ class Steps:
 
     def _attempts(self) -> Attempts:
         job = self.job
+        clock = job.options.clock
         return Attempts(
-            self.ledger, self.engine, self.notify, self.run_id, job.retry, job.options.clock, random.random
+            self.ledger, self.engine, self.notify, self.run_id, job.retry, clock, random.random, self.ends_at
         )
 
     def _announce(self, plan: PlanSummary) -> None:
@@ -177,11 +185,20 @@ class Steps:
             left.append(self.job.options.budget_usd)
         return min(left, default=None)
 
-    def _ends_at(self) -> float | None:
+    def _ends_at(self) -> float:
         moment = self.job.ends_at()
         if moment is None:
-            return None
+            return math.inf
         return anyio.current_time() + (moment - self.job.options.clock()).total_seconds()
+
+    def _look_ahead_s(self, longest_s: float) -> float:
+        """Also says where it is not what it should be."""
+        most_s = self.job.limits.max_duration_s
+        ahead_s = look_ahead_s(longest_s, self.ends_at - anyio.current_time(), most_s)
+        if ahead_s < longest_s and most_s is not None:
+            told = f"an image has taken up to {longest_s:.0f} s, too long for max_duration {most_s:g}s"
+            self.notify(Notice(f"{told}: nothing is sent after that, but the last images come later"))
+        return ahead_s
 
     async def _starts_at(self, images_per_minute: float | None) -> float:
         """An earlier run's last request, or an earlier job's of this process, and this one's first are spaced too."""
@@ -208,7 +225,8 @@ class Steps:
         links += self.planned.to_fetch if self.planned else 0
         if links:
             detail = f"{links} images are made and paid for but could not be fetched; run again to fetch them for free"
-            self.stop.ask(StopReason.LATER, detail)
+            over = anyio.current_time() >= self.ends_at
+            self.stop.ask(StopReason.DEADLINE if over else StopReason.LATER, detail)
 
     async def _summary(self) -> RunSummary:
         plan = self.planned or new_summary(self.job, self.host, [])

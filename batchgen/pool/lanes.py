@@ -49,7 +49,7 @@ class Lane:
         ledger: Ledger,
         run_id: str,
         clock: Clock,
-        ends_at: float | None = None,
+        ends_at: float = math.inf,
         common_per_minute: float | None = None,
     ) -> None:
         self.models = limit.models
@@ -57,7 +57,7 @@ class Lane:
         self._ledger = ledger
         self._run_id = run_id
         self._clock = clock
-        self._ends_at = math.inf if ends_at is None else ends_at
+        self._ends_at = ends_at
         self._pacer = Pacer(limit.images_per_minute) if limit.images_per_minute else None
         self._tempo = Tempo(lowest(limit.images_per_minute, common_per_minute))
         self._slots = anyio.Semaphore(limit.concurrency) if limit.concurrency else None

@@ -36,7 +36,7 @@ class PoolSettings:
     run_id: str
     limits: PoolLimits
     grace_s: float
-    ends_at: float | None = None
+    ends_at: float = math.inf
     starts_at: float = 0.0
     longest_s: float = 0.0
 
@@ -91,8 +91,7 @@ class Pool:
     async def _watch(self) -> None:
         """End the sending at the deadline, and the waiting when a signal's grace is over."""
         with self._watching:
-            ends_at = self._settings.ends_at
-            with anyio.move_on_at(math.inf if ends_at is None else ends_at):
+            with anyio.move_on_at(self._settings.ends_at):
                 await self._stop.asked()
             self._stop.ask(StopReason.DEADLINE)
             await self._stop.interrupted()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -37,7 +38,7 @@ class Night:
     lanes: Sequence[LaneLimit] | None = None
     retry: RetryPolicy = PATIENT
     purses: Purses = field(default_factory=Purses)
-    ends_at: float | None = None
+    ends_at: float = math.inf
     starts_at: float = 0.0
     longest_s: float = 0.0
     clock: Clock = wall_clock
@@ -79,7 +80,9 @@ class Night:
         """Run the pool on an open ledger."""
         limits = PoolLimits(self.concurrency, self.images_per_minute, tuple(self._lanes()))
         settings = PoolSettings(RUN, limits, self.grace_s, self.ends_at, self.starts_at, self.longest_s)
-        attempts = Attempts(ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter)
+        attempts = Attempts(
+            ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter, self.ends_at
+        )
         pool = Pool(settings, ledger, attempts, self.purses, self.stop, self.events.append, self.clock)
         self.meanwhile(self.stop)
         await pool.run()
