@@ -109,7 +109,7 @@ class Pool:
     async def _send_due(self, lane: Lane, send: MemoryObjectSendStream[Work]) -> None:
         while isinstance(found := await lane.next(), Due):
             await self._afford(found)
-            if not await self._offer(lane, found, send):
+            if not await self._offer(lane, found, send) and not lane.held_until:
                 return
         if isinstance(found, Later):
             self.later = min(self.later or found.moment, found.moment)

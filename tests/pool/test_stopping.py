@@ -143,7 +143,8 @@ def test_an_image_that_is_being_stored_at_the_deadline_is_stored() -> None:
         async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
             """Store for a while."""
             with anyio.CancelScope(shield=True):
-                return await super().fetch(attempt, link)
+                self.kept = await super().fetch(attempt, link)
+            return self.kept
 
     engine = Storing(lambda _attempt: link(), fetched=lambda _attempt: Reply(seconds=20.0))
     night = Night(tasks(1), engine, ends_at=10.0).run()
