@@ -13,6 +13,7 @@ import anyio
 
 from batchgen.core.errors import StorageError
 from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
+from batchgen.core.money import failed_usd
 from batchgen.core.protocols import Engine, Ledger
 from batchgen.core.records import Due
 from batchgen.core.retry import NextStep, next_step
@@ -143,8 +144,7 @@ class Attempts:
             attempt, failure, step, not_before=not_before, ended=moment_text(now), seconds=seconds
         )
         self._notify(AttemptFailed(attempt.task, attempt.attempt_id, failure, step.state, not_before))
-        spent = step.state is TaskState.RECEIVED or failure.paid is not Paid.NO
-        return Ended((attempt.task.price.bound_usd or 0.0) if spent else 0.0, seconds, failure, step)
+        return Ended(failed_usd(attempt.task.price, failure, step.state), seconds, failure, step)
 
     def _attempt(self, due: Due) -> Attempt:
         return Attempt(
