@@ -32,6 +32,10 @@ from batchgen.survey import Survey
 from batchgen.system.clock import moment_of, moment_text, moment_words
 
 
+OVERTIME = 2
+"""So many deadlines of a request after its end a run is over: one for what was just sent, one for waits of our own."""
+
+
 def new_run_id(now: datetime) -> str:
     """Sorts by time, is a legal folder name, and does not clash: e.g. `20261123T175017Z-3f9a`."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
@@ -132,6 +136,7 @@ class Steps:
             grace_s=job.settings.deadline_s if job.options.grace_s is None else job.options.grace_s,
             ends_at=self.ends_at,
             starts_at=await self._starts_at(limits.slowest_per_minute),
+            overtime_s=OVERTIME * job.settings.deadline_s,
             longest_s=self._look_ahead_s(await self.ledger.longest(models)),
         )
         purses = await self._purses()

@@ -41,6 +41,7 @@ class Night:
     ends_at: float = math.inf
     starts_at: float = 0.0
     longest_s: float = 0.0
+    overtime_s: float = math.inf
     clock: Clock = wall_clock
     grace_s: float = 600.0
     jitter: Callable[[], float] = lambda: 1.0
@@ -79,7 +80,9 @@ class Night:
     async def over(self, ledger: SqliteLedger) -> None:
         """Run the pool on an open ledger."""
         limits = PoolLimits(self.concurrency, self.images_per_minute, tuple(self._lanes()))
-        settings = PoolSettings(RUN, limits, self.grace_s, self.ends_at, self.starts_at, self.longest_s)
+        settings = PoolSettings(
+            RUN, limits, self.grace_s, self.ends_at, self.starts_at, self.longest_s, self.overtime_s
+        )
         attempts = Attempts(
             ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter, self.ends_at
         )

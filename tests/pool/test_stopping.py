@@ -120,6 +120,18 @@ def test_what_is_in_flight_at_the_deadline_is_waited_for() -> None:
     assert 4 == len(night.engine.calls)
 
 
+@pytest.mark.parametrize("grace_s", [5.0, 600.0])
+def test_a_night_that_must_end_ends(grace_s: float) -> None:
+    """What is still in flight long after the deadline is given up as unknown; a signal's grace does not prolong it."""
+    night = Night(
+        tasks(5), lasting(5000.0), concurrency=2, ends_at=20.0, overtime_s=100.0, grace_s=grace_s,
+        meanwhile=at((110.0, ask)),
+    ).run()  # fmt: skip
+    assert StopReason.DEADLINE == night.stop.reason
+    assert min(120.0, 110.0 + grace_s) <= night.ended_s <= min(120.1, 110.1 + grace_s)
+    assert ["unknown", "unknown"] == [view.failure_class for view in night.attempts]
+
+
 @pytest.mark.parametrize("answer_s", [1.0, 15.0])
 def test_a_download_at_the_deadline_is_dropped(answer_s: float) -> None:
     """A link is durable and free, also one that comes after the end: its task stays `received`, the run ends in time."""
