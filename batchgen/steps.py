@@ -31,7 +31,6 @@ from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_i
 from batchgen.survey import Survey
 from batchgen.system.clock import moment_of, moment_text, moment_words
 
-
 OVERTIME = 2
 """So many deadlines of a request after its end a run is over: one for what was just sent, one for waits of our own."""
 
@@ -232,6 +231,7 @@ class Steps:
             detail = f"{links} images are made and paid for but could not be fetched; run again to fetch them for free"
             over = anyio.current_time() >= self.ends_at
             self.stop.ask(StopReason.DEADLINE if over else StopReason.LATER, detail)
+            self.stop.detail = self.stop.detail or detail
 
     async def _summary(self) -> RunSummary:
         plan = self.planned or new_summary(self.job, self.host, [])
