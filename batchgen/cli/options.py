@@ -45,7 +45,12 @@ def common_options(command: Command) -> Command:
                 "--json", "as_json", is_flag=True, help="Print JSON on stdout; everything else goes to stderr."
             ),
             click.option("--quiet", "-q", is_flag=True, help="No progress."),
-            click.option("--verbose", "-v", is_flag=True, help="A line for each request and image of a run."),
+            click.option(
+                "--verbose",
+                "-v",
+                is_flag=True,
+                help="A line for each request and image of a run; tracebacks of internal errors.",
+            ),
         ],
     )
 
