@@ -9,13 +9,16 @@ from datetime import datetime
 from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.listing import Listing
 from batchgen.config import Config
 from batchgen.core.deadlines import ends_at
-from batchgen.core.errors import Problem, StorageError
+from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
 from batchgen.core.types import Limits, RetryPolicy
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
+from batchgen.providers.endpoint import host_of, is_embedded
+from batchgen.providers.kept import read_kept
 from batchgen.providers.settings import SANDBOX, ProviderSettings
 from batchgen.system.clock import Clock, utc_now
 
@@ -50,6 +53,11 @@ class Options:
     retry: RetrySelection | None = None
     clock: Clock = utc_now
     last_sent: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of all jobs."""
+        return self.output or self.config.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ class Job:
     @property
     def embedded(self) -> bool:
         """Whether the sandbox is served inside this process."""
-        return self.settings.name == SANDBOX and not self.options.base_url and not self.settings.base_url
+        return is_embedded(self.settings, self.options.base_url)
 
     def pool_limits(self, models: Mapping[str, int]) -> tuple[PoolLimits, list[str]]:
         """The bounds for tasks of these models, with notices about values that were lowered."""
@@ -154,13 +162,24 @@ def load_job(path: Path, options: Options) -> Job:
         dialects={name: settings.dialect for name, settings in config.providers.items()},
     )
     manifest = load_manifest(path, setting)
+    settings = config.providers.get(manifest.provider) or config.providers["cometapi"]
+    manifest = replace(manifest, setting=replace(setting, listing=kept_listing(settings, options)))
     rehearsal = manifest.provider == SANDBOX != manifest.declared_provider
-    folder = (options.output or config.output) / (manifest.job + (".sandbox" if rehearsal else ""))
+    folder = options.folder / (manifest.job + (".sandbox" if rehearsal else ""))
     retry = manifest.retry
     if options.max_attempts is not None:
         retry = replace(retry, max_attempts=options.max_attempts)
-    settings = config.providers.get(manifest.provider) or config.providers["cometapi"]
     return Job(manifest, options, settings, folder, _limits(manifest.limits, options), retry)
+
+
+def kept_listing(settings: ProviderSettings, options: Options) -> Listing | None:
+    """What this provider said of its models when it was last asked; None for never, or at another host."""
+    try:
+        host = host_of(settings, options.environ, base_url=options.base_url)
+    except UsageError:
+        return None  # whoever needs the address says what is wrong with it
+    listing = read_kept(options.folder, settings.name)
+    return listing if listing is not None and listing.host == host else None
 
 
 def _limits(limits: Limits, options: Options) -> Limits:

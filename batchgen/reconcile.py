@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from anyio import to_thread
 
-from batchgen.core.plan import Planned
+from batchgen.core.plan import Planned, waves
 from batchgen.core.protocols import ImageStore, Ledger
-from batchgen.reports.events import EVENTS, remembered
+from batchgen.core.types import forgotten_task
+from batchgen.ledgers.staging import PAGE
+from batchgen.reports.events import EVENTS
+from batchgen.reports.remembering import remembered, remembered_images
 
 
 async def in_step(ledger: Ledger, store: ImageStore) -> bool:
@@ -18,7 +22,7 @@ async def in_step(ledger: Ledger, store: ImageStore) -> bool:
 
 
 async def take_in_unnoted(
-    ledger: Ledger, store: ImageStore, tell: Callable[[str], None] = lambda _place: None
+    ledger: Ledger, store: ImageStore, runs: Path, tell: Callable[[str], None] = lambda _place: None
 ) -> int:
     """Note every whole image on the disk that the ledger does not know; returns how many. `tell` gets their places.
 
@@ -36,10 +40,31 @@ async def take_in_unnoted(
         taken += len(whole)
         for one in whole:
             tell(one.image.file)
+    taken += await _take_in_told(ledger, store, runs, tell)
     async for left in store.orphans():
         places = {image.attempt_id: image.file for image in await ledger.noted(left)}
         moved_on = [one for one in left if places.get(one.attempt_id, one.file) != one.file]
         await store.forget_copies(moved_on)
+    return taken
+
+
+async def _take_in_told(ledger: Ledger, store: ImageStore, runs: Path, tell: Callable[[str], None]) -> int:
+    """Note images whose sidecars cannot be read, but whose bytes are those that a run's log tells of."""
+    if not await store.foreign(1):
+        return 0
+    taken = 0
+    for run_id, log in await to_thread.run_sync(_logs, runs):
+        images = remembered_images(log, run_id)
+        while page := await to_thread.run_sync(lambda told: list(islice(told, PAGE)), images):
+            noted = {image.attempt_id for image in await ledger.noted([one.image for one in page])}
+            whole = await store.nameless([one for one in page if one.image.attempt_id not in noted])
+            for one in whole:
+                image = one.image
+                task = await ledger.task_for(image) or forgotten_task(image.task_id, image.fingerprint)
+                await store.write_sidecar(one, task)
+                tell(image.file)
+            await ledger.take_in(whole)
+            taken += len(whole)
     return taken
 
 
@@ -84,8 +109,11 @@ def _logs(runs: Path) -> list[tuple[str, Path]]:
 
 async def apply_page(ledger: Ledger, store: ImageStore, run_id: str | None, page: Sequence[Planned]) -> None:
     """Make the tasks' rows what a plan says, and move paid images to their new names; `run_id` sends what is queued."""
-    for one in page:
-        if one.restore is not None:
-            image = await ledger.image(one.restore.attempt_id)
-            await ledger.moved(await store.restore(image, one.task), one.task)
+    for wave in waves([one for one in page if one.restore is not None]):
+        # Where an image lies is asked anew: an earlier move may have displaced it.
+        made = await ledger.made([one.restore for one in wave if one.restore is not None])
+        tasks = {one.restore.attempt_id: one.task for one in wave if one.restore is not None}
+        moves = [(found, tasks[found.image.attempt_id]) for found in made]
+        stored = await store.restore(moves)
+        await ledger.moved([(one, task) for one, (_, task) in zip(stored, moves, strict=True)])
     await ledger.apply(run_id, page)

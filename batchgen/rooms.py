@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 
@@ -11,8 +12,9 @@ from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import ImageStore, Ledger, Provider
 from batchgen.job import Job
 from batchgen.ledgers.opening import gone
-from batchgen.ledgers.sqlite import open_ledger
+from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.endpoint import Endpoint, address_of, host_of, resolve
+from batchgen.providers.settings import ProviderSettings
 from batchgen.stores.arriving import Check
 from batchgen.stores.directory import open_store
 from batchgen.stores.sidecars import Origin
@@ -21,14 +23,9 @@ from batchgen.system.files import make_folder
 from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
 
-EMBEDDED_HOST = "embedded sandbox"
-"""The host of sidecars whose provider was this process itself: its port changes with every run."""
-
 
 def host_for(job: Job) -> str:
     """The host as it is noted in sidecars and on the ledger; no key is needed to know it. Raises `UsageError`."""
-    if job.embedded:
-        return EMBEDDED_HOST
     return host_of(job.settings, job.options.environ, base_url=job.options.base_url)
 
 
@@ -56,11 +53,7 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
 
     async with AsyncExitStack() as rooms:
         if endpoint is None:
-            from batchgen.sandbox.faults import Behaviour
-            from batchgen.sandbox.server import serve
-
-            sandbox = await rooms.enter_async_context(serve(Behaviour()))
-            endpoint = resolve(job.settings, {}, base_url=sandbox.base_url)
+            endpoint = await rooms.enter_async_context(embedded_endpoint(job.settings))
         opened = open_provider(
             endpoint,
             concurrency=job.limits.concurrency,
@@ -68,6 +61,16 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
             pictures=job.manifest.path.parent,
         )
         yield await rooms.enter_async_context(opened)
+
+
+@asynccontextmanager
+async def embedded_endpoint(settings: ProviderSettings) -> AsyncIterator[Endpoint]:
+    """The sandbox, served in this process for the length of the block."""
+    from batchgen.sandbox.faults import Behaviour
+    from batchgen.sandbox.server import serve
+
+    async with serve(Behaviour()) as sandbox:
+        yield resolve(settings, {}, base_url=sandbox.base_url)
 
 
 async def make_job_folder(job: Job) -> None:
@@ -88,12 +91,15 @@ def _make_folder(job: Job) -> None:
 
 
 @contextmanager
-def hold_job(job: Job) -> Iterator[None]:
-    """Hold the job's lock; its folder is there. Raises `JobLockedError`, `StorageError`."""
+def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
+    """Hold the job's lock; its folder is there, and where it cannot be written, `reading` is all that can be done.
+
+    Raises `JobLockedError`, `StorageError`.
+    """
     lock = job.folder / ".lock"
     with ExitStack() as held:
         try:
-            held.enter_context(hold_lock(lock, moment_text(job.options.clock())))
+            held.enter_context(hold_lock(lock, moment_text(job.options.clock()), reading=reading))
         except LockHeldError as error:
             raise JobLockedError(
                 f"{job.folder}: another run works on this job ({error}); nothing was sent"
@@ -114,13 +120,18 @@ async def ledger_of(job: Job) -> AsyncIterator[Ledger]:
 
 
 @asynccontextmanager
-async def readable_ledger(job: Job) -> AsyncIterator[Ledger]:
+async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger beside whoever writes it; an empty private one before its first run."""
     exists = job.has_ledger
     async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
         if has_images(job) and not await ledger.facts():
             raise gone(job.ledger)
         yield ledger
+
+
+def may_write(job: Job) -> bool:
+    """Whether anything can be written in the job's folder; on a read-only disk nobody can."""
+    return os.access(job.folder, os.W_OK)
 
 
 def has_images(job: Job) -> bool:

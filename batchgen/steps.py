@@ -28,7 +28,7 @@ from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.recovery import recover
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
-from batchgen.survey import Survey
+from batchgen.survey import Survey, matches
 from batchgen.system.clock import moment_of, moment_text, moment_words
 
 OVERTIME = 2
@@ -82,7 +82,7 @@ class Steps:
 
     async def _bring_in_step(self) -> None:
         """A ledger that was restored from a backup learns what came after it, from the images and the runs' logs."""
-        taken = await take_in_unnoted(self.ledger, self.store)
+        taken = await take_in_unnoted(self.ledger, self.store, self.job.runs)
         forgotten: list[str] = []
         requests = await replay_forgotten(self.ledger, self.job.runs, forgotten.append, self.run_id)
         if requests:
@@ -224,9 +224,8 @@ class Steps:
         return Purses(*purses)
 
     async def _note_open_links(self) -> None:
-        outcome = await self.ledger.outcome(self.run_id)
-        links = sum(count for (state, _), count in outcome.items() if state == TaskState.RECEIVED)
-        links += self.planned.to_fetch if self.planned else 0
+        waiting = await self.ledger.open_links()
+        links = sum(matches(task_id, self.job.options.only) for task_id in waiting)
         if links:
             detail = f"{links} images are made and paid for but could not be fetched; run again to fetch them for free"
             over = anyio.current_time() >= self.ends_at

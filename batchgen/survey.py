@@ -12,16 +12,22 @@ from anyio import to_thread
 from batchgen.core.errors import Problem, ProblemsError, UsageError
 from batchgen.core.plan import Known, Planned, decide, renew
 from batchgen.core.protocols import ImageStore, Ledger
+from batchgen.core.records import Dearer
 from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
 from batchgen.job import Job, Options
+from batchgen.reports.text import usd_text
 from batchgen.rooms import proxy_for
+from batchgen.system.clock import moment_of
 
 BATCH = 250
 """Tasks expanded at a stretch, beside the event loop: pictures that go along are read and hashed there, too."""
 
 PROBLEMS_SHOWN = 1000
 """More problems than this are one mistake made many times."""
+
+OLD_DAYS = 30
+"""A list of models that is older is worth a reminder: makers give three months' notice, and prices change at any time."""
 
 
 async def stage(job: Job, ledger: Ledger) -> list[Problem]:
@@ -59,9 +65,11 @@ class Survey:
     summary: PlanSummary
     models: dict[str, int] = field(default_factory=dict)
     unpriced: set[str] = field(default_factory=set)
+    dearer: Sequence[Dearer] = ()
 
     async def pages(self) -> AsyncIterator[Sequence[Planned]]:
         """The plan in manifest order, page by page; summed up in `summary` as it goes."""
+        self.dearer = await self.ledger.dearer()
         async for page in self.ledger.compare():
             damage = await self.store.damaged([known.image for known in page if known.image is not None])
             planned = [await self._decide(known, damage) for known in page]
@@ -73,7 +81,7 @@ class Survey:
         on_unknown = self.job.retry.on_unknown
         planned = decide(known, damage.get(_id(known.image)), on_unknown)
         selection = self.job.options.retry
-        if selection is None or not _matches(known.task.task_id, selection.tasks):
+        if selection is None or not matches(known.task.task_id, selection.tasks):
             return planned
         if selection.classes and _class(planned) not in selection.classes:
             return planned
@@ -83,7 +91,7 @@ class Survey:
         """Count what `--only` and `--limit` leave in; the count decides where the limit is."""
         options = self.job.options
         for one in planned:
-            if not _matches(one.task.task_id, options.only):
+            if not matches(one.task.task_id, options.only):
                 continue
             if one.send and options.limit is not None and self.summary.to_send >= options.limit:
                 continue
@@ -127,6 +135,7 @@ class Survey:
             warnings.append(f"earlier images came from {facts['host']}, this run asks {summary.host}")
         if proxy := proxy_for(self.job):
             warnings.append(f"requests and the key go through the proxy {proxy}, as the environment says")
+        warnings += self._price_notices()
         run_usd = self.job.options.budget_usd
         if run_usd is not None and summary.cost.expected_usd > run_usd:
             cost = f"${summary.cost.expected_usd:.2f}"
@@ -136,6 +145,20 @@ class Survey:
         if fault := self._price_fault():
             warnings.append(f"a run would refuse this: {fault}")
         return warnings
+
+    def _price_notices(self) -> Iterator[str]:
+        for one in self.dearer:
+            if one.model in self.models:
+                yield (
+                    f"{one.model} became dearer since this job was last planned: {one.task_id} is expected to cost "
+                    f"{usd_text(one.now_usd)}, then {usd_text(one.before_usd)}"
+                )
+        listing = self.job.manifest.setting.listing
+        if listing is not None:
+            days = (self.job.options.clock() - moment_of(listing.read)).days
+            if days > OLD_DAYS:
+                again = f"`batchgen models --refresh --provider {listing.provider}` reads it again"
+                yield f"the list of {listing.provider}'s models and prices is {days} days old; {again}"
 
     def check_prices(self) -> None:
         """With a budget every task needs a price. Raises `UsageError`; to be called before a page is queued."""
@@ -162,5 +185,6 @@ def _class(planned: Planned) -> str:
     return planned.failure_class.value if planned.failure_class else planned.change.value
 
 
-def _matches(task_id: str, globs: Sequence[str]) -> bool:
+def matches(task_id: str, globs: Sequence[str]) -> bool:
+    """Whether a task is one of those that `--only` or `--task` name; all are, where they name none."""
     return not globs or any(fnmatch.fnmatchcase(task_id, glob) for glob in globs)

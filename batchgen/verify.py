@@ -7,16 +7,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from anyio import to_thread
+
 from batchgen.core.errors import LedgerDamagedError, NotRunError
 from batchgen.core.protocols import ImageStore
 from batchgen.core.records import RunRecord
-from batchgen.core.types import Change, ImageRequest, Price, PriceKind, StoredImage, Task
+from batchgen.core.types import Change, StoredImage, Task, forgotten_task
 from batchgen.core.verdict import NAMES_KEPT, Verdict
 from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
-from batchgen.rooms import check_owner, has_images, hold_job, host_for, store_of
+from batchgen.rooms import check_owner, has_images, hold_job, host_for, may_write, readable_ledger, store_of
 from batchgen.steps import new_run_id, new_summary
 from batchgen.survey import Survey, stage
 from batchgen.system.clock import moment_text
@@ -33,22 +35,23 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
     if not job.has_ledger and not has_images(job):
         raise NotRunError(f"{path}: this job has not run yet")
     verdict = Verdict(job.name, repair)
-    with hold_job(job):
+    with hold_job(job, reading=not repair):
         async with store_of(job, host, readable=not repair) as store:
             try:
-                async with _checked_ledger(job) as ledger:
+                async with _checked_ledger(job, repair=repair) as ledger:
                     await _Verification(job, ledger, store, verdict).run()
             except LedgerDamagedError as error:
-                verdict.ledger = str(error)
+                verdict.ledger = error.fault
                 if repair:
                     await _rebuild(job, store, verdict)
     return verdict
 
 
 @asynccontextmanager
-async def _checked_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
-    """The job's ledger, read to its last row. Raises `LedgerDamagedError`."""
-    async with open_ledger(job.ledger, may_be_new=False) as ledger:
+async def _checked_ledger(job: Job, *, repair: bool) -> AsyncIterator[SqliteLedger]:
+    """The job's ledger, read to its last row; from a read-only disk, unless to `repair` it. Raises `LedgerError`."""
+    writable = repair or may_write(job)
+    async with open_ledger(job.ledger, may_be_new=False) if writable else readable_ledger(job) as ledger:
         if damage := await ledger.integrity():
             raise LedgerDamagedError(f"{job.ledger}: the ledger is damaged ({damage})")
         yield ledger
@@ -56,7 +59,7 @@ async def _checked_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
 
 async def _rebuild(job: Job, store: ImageStore, verdict: Verdict) -> None:
     """A new ledger in place of a damaged one."""
-    set_aside(job.ledger)
+    await to_thread.run_sync(set_aside, job.ledger)
     async with open_ledger(job.ledger) as ledger:
         await _Verification(job, ledger, store, verdict).run()
 
@@ -76,7 +79,7 @@ class _Verification:
         if self.verdict.repair:
             await self._salvage()
             await replay_ends(self.ledger, self.job.runs, run_id="")
-            await take_in_unnoted(self.ledger, self.store, self.verdict.unnoted.add)
+            await take_in_unnoted(self.ledger, self.store, self.job.runs, self.verdict.unnoted.add)
             self.verdict.replayed = await replay_forgotten(
                 self.ledger, self.job.runs, self.verdict.forgotten.add
             )
@@ -117,16 +120,13 @@ class _Verification:
             self.verdict.without_sidecar.add(image.file)
         if self.verdict.repair:
             await self.ledger.lose([image for image in page if image.attempt_id in damage])
-            for image in bare:
-                await self.store.write_sidecar(image, await self._task_of(image))
+            for found in await self.ledger.made(bare):
+                await self.store.write_sidecar(found, await self._task_of(found.image))
 
     async def _task_of(self, image: StoredImage) -> Task:
         """What an image was made for; what nobody knows any more stays empty in its sidecar."""
-        nothing = ImageRequest(model="", prompt="")
-        forgotten = Task(
-            image.task_id, image.task_id, 0, 1, nothing, image.fingerprint, Price(PriceKind.UNPRICED)
-        )
-        return await self.ledger.task_for(image) or forgotten
+        task = await self.ledger.task_for(image)
+        return task or forgotten_task(image.task_id, image.fingerprint)
 
     async def _settle(self) -> None:
         """Put back what is lost to be bought by the next run, and note that the job is in step again."""

@@ -212,6 +212,23 @@ def test_the_sandbox_serves_until_it_is_stopped(desk: Desk) -> None:
     assert (0, "") == (done.code, done.err)
 
 
+def test_the_sandbox_fails_by_name(desk: Desk) -> None:
+    """`sandbox --fail` answers with the fault of that name; a name that there is not is exit 2, with the nearest one."""
+    desk.manifest(BOAT, retry={"max_attempts": 1})
+    with ended(desk.start("sandbox", "--port", "0", "--fail", "newapi_sensitive_words=1")) as running:
+        assert running.process.stdout is not None
+        url = running.process.stdout.readline().split()[0]
+        assert 1 == desk.run("--base-url", url, expect=1)["failed"]
+        assert "refused" == desk.tasks()["boat--01"]["class"]
+        running.signal(signal.SIGTERM)
+        assert 0 == running.done().code
+
+    done = desk.do("sandbox", "--fail", "slowdown=0.1")
+    assert 2 == done.code
+    assert "there is no fault 'slowdown' (did you mean slow_down?)" in done.err
+    assert "insufficient_quota         429, out of money" in desk.do("sandbox", "--help").out
+
+
 def test_report_is_written_again(desk: Desk) -> None:
     """`batchgen report` writes the page and the tables anew from the ledger."""
     desk.manifest(BOAT)

@@ -120,6 +120,25 @@ def test_a_read_only_disk_is_found_before_anything_is_sent(desk: Desk) -> None:
     assert [] == desk.till.requests
 
 
+@mounts
+def test_a_read_only_disk_can_be_read(desk: Desk) -> None:
+    """A snapshot or a backup: what stands on it is told, and `verify` finds what is wrong; only a repair has to write."""
+    desk.manifest([BOATS])
+    with disk(desk.folder / "output", "size=100m"):
+        desk.run()
+        subprocess.run(["mount", "-o", "remount,ro", desk.folder / "output"], check=True)
+        for verb in ("status", "plan", "verify"):
+            assert 0 == desk.do(verb, "job.yaml").code, verb
+        done = desk.do("verify", "job.yaml", "--repair")
+        assert 3 == done.code
+        assert "Read-only file system" in done.err
+        subprocess.run(["mount", "-o", "remount,rw", desk.folder / "output"], check=True)
+        next((desk.job / "images").glob("*.png")).unlink()
+        subprocess.run(["mount", "-o", "remount,ro", desk.folder / "output"], check=True)
+        assert 1 == desk.json("verify", "job.yaml", expect=1)["counts"]["missing"]
+        subprocess.run(["mount", "-o", "remount,rw", desk.folder / "output"], check=True)
+
+
 def test_a_folder_that_vanishes_stops_the_run(desk: Desk, till: Till) -> None:
     """Deleted in mid-run: exit 3, at most what was in flight is lost with it, no request follows, no traceback."""
     till.script(Rule("Boat", "hold"))

@@ -202,6 +202,7 @@ def test_numbers_that_bound_nothing_are_refused(desk: Desk) -> None:
     """`nan`, `inf`, a negative grace or junk in a flag: exit 2, naming the flag in words; nothing is made."""
     desk.manifest([{"id": "boat", "prompt": "A boat."}])
     cases = [("plan", "job.yaml", *words) for words in NO_NUMBERS] + [("sandbox", "--error-share", "nan")]
+    cases += [("sandbox", "--fail", fault) for fault in ("cut", "cut=", "cut=nan", "cut=2", "cut=many")]
 
     for words, done in zip(cases, together(partial(desk.do, *words) for words in cases), strict=True):
         assert (2, "") == (done.code, done.out), words

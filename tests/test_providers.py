@@ -21,7 +21,8 @@ from batchgen.run import run_job
 from tests.providers.servers import serving
 from tests.support.png import png
 
-pytestmark = pytest.mark.anyio
+# Other makers have words of their own.
+pytestmark = [pytest.mark.anyio, pytest.mark.odd_requests]
 
 DOCS = (Path(__file__).parent.parent / "docs" / "providers.md").read_text("utf-8")
 KEY = "key-of-the-provider"

@@ -35,7 +35,7 @@ SUMMARY = [
 PROMPTS: list[dict[str, object]] = [
     {"id": "boat", "prompt": "A paper boat.", "images": 2},
     {"id": "mug", "prompt": "A {color} mug.", "vary": {"color": ["red", "Sea Blue"]}, "tags": ["shop"]},
-    {"id": "tree", "prompt": "A tree.", "request": {"quality": "high", "extra": {"seed": 7}}},
+    {"id": "tree", "prompt": "A tree.", "request": {"quality": "high", "extra": {"newer_seed": 7}}},
 ]
 TASKS = {
     "boat--01": "A paper boat.",
@@ -81,7 +81,7 @@ def test_a_request_is_the_manifests_own_values_and_nothing_more(desk: Desk, till
     small = common | {"quality": "low"}
     expected = [
         *(small | {"prompt": prompt} for prompt in list(TASKS.values())[:4]),
-        common | {"quality": "high", "seed": 7, "prompt": "A tree."},
+        common | {"quality": "high", "newer_seed": 7, "prompt": "A tree."},
     ]
     order = partial(json.dumps, sort_keys=True)
     assert sorted(expected, key=order) == sorted((request["body"] for request in requests), key=order)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
+from functools import partial
 from pathlib import Path
 
-from tests.support.cli import Desk, ended, pick, until
+import pytest
+
+from batchgen.system.clock import moment_or_blank
+from tests.support.cli import Desk, ended, pick, together, until
 from tests.support.paid import Rule, Till, refuse
 
 pytest_plugins = ("tests.support.fixtures",)
@@ -104,6 +109,7 @@ def test_a_lost_ledger_is_rebuilt_from_the_sidecars(desk: Desk, till: Till) -> N
     drop_ledger(desk)
 
     assert "is gone or empty" in desk.do("status", "job.yaml").err
+    assert "Put the ledger back" in desk.do("run", "job.yaml").err
     refused = desk.run(expect=3)
     assert ("storage", 0) == pick(refused, "stopped_by", "attempts")
     assert 1 == desk.do("verify", "job.yaml").code
@@ -132,11 +138,45 @@ def test_a_damaged_ledger_is_kept_and_what_it_tells_is_taken_over(desk: Desk, ti
     assert 1 == desk.do("verify", "job.yaml").code
     told = verify(desk, "--repair")
 
+    assert {"ledger.sqlite", "ledger.damaged-1.sqlite"} == {path.name for path in desk.job.glob("ledger*")}
     assert before == (desk.job / str(told["kept_aside"])).read_bytes()
     assert {"kept": 4, "failed": 1} == desk.plan()
     assert "refused" == desk.tasks()["mug--01"]["class"]
     assert (4, 1, 0) == pick(desk.run(expect=1), "kept", "failed", "attempts")
     assert 5 == len(till.requests)
+
+
+def test_a_repair_does_not_advise_itself(desk: Desk) -> None:
+    """After it, the screen says what was wrong, in one line and without the way out that was just taken."""
+    bought(desk)
+    drop_ledger(desk)
+    done = desk.do("verify", "job.yaml", "--repair")
+    told = " ".join(done.out.split())
+    assert "buy them all again a new one was made" in told
+    assert "--repair" not in told
+
+
+def test_a_journal_that_was_put_aside_is_read_and_kept(desk: Desk, till: Till) -> None:
+    """What a killed run committed last is in the journal alone; reading it leaves no file behind."""
+    till.script(refuse("Mug"))
+    desk.manifest([BOATS, {"id": "mug", "prompt": "Mug."}])
+    desk.run(expect=1)
+    path, live = desk.job / "ledger.sqlite", desk.folder / "live.sqlite"
+    with sqlite3.connect(path) as open_still:
+        open_still.execute("UPDATE attempts SET reason = 'in the journal' WHERE task_id = 'mug--01'")
+        open_still.execute("UPDATE attempts SET class = 'zzz' WHERE task_id = 'boat--1--01'")
+        open_still.commit()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{live}{suffix}")
+    open_still.close()
+    drop_ledger(desk)
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{live}{suffix}", f"{path}{suffix}")
+
+    verify(desk, "--repair")
+
+    assert ["in the journal"] == [one["reason"] for one in desk.attempts() if one["task_id"] == "mug--01"]
+    assert "ledger.damaged-1.sqlite-shm" not in {path.name for path in desk.job.iterdir()}
 
 
 def damage(path: Path, table: str) -> None:
@@ -232,11 +272,55 @@ def test_a_lost_sidecar_is_written_again(desk: Desk) -> None:
     assert ["images/boat--1--01.png"] == verify(desk, expect=1)["without_sidecar"]
     assert verify(desk, "--repair")["sound"]
     now = json.loads(beside.read_text())
-    same = ("task_id", "fingerprint", "sha256", "attempt_id", "request", "cost_usd")
-    assert [before[key] for key in same] == [now[key] for key in same]
+    answers_own = {"answer", "usage", "revised_prompt", "received", "rebuilt"}
+    assert {key: before[key] for key in before.keys() - answers_own} == {
+        key: now[key] for key in now.keys() - answers_own
+    }
+    assert moment_or_blank(now["received"]) >= before["received"]  # when the ledger heard of it
     drop_ledger(desk)
     verify(desk, "--repair")
     assert (4, 0) == pick(desk.run(), "kept", "attempts")
+
+
+@pytest.mark.parametrize("verb", ["verify", "run"])
+@pytest.mark.parametrize("harm", ["cut", "gone"])
+def test_an_image_that_only_a_log_knows_is_taken_in(desk: Desk, till: Till, harm: str, verb: str) -> None:
+    """Its sidecar is cut or gone, and the ledger too: bytes that the run's log tells of serve their task, for nothing."""
+    desk.manifest([BOATS])
+    desk.run("--limit", "0")
+    shutil.copy(desk.job / "ledger.sqlite", desk.folder / "backup.sqlite")
+    images = bought(desk)
+    before = desk.sidecars()
+    beside = desk.job / "images/boat--1--01.json"
+    beside.write_bytes(beside.read_bytes()[:100]) if harm == "cut" else beside.unlink()
+    other = desk.job / "images/boat--2--01.png"
+    (desk.job / "images/boat--2--01.json").unlink()
+    other.write_bytes(other.read_bytes() + b"altered")
+    drop_ledger(desk)
+    if verb == "verify":
+        told = verify(desk, "--repair")
+        assert ["images/boat--1--01.png"] == told["unnoted"][-1:]  # type: ignore[index]
+        assert ["images/boat--2--01.png"] == told["foreign"]
+    else:
+        shutil.copy(desk.folder / "backup.sqlite", desk.job / "ledger.sqlite")
+    summary = desk.run()
+
+    assert (3, 1) == pick(summary, "kept", "stored")  # the altered one was bought again
+    assert 5 == len(till.requests)
+    assert images["boat--1--01"] == desk.images()["boat--1--01"]
+    now, then = desk.sidecars()["boat--1--01"], before["boat--1--01"]
+    same = (
+        "task_id",
+        "fingerprint",
+        "sha256",
+        "attempt_id",
+        "request",
+        "cost_usd",
+        "run_id",
+        "request_id",
+    )
+    assert pick(then, *same) == pick(now, *same)
+    assert {"sound": True, "images": 4} == {key: verify(desk)[key] for key in ("sound", "images")}
 
 
 def test_a_job_with_a_rate_goes_on_after_everything_was_rebuilt(desk: Desk, till: Till) -> None:
@@ -339,6 +423,28 @@ def test_failures_and_doubts_survive_a_lost_ledger(desk: Desk, till: Till) -> No
     assert 7 == len(till.requests)
 
 
+def test_what_may_be_paid_twice_survives_a_lost_ledger(desk: Desk, till: Till) -> None:
+    """Which request was sent again, and with which key, is in the run's log; a log of an older version just lacks it."""
+    till.script(Rule("Lamp", "cut"))
+    desk.manifest([BOATS, {"id": "lamp", "prompt": "Lamp."}])
+    before, attempts = desk.run(expect=1), desk.attempts()
+    assert [False, True] == [one["possible_duplicate"] for one in attempts if one["task_id"] == "lamp--01"]
+    drop_ledger(desk)
+    verify(desk, "--repair")
+    money = ("job_cost_usd", "maybe_paid_twice_usd")
+    assert pick(before, *money) == pick(desk.json("status", "job.yaml"), "spent_usd", "maybe_paid_twice_usd")
+    assert 1 == desk.json("retry", "job.yaml", expect=1)["held"]
+    assert 1 == len(
+        {one["headers"]["idempotency-key"] for one in till.requests if one["body"]["prompt"] == "Lamp."}
+    )
+
+    drop_ledger(desk)
+    for log in desk.job.glob("runs/*/events.jsonl"):
+        log.write_text(re.sub(r'"(idempotency_key|possible_duplicate)": [^,]+, ', "", log.read_text()))
+    verify(desk, "--repair")
+    assert 3 == len([one for one in desk.attempts() if one["task_id"] == "lamp--01"])
+
+
 def test_a_doubt_that_a_backup_forgot_is_still_a_doubt(desk: Desk, till: Till) -> None:
     """The request was in flight when the run was killed, and the ledger is older than that: once more, and marked so."""
     desk.manifest([BOATS], limits={"concurrency": 1})
@@ -359,3 +465,46 @@ def test_a_doubt_that_a_backup_forgot_is_still_a_doubt(desk: Desk, till: Till) -
     assert ("failed", "unknown", False) == pick(lost, "state", "class", "possible_duplicate")
     assert ("stored", True) == pick(again, "state", "possible_duplicate")
     assert lost["attempt_id"] == till.requests[0]["headers"]["x-client-request-id"]
+    keys = [request["headers"]["idempotency-key"] for request in till.requests]
+    assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE attempts SET class = 'zzz' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET class = 'zzz' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET parameters = '{' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET variables = '[7]', price = '[]' WHERE task_id = 'mug--01'",
+        "UPDATE tasks SET tags = CAST(x'ff' AS TEXT) WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET cost_usd = 9e999, number = 9223372036854775807 WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET started = 'zzz' WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET state = 'sent', started = 'yesterday' WHERE task_id = 'mug--01'",
+        "UPDATE attempts SET state = 'received', url = 'https://x/', answer = '{}' WHERE task_id = 'mug--01'",
+        "UPDATE images SET width = -9223372036854775807 WHERE task_id = 'boat--1--01'",
+    ],
+)
+def test_rows_that_batchgen_never_wrote_are_damage(desk: Desk, till: Till, statement: str) -> None:
+    """What SQLite lets through ends in words and not in a traceback; repair leaves such rows out, and buys nothing."""
+    till.script(refuse("Mug"))
+    desk.manifest([BOATS, {"id": "mug", "prompt": "Mug."}])
+    desk.run(expect=1)
+    with sqlite3.connect(desk.job / "ledger.sqlite") as connection:
+        connection.execute(statement)
+    connection.close()
+
+    assert re.search("never wrote|damaged", str(verify(desk, expect=1)["ledger"]))
+    verbs = (["run"], ["plan"], ["status"], ["status", "--tasks"], ["status", "--attempts"], ["report"])
+    for words, done in zip(
+        verbs, together([partial(desk.do, *words, "job.yaml") for words in verbs]), strict=True
+    ):
+        assert done.code in {0, 1, 2, 3, 4}, words
+        assert "Traceback" not in done.err, (words, done.err)
+        if done.code == 3:
+            assert "--repair" in done.out + done.err
+    told = verify(desk, "--repair")
+
+    assert (True, 4) == pick(told, "sound", "images")
+    assert {"sound": True, "images": 4} == verify(desk)
+    assert 4 == desk.run(expect=1)["kept"]
+    assert 5 == len(till.requests)

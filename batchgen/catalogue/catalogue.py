@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 
+from batchgen.catalogue.listing import Listing, as_listed
 from batchgen.catalogue.load import FILES, REQUEST_ITSELF, read_models
 from batchgen.catalogue.model import Anything, Model, Parameter
 
@@ -32,9 +33,13 @@ class Entry:
 
 
 class Catalogue:
-    """What is known of models: immutable, so it can be shared."""
+    """What is known of models: immutable, so it can be shared.
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    `listing` is the list of the provider whose prices and dates it holds, None for those of the models' makers.
+    """
+
+    def __init__(self, models: Mapping[str, Model], listing: Listing | None = None) -> None:
+        self.listing = listing
         self._models = MappingProxyType(dict(models))
         self._parameters = frozenset(
             name
@@ -52,6 +57,12 @@ class Catalogue:
         return Catalogue(
             {**self._models, **{name: self._entered(name, entry) for name, entry in entries.items()}}
         )
+
+    def with_listing(self, listing: Listing | None) -> Catalogue:
+        """The catalogue as one provider serves it: with its own prices and shutdown dates, where it names them."""
+        if listing is None:
+            return self
+        return Catalogue({name: as_listed(model, listing) for name, model in self._models.items()}, listing)
 
     def find(self, model_id: str) -> Model | None:
         """The model of this exact name, dated names included; None when it is not known."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.listing import Listing
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Parameter, Whole
 from batchgen.catalogue.prices import quote
 from batchgen.catalogue.rules import default_of, one_of, plainly
@@ -17,23 +18,27 @@ TYPICAL_PROMPT = "x" * 200
 """A prompt of a sentence or two, for prices of a typical image."""
 
 
-def describe_all(catalogue: Catalogue, today: date) -> list[dict[str, JsonValue]]:
-    """Every model but dated names, one object each, those still served first."""
+def describe_all(
+    catalogue: Catalogue, today: date, listings: Sequence[Listing] = ()
+) -> list[dict[str, JsonValue]]:
+    """Every model but dated names, one object each, those still served first; `listings` are what providers told."""
     plain = [model for model in catalogue.models.values() if model.dated_name_of is None]
     plain.sort(key=lambda model: model.retires is not None and model.retires <= today)
-    return [_summary(catalogue, model, today) for model in plain]
+    return [_summary(catalogue, model, today, listings) for model in plain]
 
 
-def describe(catalogue: Catalogue, model: Model, today: date) -> dict[str, JsonValue]:
+def describe(
+    catalogue: Catalogue, model: Model, today: date, listings: Sequence[Listing] = ()
+) -> dict[str, JsonValue]:
     """One model in full: its parameters, rules between them, and prices of typical images by quality."""
     return {
-        **_summary(catalogue, model, today),
+        **_summary(catalogue, model, today, listings),
         "also": list(model.also),
         "prompt_limit": model.prompt_limit,
         "parameters": {name: _parameter(parameter) for name, parameter in model.parameters.items()},
         "edits": _edits(model),
         "rules": _rules(model),
-        "prices": _prices(catalogue, model),
+        "prices": _prices(catalogue, model, model.maker),
     }
 
 
@@ -60,12 +65,18 @@ def render(described: JsonObject) -> str:
     if isinstance(described["also"], list) and described["also"]:
         lines += ["", f"Also known as {', '.join(map(str, described['also']))}"]
     lines += ["", f"Prices of an image at its maker, {TYPICAL_SIZE} ({described['price_note']})"]
-    lines += _price_lines(described)
+    lines += _price_lines(described["prices"])
+    for offer in _offers(described):
+        if offer["prices"]:
+            lines += ["", f"The same at {offer['provider']}, by its list of {offer['as_of']} (estimated)"]
+            lines += _price_lines(offer["prices"])
     return "\n".join([*lines, ""])
 
 
-def _summary(catalogue: Catalogue, model: Model, today: date) -> dict[str, JsonValue]:
-    typical = _price_of(catalogue, model, _middling(model))
+def _summary(
+    catalogue: Catalogue, model: Model, today: date, listings: Sequence[Listing]
+) -> dict[str, JsonValue]:
+    typical = _price_of(catalogue, model, _middling(model), model.maker)
     return {
         "model": model.model_id,
         "family": model.family,
@@ -76,6 +87,22 @@ def _summary(catalogue: Catalogue, model: Model, today: date) -> dict[str, JsonV
         "retires": model.retires.isoformat() if model.retires else None,
         "retired": model.retires is not None and model.retires <= today,
         "replacement": model.replacement,
+        "providers": [_offer(catalogue, model, listing) for listing in listings],
+    }
+
+
+def _offer(catalogue: Catalogue, model: Model, listing: Listing) -> dict[str, JsonValue]:
+    """What a provider said of a model, with its own prices of typical images where it has some."""
+    listed = listing.models.get(model.model_id)
+    there = catalogue.with_listing(listing)
+    own = listed is not None and there.models[model.model_id].pricing is not model.pricing
+    return {
+        "provider": listing.provider,
+        "host": listing.host,
+        "as_of": listing.day,
+        "listed": listed is not None if listed is not None or listing.whole else None,
+        "shutdown_date": listed.shutdown.isoformat() if listed is not None and listed.shutdown else None,
+        "prices": _prices(there, there.models[model.model_id], listing.provider) if own else None,
     }
 
 
@@ -93,10 +120,8 @@ def _request(quality: str | None) -> JsonObject:
     return {"size": TYPICAL_SIZE} | ({"quality": quality} if quality else {})
 
 
-def _price_of(catalogue: Catalogue, model: Model, quality: str | None) -> float | None:
-    return (
-        quote(catalogue, model.maker, model.model_id, _request(quality), {}).price(TYPICAL_PROMPT).expected_usd
-    )
+def _price_of(catalogue: Catalogue, model: Model, quality: str | None, provider: str) -> float | None:
+    return quote(catalogue, provider, model.model_id, _request(quality), {}).price(TYPICAL_PROMPT).expected_usd
 
 
 def _price_note(catalogue: Catalogue, model: Model) -> str:
@@ -104,8 +129,11 @@ def _price_note(catalogue: Catalogue, model: Model) -> str:
     return {PriceKind.EXACT: "exact", PriceKind.ESTIMATE: "estimated", PriceKind.UNPRICED: "unpriced"}[kind]
 
 
-def _prices(catalogue: Catalogue, model: Model) -> dict[str, JsonValue]:
-    return {quality or "any": _price_of(catalogue, model, quality) for quality in _qualities(model) or (None,)}
+def _prices(catalogue: Catalogue, model: Model, provider: str) -> dict[str, JsonValue]:
+    return {
+        quality or "any": _price_of(catalogue, model, quality, provider)
+        for quality in _qualities(model) or (None,)
+    }
 
 
 def _sizes(model: Model) -> str:
@@ -207,11 +235,28 @@ def _paragraph(described: JsonObject) -> list[str]:
         word = "retired" if described["retired"] else "retires"
         instead = f"; use {described['replacement']}" if described["replacement"] else ""
         lines.append(f"  {word} {described['retires']}{instead}")
+    for offer in _offers(described):
+        lines += _wrapped("  at      ", f"{offer['provider']}: {_offer_text(offer)}")
     return lines
 
 
-def _price_lines(described: JsonObject) -> list[str]:
-    prices = described["prices"]
+def _offers(described: JsonObject) -> list[dict[str, JsonValue]]:
+    offers = described["providers"]
+    assert isinstance(offers, list)
+    return [offer for offer in offers if isinstance(offer, dict) and offer["listed"] is not None]
+
+
+def _offer_text(offer: JsonObject) -> str:
+    if not offer["listed"]:
+        return f"not in its list of {offer['as_of']}"
+    prices = offer["prices"]
+    price = (prices.get("medium") or next(iter(prices.values()))) if isinstance(prices, dict) else None
+    cost = f", ~${price:.4f} for a typical image" if isinstance(price, float) else ""
+    ends = f", until {offer['shutdown_date']}" if offer["shutdown_date"] else ""
+    return f"in its list of {offer['as_of']}{cost}{ends}"
+
+
+def _price_lines(prices: JsonValue) -> list[str]:
     assert isinstance(prices, dict)
     width = max(map(len, prices))
     return [

@@ -42,8 +42,12 @@ def read_document() -> Document:
 
 
 def read_models() -> dict[str, Model]:
-    """Every model by its id, dated names included, in the file's order."""
-    families: Mapping[str, Document] = read_document()["families"]
+    """Every model of the file by its id, dated names included, in the file's order."""
+    return models_of(read_document()["families"])
+
+
+def models_of(families: Mapping[str, Document]) -> dict[str, Model]:
+    """The models of families as the file describes them."""
     names = frozenset(
         name
         for family in families.values()

@@ -94,27 +94,33 @@ def quote(
     """How images of this request are priced at this provider; `pictures` go along with the prompt.
 
     Exact at the model's maker where formula or table are known and nothing is left to the model, without pictures; an operator's
-    own price is exact anywhere. Other providers are taken to charge about what the maker does. A model that the
-    catalogue does not know is unpriced.
+    own price is exact anywhere. Other providers are taken to charge about what the maker does, unless the catalogue has
+    their list. A model that the catalogue does not know has the list's price of an image, or none.
     """
     model = catalogue.find(model_id)
-    if provider == SANDBOX:
-        return FreeQuote(_list_quote(model, parameters, pictures, sure=True))
-    sure = not extra and model is not None and provider == model.maker
-    return _list_quote(model, parameters, pictures, sure=sure)
+    free = provider == SANDBOX
+    if model is None:
+        found = _listed_quote(catalogue, model_id)
+    else:
+        found = _list_quote(model, parameters, pictures, sure=free or (not extra and provider == model.maker))
+    return FreeQuote(found) if free else found
 
 
-def _list_quote(
-    model: Model | None, parameters: JsonObject, pictures: Sequence[sizes.Size], *, sure: bool
-) -> Quote:
-    if model is not None and model.price_usd is not None:
+def _listed_quote(catalogue: Catalogue, model_id: str) -> Quote:
+    """What the provider's list says of a model that nothing else is known of."""
+    each_usd = catalogue.listing.each_usd(model_id) if catalogue.listing is not None else None
+    return UNPRICED if each_usd is None else FlatQuote(flat_price(each_usd, kind=PriceKind.ESTIMATE))
+
+
+def _list_quote(model: Model, parameters: JsonObject, pictures: Sequence[sizes.Size], *, sure: bool) -> Quote:
+    if model.price_usd is not None:
         return FlatQuote(flat_price(model.price_usd))
-    match model.pricing if model is not None else None:
-        case TokenPricing() as pricing if model is not None:
+    match model.pricing:
+        case TokenPricing() as pricing:
             return _token_quote(model, pricing, parameters, pictures, sure=sure)
-        case FlatPricing() as flat if model is not None:
+        case FlatPricing() as flat:
             return _flat_quote(model, flat, parameters, sure=sure)
-        case _:
+        case None:
             return UNPRICED
 
 

@@ -11,13 +11,34 @@ import click
 from batchgen.cli.params import Number
 from batchgen.core.errors import UsageError
 from batchgen.sandbox.faults import AnswerAs, Behaviour
+from batchgen.sandbox.mishaps import MISHAPS
 from batchgen.sandbox.server import serve
 
 _SHARE = Number(0, 1)
 _SECONDS = Number(min=0)
 
 
-@click.command("sandbox")
+class _Failure(click.ParamType[tuple[str, float]]):
+    """A fault by its name, and its share."""
+
+    name = "fault"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """Refuse what is no share; whether there is such a fault is the sandbox's to know."""
+        name, equals, share = str(value).partition("=")
+        if not equals:
+            self.fail(f"{value!r} names no share (write {name}=0.1)", param, ctx)
+        return name, _SHARE.convert(share, param, ctx)  # type: ignore[arg-type]  # text is what it converts
+
+
+_FAULTS = "\n".join(
+    ("\b", "Faults for --fail:", *(f"  {name:26} {mishap.about}" for name, mishap in MISHAPS.items()))
+)
+
+
+@click.command("sandbox", epilog=_FAULTS)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -46,6 +67,14 @@ _SECONDS = Number(min=0)
     "--slow", "slow_s", type=_SECONDS, default=30.0, show_default=True, metavar="SECONDS", help="How late."
 )
 @click.option("--cut-share", type=_SHARE, default=0.0, metavar="SHARE", help="Cut in the middle of the answer.")
+@click.option(
+    "--fail",
+    "failures",
+    type=_Failure(),
+    multiple=True,
+    metavar="FAULT=SHARE",
+    help="Answered with a fault of the list below; may be repeated.",
+)
 @click.option("--refuse-word", metavar="WORD", help="Refuse prompts that hold this word.")
 @click.option(
     "--images-per-minute",
@@ -73,7 +102,8 @@ _SECONDS = Number(min=0)
 def command(port: int, **values: Any) -> None:
     """Serve the image API on this machine until it is stopped: it paints for free, takes any key, and fails on request."""
     try:
-        behaviour = Behaviour(**(values | {"answer": AnswerAs(values["answer"])}))
+        chosen = {"answer": AnswerAs(values["answer"]), "failures": dict(values["failures"])}
+        behaviour = Behaviour(**(values | chosen))
     except ValueError as error:
         raise UsageError(str(error)) from error
     anyio.run(_serve, behaviour, port)

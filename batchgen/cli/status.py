@@ -40,7 +40,7 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     """Show where jobs stand; without a manifest, all jobs of the output folder."""
     options = options_of(values)
     code = 0
-    for path in manifests or _folders(options.output or options.config.output):
+    for path in manifests or _folders(options.folder):
         try:
             folder, budget_usd = _job(path, options, values) if manifests else (path, None)
             if _is_there(folder / LEDGER):

@@ -249,6 +249,11 @@ def is_redirect(failure: Failure) -> bool:
     return failure.failure_class is FailureClass.UNKNOWN and 300 <= (failure.http_status or 0) < 400
 
 
+def fault_words(fault: NetworkFault) -> str:
+    """A fault in words."""
+    return _FAULT_WORDS[fault]
+
+
 def classify_network(
     fault: NetworkFault, *, bytes_sent: bool, answer_begun: bool = False, detail: str = ""
 ) -> Failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from batchgen.core.plain import safe_text
 from batchgen.core.types import Blob, Failure
 
 
@@ -47,6 +48,10 @@ class ProblemsError(UsageError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class ListingError(BatchgenError):
+    """A provider's list of models could not be read (exit code 2); the text says why and what to do."""
+
+
 class JobLockedError(BatchgenError):
     """Another run holds the job (exit code 4): wait for it, or end it."""
 
@@ -59,8 +64,18 @@ class LedgerError(StorageError):
     """The ledger cannot be read or trusted; nothing is sent until it can."""
 
 
+REPAIR = "`batchgen verify MANIFEST --repair` makes a new one from the images and their sidecars, and keeps this one aside."
+
+
 class LedgerDamagedError(LedgerError):
-    """The ledger is gone, empty or damaged: `verify --repair` makes a new one from what lies on the disk."""
+    """The ledger is gone, empty or damaged: `verify --repair` makes a new one from what lies on the disk.
+
+    `fault` is what is wrong, in one line; the error's text adds what to do.
+    """
+
+    def __init__(self, fault: str, advice: str = REPAIR) -> None:
+        self.fault = safe_text(fault, printable=True)
+        super().__init__(f"{self.fault}. {advice}")
 
 
 class AttemptError(BatchgenError):

@@ -26,11 +26,13 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSent:
-    """A request is about to go out; it is on the ledger already."""
+    """A request is about to go out; it is on the ledger already. Key and mark tell one that is sent again from a new one."""
 
     task: Task
     attempt_id: str
     number: int
+    idempotency_key: str = ""
+    possible_duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """How many names there are, and the exclusive or of their checksums: the same for the same names in any order."""
+    """How many names there are, and the sum of their hashes modulo 2**64: the same for the same names in any order."""
 
     count: int = 0
     mark: int = 0
@@ -20,5 +20,6 @@ class Inventory:
         count = mark = 0
         for name in names:
             count += 1
-            mark ^= zlib.crc32(name.encode("utf-8", "surrogateescape"))
-        return cls(count, mark)
+            # An exclusive or of CRCs would be that of other names too: names that are counted up differ by few bits.
+            mark += int.from_bytes(blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest())
+        return cls(count, mark % 2**64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from batchgen.core.types import (
@@ -80,6 +81,28 @@ class Planned:
     failure_class: FailureClass | None = None
     renewed: bool = False
     earlier: Earlier = NOTHING_EARLIER
+
+
+def waves(moves: Sequence[Planned]) -> Iterator[list[Planned]]:
+    """Tasks with a `restore`, in parts: within one, no image is moved to a name that another one leaves.
+
+    What a move displaces lies elsewhere afterwards, so that its place has to be read again; and the names of two that
+    swap are settled one after the other. A chain or a ring of names takes two or three parts, however long it is.
+    """
+    while moves:
+        wave, later = list[Planned](), list[Planned]()
+        left, taken = set[str](), set[str]()
+        for one in moves:
+            source = one.restore.file.rpartition(".")[0].lower() if one.restore else ""
+            target = f"images/{one.task.task_id}".lower()
+            if source in taken or target in left:
+                later.append(one)
+            else:
+                wave.append(one)
+                left.add(source)
+                taken.add(target)
+        yield wave
+        moves = later
 
 
 def decide(known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUnknown.RESEND) -> Planned:

@@ -7,7 +7,17 @@ from typing import Protocol
 
 from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import (
+    AttemptView,
+    Dearer,
+    Due,
+    Found,
+    Remembered,
+    RunRecord,
+    TaskView,
+    Totals,
+    Unfinished,
+)
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Attempt,
@@ -73,8 +83,11 @@ class ImageStore(Protocol):
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """Finish what a crash interrupted: an attempt's whole verified image that is on disk already."""
 
-    async def restore(self, image: StoredImage, task: Task) -> Stored:
-        """Move a paid image of the same fingerprint to the name of `task`, instead of buying it again."""
+    async def restore(self, moves: Sequence[tuple[Found, Task]]) -> Sequence[Stored]:
+        """Move paid images to the names of tasks of their fingerprints, instead of buying them again.
+
+        Of one call, no image may be moved to a name that another one leaves.
+        """
 
     async def damaged(self, images: Sequence[StoredImage], *, by_hash: bool = False) -> Mapping[str, str]:
         """What is wrong with images, by attempt id: `missing` or `altered`; the sound ones are left out.
@@ -106,7 +119,10 @@ class ImageStore(Protocol):
     async def without_sidecar(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
         """Those whose sidecar is gone or speaks of another image."""
 
-    async def write_sidecar(self, image: StoredImage, task: Task) -> None:
+    async def nameless(self, told: Sequence[Found]) -> Sequence[Found]:
+        """Images that lie where they are told to lie, to the last byte, beside no sidecar that can be read."""
+
+    async def write_sidecar(self, found: Found, task: Task) -> None:
         """Put a sidecar beside an image that has lost its own, from what the ledger knows."""
 
     async def foreign(self, limit: int) -> Sequence[str]:
@@ -127,6 +143,9 @@ class Ledger(Protocol):
 
     async def spare(self, task: Task) -> StoredImage | None:
         """The next spare image for a task, where the one that `compare` found cannot be used."""
+
+    async def dearer(self) -> Sequence[Dearer]:
+        """Models whose staged tasks cost more than when they, unchanged, were last planned; to be asked before `apply`."""
 
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """How many tasks are on the ledger but not staged, and the first `limit` of their ids."""
@@ -155,11 +174,8 @@ class Ledger(Protocol):
     async def settle_manifest(self) -> None:
         """Take over places and labels of the staged tasks, and mark rows that are not staged as out of the manifest."""
 
-    async def image(self, attempt_id: str) -> StoredImage:
-        """An image as it is noted now. Raises `KeyError`."""
-
-    async def moved(self, stored: Stored, task: Task) -> None:
-        """An image was moved to the name of `task`, which is now stored."""
+    async def moved(self, moves: Sequence[tuple[Stored, Task]]) -> None:
+        """Images were moved to the names of tasks, which are now stored."""
 
     def images(self) -> AsyncIterator[Sequence[StoredImage]]:
         """Every image that should be in the store, superseded ones included, in batches."""
@@ -172,6 +188,9 @@ class Ledger(Protocol):
 
     async def noted(self, images: Sequence[StoredImage]) -> Sequence[StoredImage]:
         """Images as they are noted, by their attempts; unknown ones are left out."""
+
+    async def made(self, images: Sequence[StoredImage]) -> Sequence[Found]:
+        """Images as they are noted, with all that is known of the attempts that brought them."""
 
     async def take_in(self, found: Sequence[Found]) -> None:
         """Note whole images that are in the store, and the attempts that brought them."""
@@ -193,6 +212,9 @@ class Ledger(Protocol):
 
     async def unfinished(self) -> Sequence[Unfinished]:
         """Attempts that a dead run left `sent` or `received`."""
+
+    async def open_links(self) -> Sequence[str]:
+        """Tasks of the manifest that wait for paid links, once a link."""
 
     async def models(self, run_id: str) -> Mapping[str, int]:
         """Models of the tasks that this run has queued, with how many."""

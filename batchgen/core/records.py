@@ -31,6 +31,16 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Dearer:
+    """A model that became dearer since a job was planned: what one of its tasks was and is expected to cost, in USD."""
+
+    model: str
+    task_id: str
+    before_usd: float
+    now_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A queued task that may be sent now, with its history.
 
@@ -84,8 +94,8 @@ class Found:
 class Remembered:
     """A request as a run's event log tells it, for a ledger that has forgotten it: sent, or failed if `failure` is set.
 
-    `fingerprint`, `number` and `reserved_usd` are those of a sent request, `task_state` and `not_before` what a
-    failure did to its task.
+    `fingerprint`, `number`, `idempotency_key` ("" when not known), `possible_duplicate` and `reserved_usd` are those of
+    a sent request, `task_state` and `not_before` what a failure did to its task.
     """
 
     attempt_id: str
@@ -93,6 +103,8 @@ class Remembered:
     moment: str
     fingerprint: str
     number: int
+    idempotency_key: str
+    possible_duplicate: bool
     reserved_usd: float | None
     task_state: TaskState
     not_before: str | None

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from batchgen.core.money import usd
-from batchgen.core.plan import TO_FETCH, Planned
+from batchgen.core.plan import Planned
 from batchgen.core.records import Totals
 from batchgen.core.types import Change, JsonObject, PriceKind, StopReason
 
@@ -39,7 +39,7 @@ class PlanSummary:
     """A plan, summed up. `seconds` is the least time that the rate limits allow, None without a rate.
 
     `lines` are the first tasks that differ (change, task id, reason); `groups` the cost of what is sent by
-    (model, size and quality); `failures` what is left alone, counted by class; `to_fetch` paid links that are still to be downloaded; `spent_usd` what the job has cost
+    (model, size and quality); `failures` what is left alone, counted by class; `spent_usd` what the job has cost
     so far, unknown outcomes included.
     """
 
@@ -61,7 +61,6 @@ class PlanSummary:
     spent_usd: float = 0.0
     notices: list[str] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
-    to_fetch: int = 0
 
     def add(self, planned: Planned) -> None:
         """Take one task in."""
@@ -71,7 +70,6 @@ class PlanSummary:
             self.line(planned.change, planned.task.task_id, planned.reason)
         if planned.change in {Change.FAILED, Change.HELD, Change.MISSING}:
             self.failures[planned.failure_class.value if planned.failure_class else planned.change.value] += 1
-        self.to_fetch += planned.reason == TO_FETCH
         if planned.send:
             self.to_send += 1
             self.cost.add(planned)

@@ -179,6 +179,11 @@ class Task:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
+def forgotten_task(task_id: str, fingerprint: str) -> Task:
+    """A task of which nobody knows any more what it asked for."""
+    return Task(task_id, task_id, 0, 1, ImageRequest("", ""), fingerprint, Price(PriceKind.UNPRICED))
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """The manifest's `retry`. Five attempts outlast a minute of trouble; `resend` finishes a night unattended."""

@@ -6,18 +6,14 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from batchgen.core.errors import LedgerDamagedError, LedgerError
+from batchgen.core.errors import REPAIR, LedgerDamagedError, LedgerError
+from batchgen.ledgers.migrations import NEWEST, migrate
 from batchgen.ledgers.queries import schema
 
-SCHEMA_VERSION = 1
-
-_REPAIR = (
-    "Nothing was sent. `batchgen verify MANIFEST --repair` makes a new one from the images and their sidecars, "
-    "and keeps this one aside."
-)
+_UNSENT = f"Nothing was sent. {REPAIR}"
 
 
 def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
@@ -37,6 +33,7 @@ def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
             if new:
                 connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
             _check(connection, path)
+            migrate(connection, path)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error, "cannot be opened") from error
     return connection
@@ -57,16 +54,26 @@ def open_readable(path: Path) -> sqlite3.Connection:
                 connection.close()
                 return open_private()
             _check(connection, path)
+            return _up_to_date(connection)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error, "cannot be read") from error
-    return connection
+
+
+def _up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The ledger itself, or a private copy of an older one: who only reads leaves the file as it is."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == NEWEST:
+        return connection
+    with closing(connection), _closed_on_error(_connect("")) as copy:
+        connection.backup(copy)
+        migrate(copy, None)
+    return copy
 
 
 def _unusable(path: Path, error: OSError | sqlite3.Error, what: str) -> LedgerError:
     """Bytes that are no ledger can be repaired; a disk, a lock or permissions must be mended where they are."""
     told = error.strerror if isinstance(error, OSError) else str(error)
     if is_damage(error):
-        return LedgerDamagedError(f"{path}: the ledger {what} ({told}). {_REPAIR}")
+        return LedgerDamagedError(f"{path}: the ledger {what} ({told})", _UNSENT)
     return LedgerError(
         f"{path}: the ledger {what} ({told}). Check the disk and its permissions, then run again."
     )
@@ -82,14 +89,14 @@ def _refuse_what_is_no_file(path: Path) -> None:
 
 def is_damage(error: Exception) -> bool:
     """Whether SQLite says that a file's bytes are no database: it has no class of its own for that."""
-    return type(error) is sqlite3.DatabaseError
+    return type(error) is sqlite3.DatabaseError or "decode to UTF-8" in str(error)
 
 
 def gone(path: Path) -> LedgerError:
     """What to say where images are without their ledger."""
     return LedgerDamagedError(
-        f"{path} is gone or empty, but there are images beside it: running now would buy them all again. "
-        "Put the ledger back, or run `batchgen verify MANIFEST --repair`, which makes a new one from the images."
+        f"{path} is gone or empty, but there are images beside it: running now would buy them all again",
+        "Put the ledger back, or run `batchgen verify MANIFEST --repair`, which makes a new one from the images.",
     )
 
 
@@ -120,16 +127,16 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connect
 def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the file is empty. Raises `LedgerError` for one that this version must leave alone."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
+    if version > NEWEST:
         raise LedgerError(
             f"{path}: written by a newer version of batchgen (schema {version}); upgrade batchgen."
         )
     if version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise LedgerDamagedError(f"{path}: is not a ledger of batchgen. {_REPAIR}")
+        raise LedgerDamagedError(f"{path}: is not a ledger of batchgen", _UNSENT)
     return bool(version == 0)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise LedgerDamagedError(f"{path}: the ledger is damaged ({verdict}). {_REPAIR}")
+        raise LedgerDamagedError(f"{path}: the ledger is damaged ({verdict})", _UNSENT)

@@ -21,3 +21,8 @@ def queries() -> Mapping[str, str]:
 def schema() -> str:
     """The script that makes a new ledger."""
     return (files("batchgen.ledgers") / "schema.sql").read_text(encoding="utf-8")
+
+
+def migration(name: str) -> str:
+    """The script that makes a newer ledger of an older one."""
+    return (files("batchgen.ledgers") / f"schema-{name}.sql").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ SELECT * FROM runs WHERE manifest <> '' ORDER BY rowid DESC LIMIT 1;
 CREATE TEMP TABLE IF NOT EXISTS staged (
   position INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE COLLATE NOCASE, prompt_id TEXT NOT NULL, sample INTEGER NOT NULL,
   model TEXT NOT NULL, prompt TEXT NOT NULL, parameters TEXT NOT NULL, extra TEXT NOT NULL, tags TEXT NOT NULL,
-  variables TEXT NOT NULL, price TEXT NOT NULL, fingerprint TEXT NOT NULL);
+  variables TEXT NOT NULL, price TEXT NOT NULL, fingerprint TEXT NOT NULL, pictures TEXT NOT NULL);
 
 -- claims_create: spare images that a task of this plan takes
 CREATE TEMP TABLE IF NOT EXISTS claimed (attempt_id TEXT PRIMARY KEY);
@@ -29,7 +29,7 @@ DELETE FROM temp.claimed;
 
 -- stage_insert: take one task of the manifest in
 INSERT OR IGNORE INTO temp.staged VALUES (:position, :task_id, :prompt_id, :sample, :model, :prompt, :parameters,
-  :extra, :tags, :variables, :price, :fingerprint);
+  :extra, :tags, :variables, :price, :fingerprint, :pictures);
 
 -- stage_holder: the task that has this id already
 SELECT * FROM temp.staged WHERE task_id = :task_id;
@@ -43,6 +43,12 @@ SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.no
   LEFT JOIN tasks t ON t.task_id = s.task_id
   LEFT JOIN images i ON i.task_id = s.task_id AND i.current = 1
  WHERE s.position > :after ORDER BY s.position LIMIT :limit;
+
+-- dearer: of each model none of whose unchanged tasks has the price that it was planned with, the task that rose most
+SELECT s.model, s.task_id, json_extract(t.price, '$[1]') AS before_usd, json_extract(s.price, '$[1]') AS now_usd,
+       max(json_extract(s.price, '$[1]') - json_extract(t.price, '$[1]')) AS more_usd
+  FROM temp.staged s JOIN tasks t ON t.task_id = s.task_id AND t.fingerprint = s.fingerprint
+ GROUP BY s.model HAVING more_usd > 0 AND total(s.price = t.price) = 0 ORDER BY s.model;
 
 -- spare: a paid image of this fingerprint that no task of the manifest wants under its own name
 SELECT i.* FROM images i
@@ -70,6 +76,11 @@ SELECT file FROM images WHERE mtime_ns <> 0;
 -- images_known: some images as they are noted
 SELECT * FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
 
+-- images_made: some images with the attempts that brought them
+SELECT i.*, a.number, a.run_id, a.started, a.ended, a.http_status, a.request_id, a.possible_duplicate
+  FROM images i LEFT JOIN attempts a ON a.attempt_id = i.attempt_id
+ WHERE i.attempt_id IN (SELECT value FROM json_each(:ids));
+
 -- image_lost: an image that is gone or altered; should its file come back, its hash decides
 UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id = :attempt_id;
 
@@ -91,7 +102,7 @@ SELECT run_id FROM (SELECT * FROM runs WHERE manifest <> '' AND run_id <> :run_i
 
 -- tasks_failed: tasks whose rows are lost, but not the attempts that failed for good
 INSERT OR IGNORE INTO tasks SELECT s.task_id, s.prompt_id, s.position, s.sample, s.model, s.prompt, s.parameters, s.extra,
-  s.tags, s.variables, s.price, s.fingerprint, 'failed', a.class, a.reason, NULL, NULL, 1, 0, 0, 1, NULL
+  s.tags, s.variables, s.price, s.fingerprint, 'failed', a.class, a.reason, NULL, NULL, 1, 0, 0, 1, NULL, s.pictures
   FROM temp.staged s JOIN attempts a ON a.task_id = s.task_id AND a.fingerprint = s.fingerprint
  WHERE a.state = 'failed' AND a.class IN ('refused', 'invalid', 'no_image', 'download')
    AND a.number = (SELECT max(b.number) FROM attempts b WHERE b.task_id = a.task_id AND b.fingerprint = a.fingerprint);
@@ -102,18 +113,19 @@ INSERT OR IGNORE INTO runs (run_id, manifest, provider, host, started) VALUES (:
 -- attempt_replayed: a request that was forgotten
 INSERT OR IGNORE INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, started,
   reserved_usd, possible_duplicate)
-VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, '', 'sent', :started, :reserved_usd, 0);
+VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+  :possible_duplicate);
 
 -- task_replayed: its task, as the manifest has it
 INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, prompt, parameters, extra, tags, variables,
-  price, fingerprint, 'pending', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL FROM temp.staged
+  price, fingerprint, 'pending', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, pictures FROM temp.staged
  WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- task_resent: its task is under way again, unless its image is there
 UPDATE tasks SET state = 'sent' WHERE task_id = :task_id AND fingerprint = :fingerprint AND state <> 'stored';
 
--- attempt_open: a request whose outcome is not known, with the fingerprint of its task
-SELECT a.attempt_id, a.task_id, a.fingerprint, t.fingerprint AS task_fingerprint, t.state AS task_state
+-- attempt_open: a request whose outcome is not known, with the state of its task
+SELECT a.attempt_id, a.task_id, a.fingerprint, a.idempotency_key, t.state AS task_state
   FROM attempts a LEFT JOIN tasks t ON t.task_id = a.task_id
  WHERE a.attempt_id = :attempt_id AND a.run_id = :run_id AND a.state = 'sent';
 
@@ -139,11 +151,11 @@ SELECT a.state, a.idempotency_key FROM (
 
 -- put_pending: a task that is to be sent; a changed request starts with a clean record
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, :lost, 1 + :renewed, :retry_key)
+  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, :lost, 1 + :renewed, :retry_key, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
-  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'pending', tried = 0,
+  variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'pending', tried = 0,
   queued_by = excluded.queued_by, task_id = excluded.task_id,
   class           = CASE WHEN fingerprint = excluded.fingerprint THEN class END,
   reason          = CASE WHEN fingerprint = excluded.fingerprint THEN coalesce(reason, :reason) END,
@@ -155,22 +167,22 @@ ON CONFLICT (task_id) DO UPDATE SET
 
 -- put_held: a task whose answer was lost before it had this name, or this request again
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'held', 'unknown', :reason, NULL, NULL, 1, 0, :lost, 1, :retry_key)
+  :variables, :price, :fingerprint, 'held', 'unknown', :reason, NULL, NULL, 1, 0, :lost, 1, :retry_key, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
-  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'held', class = 'unknown',
+  variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'held', class = 'unknown',
   reason = excluded.reason, not_before = NULL, queued_by = NULL, tried = 0, task_id = excluded.task_id,
   unknowns = excluded.unknowns, resends_allowed = 1, retry_key = excluded.retry_key,
   fingerprint = excluded.fingerprint;
 
 -- put_stored: a task whose image is there; while a link of another request of it is open, it stays that request's
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL)
+  :variables, :price, :fingerprint, 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
-  variables = excluded.variables, price = excluded.price, in_manifest = 1, state = 'stored', task_id = excluded.task_id,
+  variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'stored', task_id = excluded.task_id,
   class = NULL, reason = NULL, not_before = NULL, retry_key = NULL, fingerprint = excluded.fingerprint
  WHERE (state <> 'stored' OR reason IS NOT NULL OR fingerprint <> excluded.fingerprint)
    AND NOT (state = 'received' AND EXISTS
@@ -189,10 +201,21 @@ UPDATE tasks SET in_manifest = 1, position = s.position, prompt_id = s.prompt_id
 UPDATE tasks SET in_manifest = 0
  WHERE in_manifest = 1 AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = tasks.task_id);
 
--- unfinished: attempts that a dead run left open
-SELECT a.attempt_id, a.number, a.run_id, a.idempotency_key, a.started, a.possible_duplicate, a.url, a.url_expires,
-       a.answer, t.*
-  FROM attempts a JOIN tasks t ON t.task_id = a.task_id WHERE a.state IN ('sent', 'received') ORDER BY a.rowid;
+-- unfinished: attempts that a dead run left open; `unknowns` is null where their task wants something else by now
+SELECT a.*, t.unknowns, t.resends_allowed FROM attempts a
+  LEFT JOIN tasks t ON t.task_id = a.task_id AND t.fingerprint = a.fingerprint
+ WHERE a.state IN ('sent', 'received') ORDER BY a.rowid;
+
+-- request_staged: what the manifest asks for, if that is still the same
+SELECT * FROM temp.staged WHERE task_id = :task_id AND fingerprint = :fingerprint;
+
+-- lost_count: lost answers of a fingerprint
+SELECT count(*) FROM attempts WHERE fingerprint = :fingerprint AND class = 'unknown' AND state = 'failed';
+
+-- open_links: the manifest's tasks that wait for paid links, by their names or by what they ask for
+SELECT coalesce((SELECT s.task_id FROM temp.staged s WHERE s.task_id = a.task_id),
+                (SELECT s.task_id FROM temp.staged s WHERE s.fingerprint = a.fingerprint)) AS waiting
+  FROM attempts a WHERE a.state = 'received' AND waiting IS NOT NULL;
 
 -- models: what a run has queued
 SELECT model, count(*) FROM tasks WHERE queued_by = :run_id AND state = 'pending' GROUP BY model;
@@ -227,9 +250,9 @@ UPDATE attempts SET state = 'stored', class = NULL, reason = NULL, http_status =
   request_id = coalesce(:request_id, request_id), url = NULL, answer = NULL,
   ended = :ended, seconds = :seconds, cost_usd = :cost_usd, paid = 'yes' WHERE attempt_id = :attempt_id;
 
--- task_stored: its task
+-- task_stored: its task, if it still wants that
 UPDATE tasks SET state = 'stored', class = NULL, reason = NULL, not_before = NULL, retry_key = NULL
- WHERE task_id = :task_id;
+ WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- image_leave: what stood under a task's name leaves it
 UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attempt_id <> :attempt_id;
@@ -254,9 +277,9 @@ UPDATE attempts SET url = CASE WHEN :state = 'received' THEN url END,
   request_id = coalesce(:request_id, request_id), ended = :ended, seconds = :seconds, paid = :paid,
   cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id = :attempt_id;
 
--- task_failed: what its task does next
+-- task_failed: what its task does next, if it still wants that
 UPDATE tasks SET state = :task_state, class = :class, reason = :reason, not_before = :not_before,
-  unknowns = unknowns + :unknown, retry_key = :retry_key WHERE task_id = :task_id;
+  unknowns = unknowns + :unknown, retry_key = :retry_key WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- fail_unsent: tasks of a model that is not available
 UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL
@@ -293,11 +316,13 @@ SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 SELECT max(started) AS started FROM attempts WHERE started <> '';
 
 -- list_usd: what the makers of the models would charge for the images that are there
-SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks WHERE in_manifest = 1 AND state = 'stored';
+SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks
+ WHERE in_manifest = 1 AND state = 'stored' AND json_valid(price);
 
 -- fail_unsent_shape: tasks of a model with parameters that are never accepted
 UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL
- WHERE queued_by = :run_id AND state = 'pending' AND model = :model AND parameters = :parameters AND extra = :extra;
+ WHERE queued_by = :run_id AND state = 'pending' AND model = :model AND parameters = :parameters AND extra = :extra
+   AND pictures = :pictures;
 
 -- longest: the slowest of the last images of some models
 SELECT max(seconds) FROM (

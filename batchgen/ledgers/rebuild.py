@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
-from batchgen.core.errors import LedgerError
-from batchgen.ledgers.opening import SCHEMA_VERSION
+from batchgen.core.errors import LedgerDamagedError, LedgerError
+from batchgen.ledgers.migrations import NEWEST
+from batchgen.ledgers.rows import TABLES, check_row
 from batchgen.system.folder import Folder
 
-_TABLES = ("job", "runs", "tasks", "attempts", "images")
 _BESIDE = ("", "-wal", "-shm")
 
 
@@ -54,28 +56,46 @@ def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
     They are worth having for what no sidecar tells: requests that failed or whose answer was lost.
     """
     taken = 0
-    with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)) as old:
+    with _opened(damaged) as old:
         if not _is_ledger(old):
             return 0
-        for table in _TABLES:
+        for table in TABLES:
             for row in _readable_rows(old, table):
                 marks = ", ".join("?" * len(row))
                 try:
-                    done = connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608 - the names are constants here
-                except sqlite3.Error:
-                    continue  # a row of the wrong shape or type is damage, and so left out
+                    check_row(table, row)
+                    done = connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", tuple(row))  # noqa: S608 - the names are constants here
+                except (sqlite3.Error, UnicodeError, LedgerDamagedError):
+                    continue  # a row that batchgen never wrote is damage, and so left out
                 taken += done.rowcount
     return taken
 
 
+@contextmanager
+def _opened(damaged: Path) -> Iterator[sqlite3.Connection]:
+    """Open a file that was put aside, and leave nothing beside it that was not there."""
+    beside = [damaged.with_name(damaged.name + suffix) for suffix in _BESIDE]
+    absent = [path for path in beside if not os.path.lexists(path)]
+    # Its journal, if there is one, has to be read with it, and SQLite makes an index of it.
+    how = "immutable=1" if damaged.with_name(f"{damaged.name}-wal") in absent else "mode=ro"
+    try:
+        with closing(sqlite3.connect(f"{damaged.absolute().as_uri()}?{how}", uri=True)) as old:
+            old.row_factory = sqlite3.Row
+            old.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+            yield old
+    finally:
+        for path in absent:
+            path.unlink(missing_ok=True)
+
+
 def _is_ledger(old: sqlite3.Connection) -> bool:
     try:
-        return bool(old.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION)
+        return 1 <= int(old.execute("PRAGMA user_version").fetchone()[0]) <= NEWEST
     except sqlite3.Error:
         return False
 
 
-def _readable_rows(old: sqlite3.Connection, table: str) -> Iterator[tuple[object, ...]]:
+def _readable_rows(old: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
     """The rows of a table up to the first damage."""
     try:
         yield from old.execute(f"SELECT * FROM {table} ORDER BY rowid")  # noqa: S608 - the names are constants here

@@ -9,7 +9,7 @@ from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import StoredImage, Task
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import dump, image_fields, image_of, storable, task_of
+from batchgen.ledgers.rows import TABLES, check_row, dump, found_of, image_fields, image_of, storable, task_of
 from batchgen.ledgers.staging import PAGE
 
 
@@ -37,6 +37,12 @@ def noted(connection: sqlite3.Connection, images: Sequence[StoredImage]) -> list
     """Images as the ledger has them, by their attempts; those that it does not know are left out."""
     ids = dump([image.attempt_id for image in images])
     return [image_of(row) for row in connection.execute(queries()["images_known"], {"ids": ids})]
+
+
+def made(connection: sqlite3.Connection, images: Sequence[StoredImage]) -> list[Found]:
+    """Images as the ledger has them, with all that it knows of the attempts that brought them."""
+    ids = dump([image.attempt_id for image in images])
+    return [found_of(row) for row in connection.execute(queries()["images_made"], {"ids": ids})]
 
 
 def take_in(connection: sqlite3.Connection, found: Sequence[Found]) -> None:
@@ -73,14 +79,26 @@ def lose(connection: sqlite3.Connection, images: Sequence[StoredImage]) -> None:
         connection.execute(queries()["image_lost"], {"attempt_id": image.attempt_id})
 
 
-def task_for(connection: sqlite3.Connection, image: StoredImage) -> Task | None:
-    """The task that an image was made for, None when it wants another one by now."""
-    wanted = {"task_id": image.task_id, "fingerprint": image.fingerprint}
-    row = connection.execute(queries()["request_of"], wanted).fetchone()
-    return task_of(row) if row is not None else None
+def request_for(connection: sqlite3.Connection, task_id: str, fingerprint: str) -> Task | None:
+    """The task that an attempt was made for, None when it wants something else by now."""
+    wanted = {"task_id": task_id, "fingerprint": fingerprint}
+    connection.execute(queries()["stage_create"])
+    for name in ("request_of", "request_staged"):
+        row = connection.execute(queries()[name], wanted).fetchone()
+        if row is not None:
+            return task_of(row)
+    return None
 
 
 def integrity(connection: sqlite3.Connection) -> str:
-    """What is wrong with the file, "" when it is whole: every row and every index is read."""
+    """What is wrong with the file, "" when it is whole: every row and every index is read, by SQLite and by us.
+
+    Raises `LedgerDamagedError` for a row that batchgen never wrote.
+    """
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    return "" if verdict == "ok" else str(verdict)
+    if verdict != "ok":
+        return str(verdict)
+    for table in TABLES:
+        for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608 - the names are constants here
+            check_row(table, row)
+    return ""

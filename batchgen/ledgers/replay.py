@@ -50,6 +50,8 @@ def _sent(connection: sqlite3.Connection, run_id: str, one: Remembered) -> int:
         "fingerprint": storable(one.fingerprint),
         "number": one.number,
         "run_id": run_id,
+        "idempotency_key": storable(one.idempotency_key),
+        "possible_duplicate": one.possible_duplicate,
         "started": storable(one.moment),
         "reserved_usd": one.reserved_usd,
     }
@@ -65,9 +67,11 @@ def _failed(connection: sqlite3.Connection, run_id: str, one: Remembered, failur
     found = connection.execute(sql["attempt_open"], {"attempt_id": one.attempt_id, "run_id": run_id}).fetchone()
     if found is None or one.task_state is TaskState.RECEIVED:
         return 0  # known otherwise; or its link is lost with the ledger, so that its image is
+    lost = failure.failure_class is FailureClass.UNKNOWN
     fields = {
         "attempt_id": one.attempt_id,
         "task_id": found["task_id"],
+        "fingerprint": found["fingerprint"],
         "state": "failed",
         "task_state": one.task_state.value,
         "class": failure.failure_class.value,
@@ -78,11 +82,10 @@ def _failed(connection: sqlite3.Connection, run_id: str, one: Remembered, failur
         "not_before": storable(one.not_before),
         "ended": storable(one.moment),
         "seconds": None,
-        "unknown": failure.failure_class is FailureClass.UNKNOWN,
-        "retry_key": None,
+        "unknown": lost,
+        "retry_key": found["idempotency_key"] or None if lost else None,
     }
     connection.execute(sql["attempt_failed"], fields)
-    same = found["task_fingerprint"] == found["fingerprint"]
-    if same and found["task_state"] != TaskState.STORED:
+    if found["task_state"] != TaskState.STORED:
         connection.execute(sql["task_failed"], fields)
     return 0

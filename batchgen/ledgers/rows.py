@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
-from batchgen.core.records import AttemptView, TaskView
+from batchgen.core.records import AttemptView, Found, TaskView
 from batchgen.core.types import (
     Answer,
+    Attempt,
     AttemptState,
     ImageRequest,
     Link,
     Media,
+    Paid,
     Price,
     PriceKind,
+    Reference,
     StoredImage,
     Task,
+    TaskState,
     TokenRates,
     Usage,
+)
+from batchgen.ledgers.values import (
+    amount,
+    class_of,
+    count,
+    json_object,
+    json_texts,
+    json_words,
+    moment,
+    reading,
 )
 
 Row = sqlite3.Row
@@ -52,27 +66,57 @@ def task_fields(task: Task) -> Fields:
         "variables": dump(dict(task.variables)),
         "price": _dump_price(task.price),
         "fingerprint": task.fingerprint,
+        "pictures": dump_pictures(request),
     }
 
 
+@reading()
 def task_of(row: Row) -> Task:
-    """The task of a row of `staged` or `tasks`."""
+    """The task of a row of `staged` or `tasks`. Like all that reads rows, it raises `LedgerDamagedError`."""
     return Task(
         task_id=row["task_id"],
         prompt_id=row["prompt_id"],
-        position=row["position"],
-        sample=row["sample"],
+        position=count(row["position"]),
+        sample=count(row["sample"]),
         request=request_of(row),
         fingerprint=row["fingerprint"],
         price=_load_price(row["price"]),
-        tags=tuple(json.loads(row["tags"])),
-        variables=json.loads(row["variables"]),
+        tags=json_texts(row["tags"]),
+        variables=json_words(row["variables"]),
     )
 
 
+@reading()
 def request_of(row: Row) -> ImageRequest:
     """The request of a row of `staged` or `tasks`."""
-    return ImageRequest(row["model"], row["prompt"], json.loads(row["parameters"]), json.loads(row["extra"]))
+    references, mask = _load_pictures(row["pictures"])
+    return ImageRequest(
+        row["model"],
+        row["prompt"],
+        json_object(row["parameters"]),
+        json_object(row["extra"]),
+        references,
+        mask,
+    )
+
+
+def dump_pictures(request: ImageRequest) -> str:
+    """The pictures that go along with a request, as a column."""
+    if not request.references:
+        return "[]"
+    mask = None if request.mask is None else astuple(request.mask)
+    return dump([[astuple(picture) for picture in request.references], mask])
+
+
+def _load_pictures(text: str) -> tuple[tuple[Reference, ...], Reference | None]:
+    if text == "[]":
+        return (), None
+    references, mask = json.loads(text)
+    return tuple(_picture(*told) for told in references), None if mask is None else _picture(*mask)
+
+
+def _picture(file: str, sha256: str, size_bytes: int, media_type: str, width: int, height: int) -> Reference:
+    return Reference(file, sha256, count(size_bytes), media_type, count(width), count(height))
 
 
 def _dump_price(price: Price) -> str:
@@ -83,8 +127,13 @@ def _dump_price(price: Price) -> str:
 
 def _load_price(text: str) -> Price:
     kind, expected_usd, bound_usd, list_usd, per_million = json.loads(text)
-    rates = TokenRates(*per_million) if per_million else None
-    return Price(PriceKind(kind), expected_usd, bound_usd, list_usd, rates)
+    rates = TokenRates(*[_rate(one) for one in per_million]) if per_million else None
+    return Price(PriceKind(kind), amount(expected_usd), amount(bound_usd), amount(list_usd), rates)
+
+
+def _rate(value: float) -> float:
+    amount(value)
+    return value
 
 
 def image_fields(image: StoredImage) -> Fields:
@@ -105,6 +154,7 @@ def image_fields(image: StoredImage) -> Fields:
     }
 
 
+@reading()
 def image_of(row: Row) -> StoredImage:
     """The image of a row of `images`."""
     return StoredImage(
@@ -113,10 +163,28 @@ def image_of(row: Row) -> StoredImage:
         fingerprint=row["fingerprint"],
         file=row["file"],
         sha256=row["sha256"],
-        size_bytes=row["size_bytes"],
+        size_bytes=count(row["size_bytes"]),
         mtime_ns=row["mtime_ns"],
-        media=Media(row["media_type"], row["extension"], row["width"], row["height"]),
-        cost_usd=row["cost_usd"],
+        media=Media(row["media_type"], row["extension"], count(row["width"]), count(row["height"])),
+        cost_usd=amount(row["cost_usd"]),
+    )
+
+
+@reading()
+def found_of(row: Row) -> Found:
+    """The image of a row of `images_made`, and the attempt that brought it, as far as it is known."""
+    image = image_of(row)
+    return Found(
+        image,
+        current=bool(row["current"]),
+        number=count(row["number"] or 1),
+        run_id=row["run_id"] or "",
+        started=moment(row["started"]) or "",
+        ended=moment(row["ended"]) or "",
+        http_status=row["http_status"],
+        request_id=row["request_id"],
+        possible_duplicate=bool(row["possible_duplicate"]),
+        further=row["number"] is None and not image.cost_usd,  # its request has the row, and the cost
     )
 
 
@@ -140,53 +208,95 @@ def link_fields(link: Link) -> Fields:
     }
 
 
+@reading()
 def link_of(row: Row) -> Link | None:
     """The link of a row of `attempts`, None when its answer was none."""
     if row["url"] is None:
         return None
-    kept: Mapping[str, Any] = json.loads(row["answer"])
-    usage = Usage(*kept["usage"]) if kept["usage"] else None
-    answer = Answer(kept["http_status"], kept["request_id"], usage, kept["revised_prompt"], kept["raw"])
-    return Link(row["url"], answer, row["url_expires"])
+    kept = json_object(row["answer"])
+    usage = Usage(*[count(tokens) for tokens in kept["usage"]]) if kept["usage"] else None
+    answer = Answer(kept["http_status"], kept["request_id"], usage, kept["revised_prompt"], dict(kept["raw"]))
+    return Link(row["url"], answer, moment(row["url_expires"]))
 
 
+@reading()
+def attempt_of(row: Row, task: Task) -> Attempt:
+    """The attempt of a row of `attempts`, made for `task`."""
+    return Attempt(
+        attempt_id=row["attempt_id"],
+        task=task,
+        number=count(row["number"]),
+        run_id=row["run_id"],
+        idempotency_key=row["idempotency_key"],
+        started=moment(row["started"]) or "",
+        possible_duplicate=bool(row["possible_duplicate"]),
+    )
+
+
+@reading()
 def task_view(row: Row) -> TaskView:
     """A row of `task_views`."""
-    image_usd, spent_usd = row["image_usd"], row["spent_usd"]
+    image_usd, spent_usd = amount(row["image_usd"]), amount(row["spent_usd"])
     return TaskView(
         task_id=row["task_id"],
         prompt_id=row["prompt_id"],
-        state=row["state"],
-        failure_class=row["class"],
+        state=TaskState(row["state"]),
+        failure_class=class_of(row["class"]),
         reason=row["reason"],
         attempts=row["attempts"],
         file=row["file"],
         sha256=row["sha256"],
         cost_usd=spent_usd if image_usd is None else image_usd,
         fingerprint=row["fingerprint"],
-        not_before=row["not_before"],
+        not_before=moment(row["not_before"]),
         request=request_of(row),
-        tags=tuple(json.loads(row["tags"])),
-        variables=json.loads(row["variables"]),
+        tags=json_texts(row["tags"]),
+        variables=json_words(row["variables"]),
         width=row["width"],
         height=row["height"],
         size_bytes=row["size_bytes"],
     )
 
 
+@reading()
 def attempt_view(row: Row) -> AttemptView:
     """A row of `attempt_views`."""
     return AttemptView(
         attempt_id=row["attempt_id"],
         task_id=row["task_id"],
-        number=row["number"],
+        number=count(row["number"]),
         state=AttemptState(row["state"]),
-        failure_class=row["class"],
+        failure_class=class_of(row["class"]),
         reason=row["reason"],
         http_status=row["http_status"],
         request_id=row["request_id"],
-        started=row["started"],
-        seconds=row["seconds"],
-        cost_usd=row["cost_usd"],
+        started=moment(row["started"]) or "",
+        seconds=amount(row["seconds"]),
+        cost_usd=amount(row["cost_usd"]),
         possible_duplicate=bool(row["possible_duplicate"]),
     )
+
+
+TABLES = ("job", "runs", "tasks", "attempts", "images")
+
+
+@reading()
+def check_row(table: str, row: Row) -> None:
+    """Read a whole row of a table as every reader would. Raises `LedgerDamagedError`."""
+    match table:
+        case "tasks":
+            task_of(row)
+            TaskState(row["state"])
+            class_of(row["class"])
+            moment(row["not_before"])
+            for name in ("tried", "unknowns", "resends_allowed"):
+                count(row[name])
+        case "attempts":
+            attempt_view(row)
+            link_of(row)
+            amount(row["reserved_usd"])
+            moment(row["ended"])
+            if row["paid"] is not None:
+                Paid(row["paid"])
+        case "images":
+            image_of(row)

@@ -1,4 +1,4 @@
--- Schema 1 of ledger.sqlite. docs/ledger.md explains it; PRAGMA user_version holds the number.
+-- Schema 2 of ledger.sqlite. docs/ledger.md explains it; PRAGMA user_version holds the number.
 
 CREATE TABLE job (             -- what the ledger knows of the job itself
   key   TEXT PRIMARY KEY,      -- job, manifest, provider, host
@@ -37,7 +37,8 @@ CREATE TABLE tasks (
   tried           INTEGER NOT NULL,          -- attempts since that run began or `retry` was asked
   unknowns        INTEGER NOT NULL,          -- lost answers of this fingerprint
   resends_allowed INTEGER NOT NULL,
-  retry_key       TEXT                       -- the idempotency key of a lost answer that is sent again
+  retry_key       TEXT,                      -- the idempotency key of a lost answer that is sent again
+  pictures        TEXT NOT NULL DEFAULT '[]' -- JSON: [references, mask], each [file, sha256, bytes, type, width, height]
 ) STRICT;
 
 CREATE INDEX tasks_queued   ON tasks (queued_by, position) WHERE state = 'pending';
@@ -91,4 +92,4 @@ CREATE TABLE images (                        -- paid images on disk, superseded 
 CREATE UNIQUE INDEX images_current ON images (task_id) WHERE current = 1;
 CREATE INDEX images_fingerprint    ON images (fingerprint);
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

@@ -1,41 +1,42 @@
-"""The ledger in SQLite: one thread takes every change that waits, commits once, and answers all."""
+"""The ledger in SQLite: every question and change of it, each one call and one transaction."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import anyio
+from anyio import to_thread
 
-from batchgen.core.errors import LedgerDamagedError, LedgerError
 from batchgen.core.inventory import Inventory
-from batchgen.core.money import usd
 from batchgen.core.plan import Known, Planned
-from batchgen.core.records import AttemptView, Due, Found, Remembered, RunRecord, TaskView, Totals, Unfinished
+from batchgen.core.records import (
+    AttemptView,
+    Dearer,
+    Due,
+    Found,
+    Remembered,
+    RunRecord,
+    TaskView,
+    Totals,
+    Unfinished,
+)
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Attempt, Failure, ImageRequest, Link, Stored, StoredImage, Task
 from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
-from batchgen.ledgers.opening import is_damage, open_file, open_private, open_readable
+from batchgen.ledgers.committing import Change, Committer, InlineRunner, Runner
+from batchgen.ledgers.opening import open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import attempt_view, image_of, task_view
+from batchgen.ledgers.rows import attempt_view, task_view
+from batchgen.ledgers.values import moment, reading, sum_usd
 from batchgen.system.batches import BatchThread
 
 Result = TypeVar("Result")
-Change = Callable[[sqlite3.Connection], Any]
-
-
-class Runner(Protocol):
-    """Where the statements run: on a thread of their own, or right here."""
-
-    async def submit(self, job: Change) -> Any:  # noqa: ANN401 - each job has its own result
-        """Run one change in a transaction and return its result."""
-
-    async def close(self) -> None:
-        """Finish what is queued."""
 
 
 class SqliteLedger:
@@ -63,6 +64,10 @@ class SqliteLedger:
         """The next spare image for a task, where the one that `compare` found cannot be used."""
         return await self._do(staging.take_spare, task)
 
+    async def dearer(self) -> Sequence[Dearer]:
+        """Models that cost more than when their tasks were last planned."""
+        return await self._do(staging.dearer)
+
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """Tasks that left the manifest."""
         return await self._do(staging.removed, limit)
@@ -83,7 +88,8 @@ class SqliteLedger:
     async def last_sent(self) -> str | None:
         """When the job's last request went out; None when none ever did."""
         rows = await self._rows("last_sent")
-        return rows[0]["started"] if rows else None
+        with reading():
+            return moment(rows[0]["started"]) if rows else None
 
     async def begin_run(self, run: RunRecord) -> None:
         """A run starts."""
@@ -100,13 +106,6 @@ class SqliteLedger:
     async def settle_manifest(self) -> None:
         """Take over what the manifest says beside the requests."""
         await self._do(staging.settle_manifest)
-
-    async def image(self, attempt_id: str) -> StoredImage:
-        """An image as it is noted now."""
-        rows = await self._rows("image", attempt_id=attempt_id)
-        if not rows:
-            raise KeyError(attempt_id)
-        return image_of(rows[0])
 
     async def images(self) -> AsyncIterator[Sequence[StoredImage]]:
         """Every image that should be on the disk, superseded ones included, in pages."""
@@ -127,6 +126,10 @@ class SqliteLedger:
         """Images as they are noted, by their attempts; unknown ones are left out."""
         return await self._do(reconcile.noted, images)
 
+    async def made(self, images: Sequence[StoredImage]) -> Sequence[Found]:
+        """Images as they are noted, with all that is known of the attempts that brought them."""
+        return await self._do(reconcile.made, images)
+
     async def take_in(self, found: Sequence[Found]) -> None:
         """Note whole images that are on the disk, and the attempts that brought them."""
         await self._do(reconcile.take_in, found)
@@ -137,7 +140,7 @@ class SqliteLedger:
 
     async def task_for(self, image: StoredImage) -> Task | None:
         """The task that an image was made for, None when it wants another one by now."""
-        return await self._do(reconcile.task_for, image)
+        return await self._do(reconcile.request_for, image.task_id, image.fingerprint)
 
     async def run_ids(self) -> frozenset[str]:
         """The runs that the ledger knows."""
@@ -168,13 +171,17 @@ class SqliteLedger:
         """Take over what a damaged ledger still tells; returns how many rows."""
         return await self._do(rebuild.salvage, damaged)
 
-    async def moved(self, stored: Stored, task: Task) -> None:
-        """An image serves another task."""
-        await self._do(staging.moved, stored, task)
+    async def moved(self, moves: Sequence[tuple[Stored, Task]]) -> None:
+        """Images serve other tasks."""
+        await self._do(staging.moved, moves)
 
     async def unfinished(self) -> Sequence[Unfinished]:
         """What a dead run left open."""
         return await self._do(steps.unfinished)
+
+    async def open_links(self) -> Sequence[str]:
+        """Tasks of the manifest that wait for paid links, once a link."""
+        return await self._do(steps.open_links)
 
     async def models(self, run_id: str) -> Mapping[str, int]:
         """What a run has queued."""
@@ -224,7 +231,8 @@ class SqliteLedger:
     async def list_usd(self) -> float:
         """List price of the manifest's stored images, in USD."""
         (row,) = await self._rows("list_usd")
-        return usd(row[0])
+        with reading():
+            return sum_usd(row[0])
 
     async def outcome(self, run_id: str) -> Mapping[tuple[str, str], int]:
         """How a run's tasks stand."""
@@ -261,71 +269,6 @@ class SqliteLedger:
         return await self._do(lambda connection: connection.execute(queries()[name], values).fetchall())
 
 
-def transact(connection: sqlite3.Connection, jobs: Sequence[Change]) -> list[Any]:
-    """Run jobs in one transaction, each in its savepoint: one that fails is undone and takes no other down."""
-    results: list[Any] = []
-    connection.execute("BEGIN")
-    for job in jobs:
-        connection.execute("SAVEPOINT job")
-        try:
-            results.append(job(connection))
-        except Exception as error:  # noqa: BLE001 - handed to the job's caller
-            connection.execute("ROLLBACK TO job")
-            results.append(_translated(error))
-        connection.execute("RELEASE job")
-    connection.execute("COMMIT")
-    return results
-
-
-def _translated(error: Exception) -> Exception:
-    if isinstance(error, sqlite3.Error):
-        kind = LedgerDamagedError if is_damage(error) else LedgerError
-        failure = kind(f"the ledger refused a change ({error})")
-        failure.__cause__ = error
-        return failure
-    return error
-
-
-class _Committer:
-    """Runs batches until one cannot be committed; then refuses everything, since nobody knows what is on the disk."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._broken: LedgerError | None = None
-
-    def __call__(self, jobs: Sequence[Change]) -> Sequence[Any]:
-        if self._broken is not None:
-            return [self._broken] * len(jobs)
-        try:
-            return transact(self._connection, jobs)
-        except sqlite3.Error as error:
-            self._broken = LedgerError(
-                f"the ledger could not be written ({error}); check the disk, then run again"
-            )
-            # Nothing is sent on this ledger again, so a transaction that cannot even be undone changes nothing.
-            with suppress(sqlite3.Error):
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-            return [self._broken] * len(jobs)
-
-
-class InlineRunner:
-    """Runs each change at once, in the caller's thread: for a private ledger in tests on a simulated clock."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._commit = _Committer(connection)
-
-    async def submit(self, job: Change) -> Any:  # noqa: ANN401 - each job has its own result
-        """Run one change in a transaction."""
-        (result,) = self._commit([job])
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    async def close(self) -> None:
-        """Nothing is queued."""
-
-
 @asynccontextmanager
 async def open_ledger(
     path: Path | None, *, readable: bool = False, may_be_new: bool = True
@@ -335,16 +278,19 @@ async def open_ledger(
     Raises `LedgerError`, also for a ledger that is not there yet where it may not be new.
     """
     if path is None:
-        connection = open_private()
+        opened = open_private
+    elif readable:
+        opened = partial(open_readable, path)
     else:
-        connection = open_readable(path) if readable else open_file(path, may_be_new=may_be_new)
-    thread: BatchThread[Change, Any] = BatchThread("ledger", _Committer(connection))
+        opened = partial(open_file, path, may_be_new=may_be_new)
+    connection = await to_thread.run_sync(opened)  # making a new file waits for the disk
+    thread: BatchThread[Change, Any] = BatchThread("ledger", Committer(connection))
     try:
         yield SqliteLedger(thread)
     finally:
         with anyio.CancelScope(shield=True):
             await thread.close()
-        connection.close()
+            await to_thread.run_sync(connection.close)  # it writes the journal into the file
 
 
 @asynccontextmanager

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from batchgen.core.plan import NOTHING_EARLIER, Earlier, Known, Planned
-from batchgen.core.types import AttemptState, Change, FailureClass, Stored, StoredImage, Task, TaskState
+from batchgen.core.records import Dearer
+from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import image_fields, image_of, storable, task_fields, task_of
+from batchgen.ledgers.values import class_of, moment, reading
 
 PAGE = 500
 """Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""
@@ -39,6 +41,7 @@ def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
     return [_known(connection, row, any_image=any_image) for row in rows]
 
 
+@reading()
 def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool) -> Known:
     task = task_of(row)
     image = _image(connection, row["i_attempt_id"])
@@ -47,9 +50,9 @@ def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool)
         task,
         state=TaskState(row["state"]) if row["state"] else None,
         fingerprint=row["known_fingerprint"],
-        failure_class=FailureClass(row["class"]) if row["class"] else None,
+        failure_class=class_of(row["class"]),
         reason=row["reason"],
-        not_before=row["not_before"],
+        not_before=moment(row["not_before"]),
         attempts=row["attempts"],
         resent=bool(row["resent"]),
         image=image,
@@ -84,6 +87,14 @@ def take_spare(connection: sqlite3.Connection, task: Task) -> StoredImage | None
         return None
     connection.execute(queries()["claim"], {"attempt_id": row["attempt_id"]})
     return image_of(row)
+
+
+def dearer(connection: sqlite3.Connection) -> list[Dearer]:
+    """Models whose staged tasks cost more than when they were last planned."""
+    sql = queries()
+    connection.execute(sql["stage_create"])
+    rows = connection.execute(sql["dearer"]).fetchall()
+    return [Dearer(row["model"], row["task_id"], row["before_usd"], row["now_usd"]) for row in rows]
 
 
 def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]:
@@ -134,10 +145,11 @@ def put_image(connection: sqlite3.Connection, stored: Stored) -> None:
         connection.execute(sql["image_put"], image_fields(further) | {"current": 0})
 
 
-def moved(connection: sqlite3.Connection, stored: Stored, task: Task) -> None:
-    """An image serves another task now; the one it left is pending again, should it ever come back."""
+def moved(connection: sqlite3.Connection, moves: Sequence[tuple[Stored, Task]]) -> None:
+    """Images serve other tasks now; those they left are pending again, should they ever come back."""
     sql = queries()
-    owner = connection.execute(sql["image"], {"attempt_id": stored.image.attempt_id}).fetchone()["task_id"]
-    put_image(connection, stored)
-    connection.execute(sql["put_stored"], task_fields(task))
-    connection.execute(sql["orphaned"], {"task_id": owner})
+    for stored, task in moves:
+        owner = connection.execute(sql["image"], {"attempt_id": stored.image.attempt_id}).fetchone()["task_id"]
+        put_image(connection, stored)
+        connection.execute(sql["put_stored"], task_fields(task))
+        connection.execute(sql["orphaned"], {"task_id": owner})

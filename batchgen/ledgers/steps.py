@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from dataclasses import replace
 
-from batchgen.core.money import usd
+from batchgen.core.plan import RESENDS
 from batchgen.core.records import Due, RunRecord, Totals, Unfinished
 from batchgen.core.retry import NextStep
-from batchgen.core.types import Attempt, Failure, FailureClass, ImageRequest, Link, Paid, Stored, TaskState
+from batchgen.core.types import (
+    Attempt,
+    Failure,
+    FailureClass,
+    ImageRequest,
+    Link,
+    Paid,
+    Price,
+    PriceKind,
+    Stored,
+    TaskState,
+    forgotten_task,
+)
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import dump, link_fields, link_of, storable, task_of
+from batchgen.ledgers.reconcile import request_for
+from batchgen.ledgers.rows import attempt_of, dump, dump_pictures, link_fields, link_of, storable, task_of
 from batchgen.ledgers.staging import put_image
+from batchgen.ledgers.values import amount, count, moment, reading, sum_usd
 
 
 def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
@@ -35,27 +50,38 @@ def end_run(connection: sqlite3.Connection, run_id: str, ended: str, stopped_by:
     connection.execute(queries()["run_end"], {"run_id": run_id, "ended": ended, "stopped_by": stopped_by})
 
 
+@reading()
 def unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
     """What a dead run left open, as it was sent."""
-    return [
-        Unfinished(
-            Attempt(
-                attempt_id=row["attempt_id"],
-                task=task_of(row),
-                number=row["number"],
-                run_id=row["run_id"],
-                idempotency_key=row["idempotency_key"],
-                started=row["started"],
-                possible_duplicate=bool(row["possible_duplicate"]),
-            ),
-            link=link_of(row),
-            unknowns=row["unknowns"],
-            resends_allowed=row["resends_allowed"],
-        )
-        for row in connection.execute(queries()["unfinished"])
-    ]
+    connection.execute(queries()["stage_create"])
+    return [_unfinished(connection, row) for row in connection.execute(queries()["unfinished"]).fetchall()]
 
 
+def _unfinished(connection: sqlite3.Connection, row: sqlite3.Row) -> Unfinished:
+    wanted = {"task_id": row["task_id"], "fingerprint": row["fingerprint"]}
+    task = request_for(connection, **wanted)
+    if task is None:  # what it may have cost is still known
+        reserved = Price(PriceKind.UNPRICED, bound_usd=amount(row["reserved_usd"]))
+        task = replace(forgotten_task(**wanted), price=reserved)
+    unknowns, resends_allowed = row["unknowns"], row["resends_allowed"]
+    if unknowns is None:
+        (unknowns,) = connection.execute(queries()["lost_count"], wanted).fetchone()
+        resends_allowed = RESENDS
+    return Unfinished(
+        attempt_of(row, task),
+        link=link_of(row),
+        unknowns=count(unknowns),
+        resends_allowed=count(resends_allowed),
+    )
+
+
+def open_links(connection: sqlite3.Connection) -> list[str]:
+    """Tasks of the manifest that wait for paid links, once a link."""
+    connection.execute(queries()["stage_create"])
+    return [row["waiting"] for row in connection.execute(queries()["open_links"])]
+
+
+@reading()
 def due(
     connection: sqlite3.Connection, run_id: str, models: Collection[str], now: str, limit: int
 ) -> list[Due]:
@@ -65,20 +91,20 @@ def due(
         Due(
             task_of(row),
             number=row["attempts"] + 1,
-            tried=row["tried"],
-            unknowns=row["unknowns"],
-            resends_allowed=row["resends_allowed"],
+            tried=count(row["tried"]),
+            unknowns=count(row["unknowns"]),
+            resends_allowed=count(row["resends_allowed"]),
             idempotency_key=row["retry_key"],
         )
         for row in connection.execute(queries()["due"], wanted)
     ]
 
 
+@reading()
 def next_due(connection: sqlite3.Connection, run_id: str, models: Collection[str]) -> str | None:
     """When the next queued task may be sent; "" for at once, None for never."""
     wanted = {"run_id": run_id, "models": dump(sorted(models))}
-    moment: str | None = connection.execute(queries()["next_due"], wanted).fetchone()[0]
-    return moment
+    return moment(connection.execute(queries()["next_due"], wanted).fetchone()[0])
 
 
 def sent(connection: sqlite3.Connection, attempt: Attempt) -> None:
@@ -121,7 +147,7 @@ def stored(connection: sqlite3.Connection, stored: Stored, ended: str, seconds: 
         "cost_usd": image.cost_usd,
     }
     connection.execute(sql["attempt_stored"], fields)
-    connection.execute(sql["task_stored"], {"task_id": image.task_id})
+    connection.execute(sql["task_stored"], {"task_id": image.task_id, "fingerprint": image.fingerprint})
 
 
 def failed(
@@ -139,6 +165,7 @@ def failed(
     fields = {
         "attempt_id": attempt.attempt_id,
         "task_id": attempt.task.task_id,
+        "fingerprint": attempt.task.fingerprint,
         "state": "received" if waits else "failed",
         "task_state": step.state.value,
         "class": failure.failure_class.value,
@@ -167,19 +194,20 @@ def fail_unsent(connection: sqlite3.Connection, run_id: str, model: str, failure
     return connection.execute(queries()["fail_unsent"], fields).rowcount
 
 
+@reading()
 def totals(connection: sqlite3.Connection, run_id: str | None) -> Totals:
     """Money of a run, or of the job."""
-    count, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = connection.execute(
+    attempts, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = connection.execute(
         queries()["totals"], {"run_id": run_id}
     ).fetchone()
     return Totals(
-        count,
-        usd(spent_usd),
-        usd(unknown_usd),
-        usd(twice_usd),
+        attempts,
+        sum_usd(spent_usd),
+        sum_usd(unknown_usd),
+        sum_usd(twice_usd),
         images=images,
-        images_usd=usd(images_usd),
-        useless_usd=usd(useless_usd),
+        images_usd=sum_usd(images_usd),
+        useless_usd=sum_usd(useless_usd),
         refused=refused,
     )
 
@@ -193,13 +221,15 @@ def fail_unsent_shape(
         "model": request.model,
         "parameters": dump(request.parameters),
         "extra": dump(request.extra),
+        "pictures": dump_pictures(request),
         "class": failure.failure_class.value,
         "reason": storable(failure.reason),
     }
     return connection.execute(queries()["fail_unsent_shape"], fields).rowcount
 
 
+@reading()
 def longest(connection: sqlite3.Connection, models: Collection[str]) -> float:
     """How long the slowest of the last hundred images of these models took, in seconds; 0 when there is none."""
     wanted = {"models": dump(sorted(models))}
-    return float(connection.execute(queries()["longest"], wanted).fetchone()[0] or 0.0)
+    return amount(connection.execute(queries()["longest"], wanted).fetchone()[0]) or 0.0

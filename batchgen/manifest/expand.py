@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import Dialect, refused_names
+from batchgen.catalogue.listing import check_listed
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
 from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import (
@@ -294,7 +295,7 @@ class Expander:
             if model is None
             else self._of_known(model, parameters, extra)
         )
-        complaints = (*complaints, *self._of_dialect(parameters))
+        complaints = (*self._of_listing(model_id), *complaints, *self._of_dialect(parameters))
         found = quote(self._catalogue, self._provider, model_id, parameters, extra, pictures or ())
         return Judged(model, complaints, found)
 
@@ -313,12 +314,22 @@ class Expander:
         shown = naming.printable(model_id)
         if not _MODEL_NAME.fullmatch(model_id):
             return (Complaint(None, f'"{shown}" is no name of a model (write one such as gpt-image-2)'),)
-        nearest = self._catalogue.nearest(model_id)
+        listing = self._catalogue.listing
+        listed = listing is not None and model_id in listing.models
+        nearest = None if listed else self._catalogue.nearest(model_id)
         advice = f"did you mean {nearest}? " if nearest else ""
-        message = (
-            f"the catalogue does not know the model {shown} ({advice}it is sent unchecked and has no price)"
-        )
+        priced = listing is not None and listing.each_usd(model_id) is not None
+        price = f"has the price that {self._provider} lists" if priced else "has no price"
+        message = f"the catalogue does not know the model {shown} ({advice}it is sent unchecked and {price})"
         return (Complaint(None, message, warning=True), *self._of_unknown_names(parameters))
+
+    def _of_listing(self, model_id: str) -> Iterator[Complaint]:
+        """What the provider's own list says of a model."""
+        listing = self._catalogue.listing
+        if listing is not None and _MODEL_NAME.fullmatch(model_id):
+            complaint = check_listed(listing, model_id, known=self._catalogue.models, today=self._today)
+            if complaint is not None:
+                yield complaint
 
     def _of_dialect(self, parameters: JsonObject) -> Iterator[Complaint]:
         """Parameters that the provider takes for no model."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import DIALECTS, Dialect
+from batchgen.catalogue.listing import Listing
 from batchgen.core.errors import Problem
 from batchgen.core.types import JsonObject, Limits, RetryPolicy, Task
 from batchgen.manifest.document import Document, MapNode
@@ -20,23 +21,28 @@ from batchgen.manifest.pictures import Pictures
 from batchgen.manifest.recipe import Recipe
 from batchgen.manifest.template import Template
 
+DEFAULT_PROVIDER = "cometapi"
+"""Where a manifest names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """What surrounds a manifest when it is read.
 
     `providers` are the names that may be used, `provider` overrides the manifest's, `default_provider` is
-    used when it names none. `dialects` say what else than the model decides over a request. `default_limits` are the configuration's `defaults`; `today` decides which models
-    are retired.
+    used when it names none. `dialects` say what else than the model decides over a request. `default_limits` are the
+    configuration's `defaults`; `today` decides which models are retired. `listing` is what the provider said of its
+    models, None where it was not asked.
     """
 
     catalogue: Catalogue
     providers: Collection[str]
     today: date
     provider: str | None = None
-    default_provider: str = "cometapi"
+    default_provider: str = DEFAULT_PROVIDER
     default_limits: Limits = field(default_factory=Limits)
     dialects: Mapping[str, Dialect] = field(default_factory=dict)
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +80,7 @@ class Manifest:
         """
         expander = Expander(
             self.document,
-            self.setting.catalogue,
+            self.setting.catalogue.with_listing(self.setting.listing),
             self.provider,
             self.setting.dialects.get(self.provider, DIALECTS["openai"]),
             self.setting.today,

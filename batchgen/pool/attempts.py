@@ -101,7 +101,8 @@ class Attempts:
         await self._reserve(attempt)
         await self._note_sent(attempt)
         # Nothing is awaited between the commit above and the request.
-        self._notify(AttemptSent(due.task, attempt.attempt_id, attempt.number))
+        key, duplicate = attempt.idempotency_key, attempt.possible_duplicate
+        self._notify(AttemptSent(due.task, attempt.attempt_id, attempt.number, key, duplicate))
         started = anyio.current_time()
         try:
             outcome = await self._answer(attempt)

@@ -14,6 +14,9 @@ from batchgen.providers.settings import SANDBOX, ProviderSettings
 SANDBOX_KEY = "sandbox"
 """The sandbox takes any key; a constant one shows that it is none."""
 
+EMBEDDED_HOST = "embedded sandbox"
+"""The host where the provider is this process itself: its port changes with every run."""
+
 _BLANKS = " \t\r\n\ufeff"
 
 
@@ -44,27 +47,42 @@ class Endpoint:
     dialect: Dialect
 
 
-def resolve(settings: ProviderSettings, environ: Mapping[str, str], *, base_url: str | None = None) -> Endpoint:
+def resolve(
+    settings: ProviderSettings,
+    environ: Mapping[str, str],
+    *,
+    base_url: str | None = None,
+    keyless: bool = False,
+) -> Endpoint:
     """Settle address and key; `base_url` (a flag) is above the environment, which is above the settings.
 
-    An address from a flag or the environment that has no path gets `/v1`; any other path stays as it is.
+    An address from a flag or the environment that has no path gets `/v1`; any other path stays as it is. `keyless` is
+    for what can do without: the key is empty then where no variable holds one.
     Raises `UsageError` in plain words, which never hold a key.
     """
     url = _address(settings, environ, base_url)
+    without = keyless and settings.name != SANDBOX and not any(name in environ for name in settings.key_env)
     return Endpoint(
         base_url=url.geturl().rstrip("/"),
-        key=Secret(_key(settings, environ)),
+        key=Secret("" if without else _key(settings, environ)),
         deadline_s=settings.deadline_s,
         trust_env=settings.trust_env,
         dialect=settings.dialect,
     )
 
 
+def is_embedded(settings: ProviderSettings, base_url: str | None) -> bool:
+    """Whether the provider is the sandbox, served inside this process."""
+    return settings.name == SANDBOX and not base_url and not settings.base_url
+
+
 def host_of(settings: ProviderSettings, environ: Mapping[str, str], *, base_url: str | None = None) -> str:
     """The host that `resolve` would settle on, with its port if that is named; a plan needs no key.
 
-    Raises `UsageError`.
+    It is noted in sidecars, on the ledger and in kept lists. Raises `UsageError`.
     """
+    if is_embedded(settings, base_url):
+        return EMBEDDED_HOST
     return _address(settings, environ, base_url).netloc
 
 

@@ -6,10 +6,10 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from batchgen.core.events import (
     AttemptFailed,
@@ -21,9 +21,6 @@ from batchgen.core.events import (
     RunStarted,
     TaskStored,
 )
-from batchgen.core.records import Remembered
-from batchgen.core.types import Failure, FailureClass, Paid, TaskState
-from batchgen.system.clock import moment_or_blank
 
 EVENTS = "events.jsonl"
 """The log's name in a run's folder."""
@@ -73,46 +70,6 @@ class EventLog:
             self.problem = self.problem or f"{self._path} ends early: {error.strerror}"
 
 
-def remembered(path: Path) -> Iterator[Remembered]:
-    """What a run's log tells of its requests, in their order; lines that were cut or are no such event are passed over.
-
-    Raises `OSError`.
-    """
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            try:
-                told = json.loads(line)
-                if told["event"] in {"attempt_sent", "attempt_failed"}:
-                    yield _remembered(told)
-            except (ValueError, KeyError, TypeError, RecursionError):
-                continue  # a killed run leaves half a line at the end
-
-
-def _remembered(told: Mapping[str, Any]) -> Remembered:
-    failed = told["event"] == "attempt_failed"
-    return Remembered(
-        attempt_id=str(told["attempt_id"]),
-        task_id=str(told["task_id"]),
-        moment=moment_or_blank(told["time"]),
-        fingerprint="" if failed else str(told["fingerprint"]),
-        number=0 if failed else int(told["number"]),
-        reserved_usd=told.get("reserved_usd"),
-        task_state=TaskState(told["state"]) if failed else TaskState.SENT,
-        not_before=told.get("not_before"),
-        failure=_failure(told) if failed else None,
-    )
-
-
-def _failure(told: Mapping[str, Any]) -> Failure:
-    return Failure(
-        FailureClass(told["class"]),
-        str(told["reason"]),
-        Paid(told["paid"]),
-        told.get("http_status"),
-        told.get("request_id"),
-    )
-
-
 def facts(event: Event) -> Mapping[str, object]:
     """What a line says of an event. Prompts and raw answers stay out: the sidecars have them."""
     match event:
@@ -123,6 +80,8 @@ def facts(event: Event) -> Mapping[str, object]:
                 "task_id": event.task.task_id,
                 "attempt_id": event.attempt_id,
                 "number": event.number,
+                "idempotency_key": event.idempotency_key,
+                "possible_duplicate": event.possible_duplicate,
                 "model": event.task.request.model,
                 "fingerprint": event.task.fingerprint,
                 "reserved_usd": event.task.price.bound_usd,
@@ -144,6 +103,7 @@ def _stored_facts(event: TaskStored) -> Mapping[str, object]:
     return {
         "task_id": event.task.task_id,
         "attempt_id": event.attempt_id,
+        "fingerprint": image.fingerprint,
         "file": image.file,
         "sha256": image.sha256,
         "size_bytes": image.size_bytes,

@@ -1,16 +1,17 @@
-"""The API's own shapes: bodies of answers and errors, lists of models, headers."""
+"""The API's own shapes: bodies of answers, events of a stream, errors, headers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from batchgen.catalogue.model import Model, TokenPricing
+from batchgen.catalogue.model import TokenPricing
 from batchgen.catalogue.prices import output_tokens
 from batchgen.catalogue.rules import sheet_of
-from batchgen.core.money import text_tokens
+from batchgen.core.money import PARTIAL_TOKENS, picture_tokens, text_tokens
 from batchgen.core.types import JsonObject, JsonValue
-from batchgen.sandbox.orders import ApiError, Order
+from batchgen.sandbox.errors import ApiError
+from batchgen.sandbox.orders import Order
 from batchgen.sandbox.painter import Picture
 
 API_VERSION = "2020-10-01"
@@ -34,6 +35,7 @@ def pictures_of(order: Order, first_sample: int) -> list[Picture]:
             sample=first_sample + number,
             frames=frames if isinstance(frames, int) else 1,
             frame_duration_ms=duration if isinstance(duration, int) else 200,
+            reference=order.references.first if order.references else None,
         )
         for number in range(order.images)
     ]
@@ -45,16 +47,37 @@ def answer_body(order: Order, images: Sequence[str], created: int) -> JsonObject
     data: list[JsonValue] = [_datum(order, name, image) for image in images]
     if order.is_dalle:
         return {"created": created, "data": data}
-    body: dict[str, JsonValue] = {
-        "created": created,
+    return {"created": created, "data": data, **_choices(order), **_usage(order, order.images)}
+
+
+def event_name(order: Order, ending: str) -> str:
+    """The name of an event, such as `image_edit.completed`."""
+    return f"{'image_edit' if order.references else 'image_generation'}.{ending}"
+
+
+def partial_body(order: Order, image: str, created: int, number: int) -> JsonObject:
+    """The data of an event with an unfinished picture; numbers begin at 0."""
+    return {**_event(order, "partial_image", image, created), "partial_image_index": number}
+
+
+def completed_body(order: Order, image: str, created: int) -> JsonObject:
+    """The data of an event with a finished picture, and the usage of this one: of several each has its own."""
+    return {**_event(order, "completed", image, created), **_usage(order, 1)}
+
+
+def _event(order: Order, ending: str, image: str, created: int) -> JsonObject:
+    kind = event_name(order, ending)
+    return {"type": kind, "b64_json": image, "created_at": created, **_choices(order)}
+
+
+def _choices(order: Order) -> JsonObject:
+    """What the model chose or was told to choose."""
+    return {
         "background": order.background,
-        "data": data,
         "output_format": order.output_format,
         "quality": order.quality,
         "size": f"{order.size[0]}x{order.size[1]}",
     }
-    usage = usage_of(order)
-    return body if usage is None else {**body, "usage": usage}
 
 
 def _datum(order: Order, name: str, image: str) -> dict[str, JsonValue]:
@@ -64,21 +87,23 @@ def _datum(order: Order, name: str, image: str) -> dict[str, JsonValue]:
     return datum
 
 
-def usage_of(order: Order) -> dict[str, JsonValue] | None:
-    """Tokens by the catalogue's formula or table; None for models that are not counted in tokens."""
+def _usage(order: Order, images: int) -> JsonObject:
+    """Tokens of so many of the images, by the catalogue's formula or table; nothing for models without tokens."""
     pricing = order.model.pricing
     if not isinstance(pricing, TokenPricing):
-        return None
+        return {}
     sheet = sheet_of(order.model, order.parameters, order.size)
-    out = order.images * math.ceil(output_tokens(pricing, order.quality, sheet)[0])
-    text = text_tokens(order.prompt)
-    return {
-        "input_tokens": text,
-        "input_tokens_details": {"image_tokens": 0, "text_tokens": text},
+    each = math.ceil(output_tokens(pricing, order.quality, sheet)[0]) + PARTIAL_TOKENS * (order.partials or 0)
+    out, text = images * each, text_tokens(order.prompt)
+    pictures = sum(picture_tokens(*size) for size in order.references.sizes) if order.references else 0
+    usage: dict[str, JsonValue] = {
+        "input_tokens": text + pictures,
+        "input_tokens_details": {"image_tokens": pictures, "text_tokens": text},
         "output_tokens": out,
         "output_tokens_details": {"image_tokens": out, "text_tokens": 0},
-        "total_tokens": text + out,
+        "total_tokens": text + pictures + out,
     }
+    return {"usage": usage}
 
 
 def error_body(error: ApiError) -> JsonObject:
@@ -90,30 +115,14 @@ def error_body(error: ApiError) -> JsonObject:
         "code": error.code,
     }
     if error.code == "moderation_blocked":
-        inner["moderation_details"] = {"moderation_stage": "input", "categories": []}
+        inner["moderation_details"] = {"moderation_stage": "input", "categories": ["violence"]}
     return {"error": inner}
 
 
-def model_body(model: Model) -> dict[str, JsonValue]:
-    """One model as the API lists it."""
-    return {
-        "id": model.model_id,
-        "object": "model",
-        "created": 0,
-        "owned_by": model.maker or "sandbox",
-        "shutdown_date": model.retires.isoformat() if model.retires else None,
-    }
-
-
-def models_body(models: Iterable[Model]) -> JsonObject:
-    """All models as the API lists them."""
-    return {"object": "list", "data": [model_body(model) for model in models]}
-
-
 def retry_headers(retry_after_s: float) -> dict[str, str]:
-    """Whole seconds as the standard has them, and milliseconds for those who read them."""
+    """Whole seconds, at least one as the document says, and milliseconds for those who read them."""
     return {
-        "Retry-After": str(math.ceil(retry_after_s)),
+        "Retry-After": str(max(1, math.ceil(retry_after_s))),
         "retry-after-ms": str(math.ceil(retry_after_s * 1000)),
     }
 
@@ -122,8 +131,8 @@ def limit_headers(limit: int, remaining: int, reset_s: float) -> dict[str, str]:
     """What is left of the limit, with the time to its end written as Go does: `1.5s`, `6m0s`."""
     minutes, seconds = divmod(reset_s, 60)
     reset = f"{int(minutes)}m{seconds:.3g}s" if minutes else f"{seconds:.3g}s"
+    told = {"limit": str(limit), "remaining": str(max(0, remaining)), "reset": reset}
+    # A request of the usual kind is for one image, so both limits are the same.
     return {
-        "x-ratelimit-limit-requests": str(limit),
-        "x-ratelimit-remaining-requests": str(max(0, remaining)),
-        "x-ratelimit-reset-requests": reset,
+        f"x-ratelimit-{name}-{what}": value for what in ("requests", "images") for name, value in told.items()
     }

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from batchgen.sandbox.mishaps import CUT, ERROR, MISHAPS, RATE_LIMIT, SLOW
 
 WINDOW_S = 60.0
 """Providers count images over one sliding minute."""
@@ -19,26 +23,17 @@ class AnswerAs(StrEnum):
     URL = "url"
 
 
-class Fault(StrEnum):
-    """What goes wrong with one request."""
-
-    RATE_LIMIT = "rate_limit"
-    ERROR = "error"
-    CUT = "cut"
-    SLOW = "slow"
-
-
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What goes wrong, how often. Shares are from 0 to 1 and together at most 1, durations in seconds.
 
     `latency_s` is what every image takes; a slow one takes `slow_s` more. A cut answer is painted and charged,
-    but its connection ends half-way. A prompt that holds `refuse_word` is refused. Beyond `images_per_minute` in any
-    window of `window_s` the answer is 429 with a Retry-After; the 429 of `rate_limit_share` say `retry_after_s`.
-    Links work for `link_lifetime_s`. Which request meets which fault follows from `seed` and the order of
-    requests, so that runs repeat.
+    but its connection ends half-way. `failures` are shares of any other fault, by its name in `mishaps`. A prompt that
+    holds `refuse_word` is refused. Beyond `images_per_minute` in any window of `window_s` the answer is 429 with a
+    Retry-After; other answers that name a time say `retry_after_s`. Links work for `link_lifetime_s`. Which request
+    meets which fault follows from `seed` and the order of requests, so that runs repeat.
 
-    Raises `ValueError` for shares or durations that are out of range.
+    Raises `ValueError` for shares or durations that are out of range, and for faults that there are not.
     """
 
     latency_s: float = 0.0
@@ -54,6 +49,7 @@ class Behaviour:
     link_lifetime_s: float = 3600.0
     retry_after_s: float = 1.0
     seed: int = 0
+    failures: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shares = [share for _, share in self._shares()]
@@ -63,14 +59,17 @@ class Behaviour:
             raise ValueError("durations cannot be negative")
         if self.images_per_minute is not None and self.images_per_minute <= 0:
             raise ValueError("images_per_minute must be above 0")
+        for name in self.failures:
+            if name not in MISHAPS:
+                raise ValueError(f"there is no fault {name!r} {_advice(name)}")
 
-    def fault_of(self, number: int) -> Fault | None:
-        """What goes wrong with the request of this number, counted from 1."""
+    def fault_of(self, number: int) -> str | None:
+        """The name of what goes wrong with the request of this number, counted from 1."""
         digest = hashlib.blake2b(f"{self.seed}:{number}".encode(), digest_size=8).digest()
         chance = int.from_bytes(digest, "big") / 2**64
-        for fault, share in self._shares():
+        for name, share in self._shares():
             if chance < share:
-                return fault
+                return name
             chance -= share
         return None
 
@@ -78,13 +77,19 @@ class Behaviour:
         """Whether the prompt holds the forbidden word, in any case."""
         return self.refuse_word is not None and self.refuse_word.casefold() in prompt.casefold()
 
-    def _shares(self) -> tuple[tuple[Fault, float], ...]:
+    def _shares(self) -> tuple[tuple[str, float], ...]:
         return (
-            (Fault.RATE_LIMIT, self.rate_limit_share),
-            (Fault.ERROR, self.error_share),
-            (Fault.CUT, self.cut_share),
-            (Fault.SLOW, self.slow_share),
+            (RATE_LIMIT, self.rate_limit_share),
+            (ERROR, self.error_share),
+            (CUT, self.cut_share),
+            (SLOW, self.slow_share),
+            *self.failures.items(),
         )
+
+
+def _advice(name: str) -> str:
+    close = difflib.get_close_matches(name, MISHAPS, n=1)
+    return f"(did you mean {close[0]}?)" if close else f"(use one of {', '.join(MISHAPS)})"
 
 
 class Window:

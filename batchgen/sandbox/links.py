@@ -14,6 +14,9 @@ from batchgen.sandbox.painter import Picture
 MAX_LINKS = 10_000
 """The oldest links are forgotten beyond this, so that the sandbox does not grow with the job."""
 
+MAX_HELD_BYTES = 256 * 2**20
+"""Of the references that pictures are painted from; the oldest links are forgotten beyond this, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -28,6 +31,7 @@ class Links:
     def __init__(self, base_url: str, lifetime_s: float) -> None:
         self._base_url, self._lifetime_s = base_url, lifetime_s
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._held_bytes = 0
         self._secret = secrets.token_hex(16)
 
     def add(self, picture: Picture, now: float) -> str:
@@ -36,8 +40,10 @@ class Links:
         signature = hashlib.blake2b(f"{self._secret}{name}".encode(), digest_size=16).hexdigest()
         expires = now + self._lifetime_s
         self._kept[name] = _Kept(picture, signature, expires)
-        if len(self._kept) > MAX_LINKS:
-            self._kept.popitem(last=False)
+        self._held_bytes += len(picture.reference or b"")
+        while len(self._kept) > MAX_LINKS or (self._held_bytes > MAX_HELD_BYTES and len(self._kept) > 1):
+            _, oldest = self._kept.popitem(last=False)
+            self._held_bytes -= len(oldest.picture.reference or b"")
         ends = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return f"{self._base_url}/files/{name}?{urlencode({'se': ends, 'sp': 'r', 'sig': signature})}"
 

@@ -11,17 +11,24 @@ from PIL import Image, ImageDraw
 
 from batchgen.sandbox.canvas import Canvas
 from batchgen.sandbox.caption import Caption, draw_caption
+from batchgen.sandbox.collage import hang
+from batchgen.sandbox.drawing import draw_svg
 from batchgen.sandbox.scenes import paint_scene
 
 PAINTED_EDGE = 1024
 """Scenes are painted no larger than this and then enlarged, which keeps a picture under 150 ms."""
 
 
+STAGES = (12, 24, 48)
+"""Blocks along the shorter edge of an unfinished picture: the last of them can nearly be recognised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What is to be painted. `sample` counts the pictures of one prompt, so that they differ.
 
-    `frames` above 1 make an animation. `compression` is the JPEG or WebP quality.
+    `frames` above 1 make an animation. `compression` is the JPEG or WebP quality. `reference` is a PNG that is shown in
+    the picture. `stage` is an index of `STAGES` for a picture that is not finished yet.
     """
 
     prompt: str
@@ -35,13 +42,28 @@ class Picture:
     sample: int = 0
     frames: int = 1
     frame_duration_ms: int = 200
+    reference: bytes | None = None
+    stage: int | None = None
+
+    @property
+    def media_type(self) -> str:
+        """What the bytes will be."""
+        return "image/svg+xml" if self.output_format == "svg" else f"image/{self.output_format}"
 
 
 def paint(picture: Picture) -> bytes:
     """The picture as a file of its format. Takes 50 to 150 ms of a core: run it in a thread."""
-    if picture.frames == 1:
-        return _encoded(picture, [_painted(picture, 0.0)])
-    return _encoded(picture, [_painted(picture, frame / picture.frames) for frame in range(picture.frames)])
+    if picture.output_format == "svg":
+        return _drawn(picture)
+    frames = 1 if picture.stage is not None else picture.frames
+    return _encoded(picture, [_painted(picture, frame / frames) for frame in range(frames)])
+
+
+def _drawn(picture: Picture) -> bytes:
+    finished = 1.0 if picture.stage is None else (picture.stage + 1) / (len(STAGES) + 1)
+    size = (picture.width, picture.height)
+    drawing = draw_svg(size, picture.prompt, _rng(picture), transparent=picture.transparent, finished=finished)
+    return drawing.encode()
 
 
 def _painted(picture: Picture, phase: float) -> Image.Image:
@@ -50,11 +72,20 @@ def _painted(picture: Picture, phase: float) -> Image.Image:
     paint_scene(canvas, picture.prompt, _rng(picture), phase)
     size = (picture.width, picture.height)
     image = canvas.image if canvas.image.size == size else canvas.image.resize(size, Image.Resampling.BICUBIC)
+    if picture.reference is not None:
+        hang(image, picture.reference)
     if picture.transparent:
         image = _as_sticker(image)
     note = f"{picture.model} · {picture.width}x{picture.height} · {picture.quality} · painted by the sandbox"
     draw_caption(image, Caption(picture.prompt, note))
-    return image
+    return image if picture.stage is None else _unfinished(image, STAGES[picture.stage])
+
+
+def _unfinished(image: Image.Image, blocks: int) -> Image.Image:
+    """The picture in coarse blocks, so many along its shorter edge."""
+    edge = max(1, min(image.size) // blocks)
+    few = (max(1, image.width // edge), max(1, image.height // edge))
+    return image.resize(few, Image.Resampling.BOX).resize(image.size, Image.Resampling.NEAREST)
 
 
 def _rng(picture: Picture) -> Random:

@@ -19,14 +19,20 @@ from batchgen.sandbox.answers import (
     API_VERSION,
     answer_body,
     limit_headers,
-    model_body,
-    models_body,
     pictures_of,
+    retry_headers,
 )
-from batchgen.sandbox.faults import Behaviour, Fault, Window
+from batchgen.sandbox.bodies import read_edit, read_fields
+from batchgen.sandbox.errors import ApiError, refused, too_many
+from batchgen.sandbox.faults import Behaviour, Window
 from batchgen.sandbox.links import EXPIRED, Links
-from batchgen.sandbox.orders import ApiError, Order, parse_order
+from batchgen.sandbox.listing import catalogue_body, model_body, models_body
+from batchgen.sandbox.mishaps import MISHAPS, Mishap, Way
+from batchgen.sandbox.orders import Order, edit_of, no_such_model, order_of
 from batchgen.sandbox.painter import Picture, paint
+from batchgen.sandbox.streams import events_of, send_events, spoiled
+
+_IN_STREAM = (Way.IN_STREAM, Way.IN_STREAM_BARE)
 
 HOST = "127.0.0.1"
 
@@ -63,22 +69,17 @@ class Sandbox:
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         """`POST /v1/images/generations`."""
-        self.requests += 1
-        number = self.requests
-        self.attempts[request.headers.get("X-Client-Request-Id", "")] += 1
-        _check_key(request)
-        order = parse_order(await _read(request), self._catalogue, self.behaviour.answer)
-        if self.behaviour.refuses(order.prompt):
-            raise _refused()
-        fault = self.behaviour.fault_of(number)
-        self._stop_here(order, fault)
-        pictures = self._bill(order)
-        slow_s = self.behaviour.slow_s if fault is Fault.SLOW else 0.0
-        await anyio.sleep(self.behaviour.latency_s + slow_s)
-        body = await self._body(order, pictures)
-        if fault is Fault.CUT:
-            return await _cut(request, body)
-        return web.Response(body=body, content_type="application/json")
+        number = self._arrived(request)
+        fields = await read_fields(request)
+        order = order_of(fields, self._catalogue, self.behaviour.answer)
+        return await self._answer(request, order, number)
+
+    async def edit(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/images/edits`."""
+        number = self._arrived(request)
+        fields, references, form = await read_edit(request, self._painters)
+        order = edit_of(fields, references, self._catalogue, self.behaviour.answer, form=form)
+        return await self._answer(request, order, number)
 
     async def list_models(self, request: web.Request) -> web.Response:
         """`GET /v1/models`."""
@@ -90,10 +91,12 @@ class Sandbox:
         _check_key(request)
         model = self._catalogue.find(request.match_info["model"])
         if model is None:
-            raise ApiError(
-                HTTPStatus.NOT_FOUND, "There is no such model.", code="model_not_found", param="model"
-            )
+            raise no_such_model(request.match_info["model"])
         return _json(model_body(model))
+
+    async def list_prices(self, _request: web.Request) -> web.Response:
+        """`GET /api/models`, CometAPI's public catalogue: without a key."""
+        return _json(catalogue_body(self._catalogue.models.values()))
 
     async def download(self, request: web.Request) -> web.Response:
         """`GET /v1/files/{name}`: a linked picture, without a key."""
@@ -103,7 +106,7 @@ class Sandbox:
         if picture is None:
             return web.Response(status=HTTPStatus.FORBIDDEN, text=EXPIRED, content_type="application/xml")
         data = await anyio.to_thread.run_sync(paint, picture, limiter=self._painters)
-        return web.Response(body=data, content_type=f"image/{picture.output_format}")
+        return web.Response(body=data, content_type=picture.media_type)
 
     def headers(self, seconds: float) -> dict[str, str]:
         """What every answer carries; `seconds` is how long it took."""
@@ -120,18 +123,50 @@ class Sandbox:
             self._window.images, self._window.remaining(now), self._window.reset_s(now)
         )
 
-    def _stop_here(self, order: Order, fault: Fault | None) -> None:
-        """Raise where a fault or the limit keeps the order from being painted."""
-        if fault is Fault.RATE_LIMIT:
-            raise _too_many("Too many requests; slow down.", self.behaviour.retry_after_s)
-        if fault is Fault.ERROR:
-            message = "The server had an error while processing your request. You can retry it."
-            raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, message, kind="server_error")
+    def _arrived(self, request: web.Request) -> int:
+        """Count a request for images; returns its number."""
+        self.requests += 1
+        self.attempts[request.headers.get("X-Client-Request-Id", "")] += 1
+        _check_key(request)
+        return self.requests
+
+    async def _answer(self, request: web.Request, order: Order, number: int) -> web.StreamResponse:
+        if self.behaviour.refuses(order.prompt):
+            raise refused()
+        mishap = MISHAPS.get(self.behaviour.fault_of(number) or "")
+        way = mishap.way if mishap else None
+        if mishap and (way is Way.INSTEAD or (way in _IN_STREAM and order.partials is None)):
+            return self._failed(mishap)
+        self._take_room(order)
+        pictures = self._bill(order)
+        if way is Way.SLOW:
+            await anyio.sleep(self.behaviour.slow_s)
+        if order.partials is not None and way is not Way.AFTER:
+            return await self._stream(request, order, pictures, mishap)
+        await anyio.sleep(self.behaviour.latency_s)
+        if mishap and way is Way.AFTER:
+            return self._failed(mishap)
+        body = await self._body(order, pictures)
+        if way is Way.CUT:
+            return await _cut(request, body)
+        return web.Response(body=body, content_type="application/json")
+
+    def _failed(self, mishap: Mishap) -> web.Response:
+        page = isinstance(mishap.body, str)
+        return web.Response(
+            status=mishap.status,
+            body=mishap.body.encode() if isinstance(mishap.body, str) else _dumped(mishap.body),
+            content_type="text/html" if page else "application/json",
+            headers={**mishap.headers, **(retry_headers(self.behaviour.retry_after_s) if mishap.waits else {})},
+        )
+
+    def _take_room(self, order: Order) -> None:
+        """Raise where the limit keeps the order from being painted."""
         wait_s = self._window.take(order.images, self._clock()) if self._window else None
         if wait_s is not None:
             limit = self.behaviour.images_per_minute
             message = f"Rate limit reached for {order.model.model_id} on images per min: Limit {limit:g}. "
-            raise _too_many(f"{message}Please try again in {wait_s:.3f}s.", wait_s)
+            raise too_many(f"{message}Please try again in {wait_s:.3f}s.", wait_s)
 
     def _bill(self, order: Order) -> list[Picture]:
         """From here on a provider charges, whatever becomes of the answer."""
@@ -145,9 +180,21 @@ class Sandbox:
     async def _body(self, order: Order, pictures: list[Picture]) -> bytes:
         now = self._clock()
         if order.as_url:
-            links = [self._links.add(picture, now) for picture in pictures]
-            return _dumped(answer_body(order, links, int(now)))
-        return await anyio.to_thread.run_sync(_painted_body, order, pictures, int(now), limiter=self._painters)
+            images = [self._links.add(picture, now) for picture in pictures]
+        else:
+            images = [await self._encoded(picture) for picture in pictures]
+        return await anyio.to_thread.run_sync(_dumped, answer_body(order, images, int(now)))
+
+    async def _stream(
+        self, request: web.Request, order: Order, pictures: list[Picture], mishap: Mishap | None
+    ) -> web.StreamResponse:
+        latency_s = self.behaviour.latency_s
+        events = events_of(order, pictures, self._encoded, created=int(self._clock()), latency_s=latency_s)
+        cut = mishap is not None and mishap.way is Way.CUT
+        return await send_events(request, spoiled(events, order, mishap), cut=cut)
+
+    async def _encoded(self, picture: Picture) -> str:
+        return await anyio.to_thread.run_sync(_base64, picture, limiter=self._painters)
 
 
 def _check_key(request: web.Request) -> None:
@@ -158,36 +205,8 @@ def _check_key(request: web.Request) -> None:
         raise ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
 
 
-async def _read(request: web.Request) -> bytes:
-    if request.content_type != "application/json":
-        message = f"Unsupported content type: '{request.content_type[:60]}'; send application/json."
-        raise ApiError(HTTPStatus.BAD_REQUEST, message, code="unsupported_content_type")
-    return await request.read()
-
-
-def _refused() -> ApiError:
-    return ApiError(
-        HTTPStatus.BAD_REQUEST,
-        "Your request was rejected by the safety system.",
-        kind="image_generation_user_error",
-        code="moderation_blocked",
-    )
-
-
-def _too_many(message: str, retry_after_s: float) -> ApiError:
-    return ApiError(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        message,
-        kind="requests",
-        code="rate_limit_exceeded",
-        retry_after_s=retry_after_s,
-    )
-
-
-def _painted_body(order: Order, pictures: list[Picture], created: int) -> bytes:
-    """The whole answer with its images; runs in a thread."""
-    images = [pybase64.b64encode(paint(picture)).decode("ascii") for picture in pictures]
-    return _dumped(answer_body(order, images, created))
+def _base64(picture: Picture) -> str:
+    return pybase64.b64encode(paint(picture)).decode("ascii")
 
 
 def _dumped(body: JsonObject) -> bytes:

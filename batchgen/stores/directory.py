@@ -96,15 +96,18 @@ class DirectoryStore:
             found = await self._arrivals.submit(found)
         if found is None:
             return None
-        superseded = await self._hop(self._move.superseded_of, attempt.task.task_id)
-        return replace(found, superseded=superseded)
+        task_id = attempt.task.task_id
+        superseded = await self._hop(self._move.superseded_of, {task_id})
+        return replace(found, superseded=superseded.get(task_id, {}))
 
-    async def restore(self, image: StoredImage, task: Task) -> Stored:
-        """Move a paid image to the name of `task`."""
-        moved = await self._hop(self._move, image, task)
-        if isinstance(moved, Arrival):
-            moved = await self._arrivals.submit(moved)
-        return replace(moved, superseded=await self._hop(self._move.superseded_of, task.task_id))
+    async def restore(self, moves: Sequence[tuple[Found, Task]]) -> Sequence[Stored]:
+        """Move paid images to the names of tasks, synced together."""
+        found = await self._hop(self._move, moves)
+        arrivals = [one for one in found if isinstance(one, Arrival)]
+        arrived = iter(await self._arrivals.submit_all(arrivals))
+        there = [next(arrived) if isinstance(one, Arrival) else one for one in found]
+        superseded = await self._hop(self._move.superseded_of, {task.task_id for _, task in moves})
+        return [replace(one, superseded=superseded.get(one.image.task_id, {})) for one in there]
 
     async def restorable(self, image: StoredImage, task: Task) -> bool:
         """Whether `restore` would find the image whole, where the ledger says or where a crash left it."""
@@ -138,6 +141,10 @@ class DirectoryStore:
             lambda: [one for one in found if is_whole(self._layout.file(one.image.file), one.image)]
         )
 
+    async def nameless(self, told: Sequence[Found]) -> Sequence[Found]:
+        """Images that lie where they are told to lie, to the last byte, beside no sidecar that can be read."""
+        return await self._hop(self._salvage.nameless, told)
+
     async def forget_copies(self, images: Sequence[StoredImage]) -> None:
         """Remove orphans that interrupted moves left behind."""
         await self._hop(self._salvage.forget_copies, images)
@@ -150,11 +157,11 @@ class DirectoryStore:
         """Those whose sidecar is gone or speaks of another image."""
         return await self._hop(self._salvage.without_sidecar, images)
 
-    async def write_sidecar(self, image: StoredImage, task: Task) -> None:
+    async def write_sidecar(self, found: Found, task: Task) -> None:
         """Put a sidecar beside an image that has lost its own, from what the ledger knows."""
-        content = dump_sidecar(rebuild_sidecar(self._origin, image, task))
-        target = self._layout.file(image.file).with_suffix(".json")
-        await self._hop(self._layout.put_sidecar, image.attempt_id, target, content)
+        content = dump_sidecar(rebuild_sidecar(self._origin, found, task))
+        target = self._layout.file(found.image.file).with_suffix(".json")
+        await self._hop(self._layout.put_sidecar, found.image.attempt_id, target, content)
 
     async def foreign(self, limit: int) -> Sequence[str]:
         """Places of files in the images' folders that are not batchgen's, at most `limit` of them."""

@@ -120,6 +120,15 @@ class Salvage:
                 found[image.attempt_id] = "altered"
         return found
 
+    def nameless(self, told: Sequence[Found]) -> list[Found]:
+        """Images that lie where they are told to lie, to the last byte, beside no sidecar that can be read."""
+        found = []
+        for one in told:
+            file = self._layout.file(one.image.file)
+            if read_sidecar(file.with_suffix(".json")) is None and is_whole(file, one.image):
+                found.append(replace(one, image=replace(one.image, mtime_ns=file.status().st_mtime_ns)))
+        return found
+
     def without_sidecar(self, images: Sequence[StoredImage]) -> list[StoredImage]:
         """Those whose sidecar is gone or speaks of another image."""
         return [image for image in images if not self._has_sidecar(image)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -81,6 +81,8 @@ def build_sidecar(
             "prompt": request.prompt,
             "parameters": dict(request.parameters),
             "extra": dict(request.extra),
+            "references": [asdict(picture) for picture in request.references],
+            "mask": None if request.mask is None else asdict(request.mask),
         },
         "provider": origin.provider,
         "host": origin.host,
@@ -102,10 +104,20 @@ def build_sidecar(
     }
 
 
-def rebuild_sidecar(origin: Origin, image: StoredImage, task: Task) -> dict[str, Any]:
+def rebuild_sidecar(origin: Origin, found: Found, task: Task) -> dict[str, Any]:
     """A sidecar in place of a lost one, from what the ledger knows; the answer's own words are gone."""
-    attempt = Attempt(image.attempt_id, task, number=1, run_id="", idempotency_key="", started="")
-    return build_sidecar(origin, attempt, image, Answer(http_status=200), received="") | {"rebuilt": True}
+    attempt = Attempt(
+        found.image.attempt_id,
+        task,
+        number=found.number,
+        run_id=found.run_id,
+        idempotency_key="",
+        started=found.started,
+        possible_duplicate=found.possible_duplicate,
+    )
+    answer = Answer(200, found.request_id)
+    built = build_sidecar(origin, attempt, found.image, answer, found.ended, further=found.further)
+    return built | {"http_status": found.http_status, "rebuilt": True}
 
 
 def _usage(usage: Usage | None) -> dict[str, int] | None:

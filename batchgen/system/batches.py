@@ -29,14 +29,21 @@ class BatchThread(Generic[Job, Result]):
 
     async def submit(self, job: Job) -> Result:
         """Queue a job and wait for its result. A cancelled caller's job is still done."""
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.put((job, answer))
-        return await answer
+        return await self._put(job)
+
+    async def submit_all(self, jobs: Sequence[Job]) -> list[Result]:
+        """Queue jobs together and wait for all results, in order. The first error is raised; every job is done."""
+        return await asyncio.gather(*[self._put(job) for job in jobs])
 
     async def close(self) -> None:
         """Finish what is queued, then end the thread."""
         self._queue.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    def _put(self, job: Job) -> asyncio.Future[Result]:
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.put((job, answer))
+        return answer
 
     def _serve(self) -> None:
         ending = False

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from pathlib import Path
 
 import pytest
+import yaml
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.catalogue.load import read_document
+from batchgen.catalogue.dialects import Dialect, path_of
+from batchgen.catalogue.load import models_of, read_document
 from batchgen.catalogue.model import AnySize, Choice, Flag, FlatPricing, Model, Parameter, TokenPricing
-from batchgen.catalogue.rules import default_of
+from batchgen.catalogue.prices import quote
+from batchgen.catalogue.rules import check_request, default_of
 from batchgen.manifest.schema import MOST_REFERENCES
 
 FAMILY_KEYS = {
@@ -132,3 +137,32 @@ def test_every_quality_and_size_has_a_price(model: Model) -> None:
             assert all(sizes == set(by_size) for by_size in usd.values())
         case FlatPricing(each_usd=each_usd):
             assert each_usd
+
+
+def _example(beginning: str) -> str:
+    """The example in the docs that begins so."""
+    docs = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", docs, re.MULTILINE | re.DOTALL)
+    (found,) = [block for block in blocks if block.startswith(beginning)]
+    return str(found)
+
+
+def test_the_docs_example_is_a_model() -> None:
+    """What the docs call a new family is one: it is checked, described and priced without any code."""
+    families = yaml.safe_load(_example("  sketch-1:"))
+    catalogue = Catalogue({**CATALOGUE.models, **models_of(families)})
+    model = catalogue.models["sketch-1"]
+    assert ("sketch-1-2027-02-01",) == model.also
+    (complaint,) = check_request(model, {"line": "thik"}, {})
+    assert (
+        complaint.message == 'line "thik" is not taken by sketch-1 (did you mean thick? It takes thin or thick)'
+    )
+    assert 0.01 == quote(catalogue, "openai", "sketch-1", {}, {}).price("A fox").expected_usd
+
+
+def test_the_docs_example_is_a_dialect() -> None:
+    """What the docs call a row of the dialects' table is one."""
+    row = _example('"azure": Dialect')
+    (found,) = eval("{" + row + "}", {"Dialect": Dialect}).values()
+    assert "api-key" == found.auth_header
+    assert "/deployments/x/images/edits?api-version=2025-04-01-preview" == path_of(found, found.edit, "x")

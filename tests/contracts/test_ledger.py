@@ -10,7 +10,7 @@ import pytest
 
 from batchgen.core.plan import Planned, renew
 from batchgen.core.protocols import Ledger
-from batchgen.core.records import RunRecord, Totals
+from batchgen.core.records import Dearer, Remembered, RunRecord, Totals
 from batchgen.core.retry import NextStep
 from batchgen.core.types import (
     Answer,
@@ -21,6 +21,8 @@ from batchgen.core.types import (
     Paid,
     Price,
     PriceKind,
+    StoredImage,
+    Task,
     TaskState,
     TokenRates,
     Usage,
@@ -140,7 +142,13 @@ async def test_two_images_of_one_fingerprint_serve_two_twins(ledger: Ledger) -> 
     assert images == [one.spare for one in await known(ledger, twins)]
 
 
-async def test_two_prompts_that_swap_names_swap_images(ledger: Ledger) -> None:
+async def image_of(ledger: SqliteLedger, image: StoredImage) -> StoredImage:
+    """An image as it is noted now."""
+    (noted,) = await ledger.noted([image])
+    return noted
+
+
+async def test_two_prompts_that_swap_names_swap_images(ledger: SqliteLedger) -> None:
     """Each of two renamed tasks finds its image under the other's name, and both are stored afterwards."""
     a, b = task("a--01", prompt="one"), task("b--01", position=1, prompt="two")
     image_a, image_b = (await bought(ledger, a)).image, (await bought(ledger, b)).image
@@ -149,14 +157,15 @@ async def test_two_prompts_that_swap_names_swap_images(ledger: Ledger) -> None:
 
     aside = f"superseded/a--01.{image_a.fingerprint[:8]}.png"
     there = replace(image_b, task_id="a--01", file="images/a--01.png")
-    await ledger.moved(replace(stored(attempt(b)), image=there, superseded={image_a.attempt_id: aside}), new_a)
-    assert aside == (await ledger.image(image_a.attempt_id)).file
+    moved = replace(stored(attempt(b)), image=there, superseded={image_a.attempt_id: aside})
+    await ledger.moved([(moved, new_a)])
+    assert aside == (await image_of(ledger, image_a)).file
     back = replace(image_a, task_id="b--01", file="images/b--01.png", mtime_ns=99)
-    await ledger.moved(replace(stored(attempt(a)), image=back), new_b)
+    await ledger.moved([(replace(stored(attempt(a)), image=back), new_b)])
     await ledger.settle_manifest()
 
     assert {"a--01": "stored", "b--01": "stored"} == await states(ledger)
-    assert [there, back] == [await ledger.image(image.attempt_id) for image in (image_b, image_a)]
+    assert [there, back] == [await image_of(ledger, image) for image in (image_b, image_a)]
 
 
 async def test_a_request_that_is_changed_back_finds_its_superseded_image(ledger: Ledger) -> None:
@@ -185,7 +194,7 @@ async def test_an_image_that_left_its_name_makes_its_task_pending(ledger: Ledger
     image = (await bought(ledger, task("boat--01"))).image
     ship = as_renamed(task(), "ship--01")
     there = replace(image, task_id="ship--01", file="images/ship--01.png")
-    await ledger.moved(replace(stored(attempt(task())), image=there), ship)
+    await ledger.moved([(replace(stored(attempt(task())), image=there), ship)])
     boat, _ = await known(ledger, [task("boat--01"), replace(ship, position=1)])
     assert (TaskState.PENDING, None, None) == (boat.state, boat.image, boat.spare)
 
@@ -265,6 +274,25 @@ async def test_a_missing_image_is_noted_and_not_queued(ledger: Ledger) -> None:
     (view,) = [view async for page in ledger.tasks() for view in page]
     assert ("stored", "altered") == (view.state, view.reason)
     assert {} == await ledger.models("r2")
+
+
+async def test_a_model_that_became_dearer(ledger: Ledger) -> None:
+    """Told with the task that rose most, until one is queued at the new price; not for cheaper, new or changed tasks."""
+    first = tasks(3)
+    await queue(ledger, first)
+    cheap = task("cheap--01", position=8, model="cheap-1")
+    await queue(ledger, [cheap])
+
+    def at(usd: float, of: Task) -> Task:
+        return replace(of, price=replace(of.price, expected_usd=usd))
+
+    now = [at(0.05, first[0]), at(0.06, first[1]), at(0.05, first[2]), at(0.03, cheap)]
+    others = [task("new--01", position=9, prompt="new"), task("x--01", position=10, model="other")]
+    await ledger.stage([*now, *others])
+
+    assert [Dearer("gpt-image-2", "t1--01", 0.04, 0.06)] == list(await ledger.dearer())
+    await queue(ledger, now[:1])
+    assert [] == list(await ledger.dearer())
 
 
 async def test_what_left_the_manifest_is_counted_and_not_read(ledger: Ledger) -> None:
@@ -466,6 +494,64 @@ async def test_an_open_link_keeps_its_own_request(ledger: Ledger) -> None:
     assert [(older.fingerprint, "stored")] == [(view.fingerprint, view.state) for view in page]
 
 
+async def test_a_lost_answer_belongs_to_what_was_asked_for(ledger: SqliteLedger) -> None:
+    """An attempt stays open with its own request when its task wants another one; that one is not charged for it."""
+    older, newer = task(), task(prompt="A tin boat.")
+    await queue(ledger, [older])
+    sent = await send(ledger, older)
+    await queue(ledger, [newer])
+    (found,) = await ledger.unfinished()
+    assert (sent.attempt_id, older.fingerprint) == (found.attempt.attempt_id, found.attempt.task.fingerprint)
+    assert (0, 1, 0.05) == (found.unknowns, found.resends_allowed, found.attempt.task.price.bound_usd)
+
+    await fail(ledger, found.attempt, LOST, HELD)
+
+    assert {"boat--01": "pending"} == await states(ledger)
+    (due,) = await ledger.due(RUN, ["gpt-image-2"], LATER, 1)
+    assert (newer, 0) == (due.task, due.unknowns)
+    (one,) = await known(ledger, [older])
+    assert 1 == one.earlier.lost
+
+
+async def test_a_late_image_of_an_older_request_stores_no_newer_one(ledger: SqliteLedger) -> None:
+    """It lies under the task's name until the task has its own, which is still to be bought."""
+    older, newer = task(), task(prompt="A tin boat.")
+    await queue(ledger, [older])
+    await send(ledger, older)
+    await queue(ledger, [newer])
+    (found,) = await ledger.unfinished()
+    await store(ledger, found.attempt)
+    assert {"boat--01": "pending"} == await states(ledger)
+
+
+async def test_an_attempt_without_a_task_is_open_too(ledger: SqliteLedger) -> None:
+    """What a log tells of a prompt that left the manifest is settled like everything else."""
+    told = Remembered("a-1", "gone--01", MOMENT, "f" * 64, 1, "k-1", True, 0.05, TaskState.SENT, None, None)
+    assert 1 == await ledger.replay("r0", "r0", [told])
+    (found,) = await ledger.unfinished()
+    assert ("k-1", True) == (found.attempt.idempotency_key, found.attempt.possible_duplicate)
+    assert ("a-1", "gone--01", "f" * 64) == (
+        found.attempt.attempt_id,
+        found.attempt.task.task_id,
+        found.attempt.task.fingerprint,
+    )
+    await fail(ledger, found.attempt, LOST, HELD)
+    assert [] == list(await ledger.unfinished())
+    assert 0.05 == (await ledger.totals()).unknown_usd
+
+
+async def test_links_are_waited_for_by_whoever_is_in_the_manifest(ledger: SqliteLedger) -> None:
+    """Also where the task has an image, or the request another name; a removed prompt waits for nothing."""
+    older, newer, removed = task(), task(prompt="A tin boat."), task("gone--01", prompt="Gone.")
+    renamed = task("ship--01", prompt="A ship.")
+    await bought(ledger, older)
+    await queue(ledger, [newer, renamed, removed])
+    for one in (newer, renamed, removed):
+        await ledger.received((await send(ledger, one)).attempt_id, LINK)
+    await ledger.stage([older, replace(as_renamed(renamed, "vessel--01"), position=1)])
+    assert ["boat--01", "vessel--01"] == list(await ledger.open_links())
+
+
 # Money
 
 
@@ -516,12 +602,6 @@ async def test_a_lone_surrogate_harms_nobody(ledger: Ledger) -> None:
     views = [view async for page in ledger.attempts() for view in page]
     assert ("no \\ud800 way", "req-\\udfff") == (views[0].reason, views[0].request_id)
     assert {"t0--01": "failed", "t1--01": "received"} == await states(ledger)
-
-
-async def test_an_unknown_image_is_a_key_error(ledger: Ledger) -> None:
-    """Nobody gets the image of an attempt that has none."""
-    with pytest.raises(KeyError):
-        await ledger.image("nobody")
 
 
 async def test_runs_begin_and_end(ledger: Ledger) -> None:

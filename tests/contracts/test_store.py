@@ -13,7 +13,7 @@ from batchgen.core.errors import NotAnImageError
 from batchgen.core.protocols import ImageStore
 from batchgen.core.types import ImageBytes, Media
 from tests.ledgers.samples import as_renamed, attempt, task
-from tests.stores.images import ANSWER, answer, files, names, picture, store_in
+from tests.stores.images import ANSWER, answer, files, found, names, picture, store_in
 
 pytestmark = pytest.mark.anyio
 
@@ -158,7 +158,7 @@ async def test_a_paid_image_moves_to_a_new_name(store: ImageStore, folder: Path)
     await store.reserve(mine)
     kept = await store.keep(mine, answer(PNG))
     for _ in range(2):
-        moved = await store.restore(kept.image, ship)
+        (moved,) = await store.restore([(found(kept.image), ship)])
         assert ("ship--01", "images/ship--01.png", kept.image.sha256) == (
             moved.image.task_id,
             moved.image.file,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.core.plan import TO_FETCH, TRIED_AGAIN, Known, Planned, decide, renew
+from batchgen.core.plan import TO_FETCH, TRIED_AGAIN, Known, Planned, decide, renew, waves
 from batchgen.core.types import Change, FailureClass, OnUnknown, StoredImage, TaskState
 from tests.ledgers.samples import attempt, stored, task
 
@@ -171,3 +171,22 @@ def test_an_image_is_restored_as_it_is_known() -> None:
     planned = decide(replace(NEVER_SEEN, spare=SPARE))
     assert isinstance(planned.restore, StoredImage)
     assert "moved back" == planned.reason
+
+
+@given(st.permutations(range(12)))
+def test_images_that_trade_names_are_moved_in_few_parts(target: list[int]) -> None:
+    """Whoever gets whose name: each move is in one part, a part touches no name twice, and three parts do."""
+    moves = [
+        Planned(
+            replace(TASK, task_id=f"t{new}--01"), Change.KEPT, send=False, restore=replace(IMAGE, file=file)
+        )
+        for old, new in enumerate(target)
+        for file in (f"images/t{old}--01.png",)
+    ]
+    parts = list(waves(moves))
+    assert sorted(map(id, moves)) == sorted(id(one) for part in parts for one in part)
+    for part in parts:
+        targets = {one.task.task_id for one in part}
+        others = [(one.restore.file[7:-4], one.task.task_id) for one in part if one.restore]
+        assert [] == [source for source, own in others if source in targets - {own}]
+    assert len(parts) <= 3

@@ -21,6 +21,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from tests.spec.witness import WITNESS
 from tests.support.paid import USAGE
 from tests.support.png import png
 
@@ -178,6 +179,7 @@ class Wire:
                     self.tunnels.append(seen)
                     connection.sendall(head(403, 0))
                     break
+                WITNESS.saw_request(seen.method, seen.path, seen.headers.get("content-type", ""), seen.body)
                 line = self._lines[seen.path.split("/")[1]]
                 if not all(self._take(connection, step, line) for step in line.answer(seen)):
                     break

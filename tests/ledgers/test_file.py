@@ -7,7 +7,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -17,9 +19,11 @@ from batchgen.core.errors import LedgerError
 from batchgen.core.records import RunRecord
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Answer, Link, TaskState
-from batchgen.ledgers.opening import SCHEMA_VERSION, open_file
+from batchgen.ledgers.committing import transact
+from batchgen.ledgers.migrations import NEWEST
+from batchgen.ledgers.opening import open_file
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.sqlite import open_ledger, transact
+from batchgen.ledgers.sqlite import open_ledger
 from batchgen.ledgers.staging import stage
 from batchgen.ledgers.steps import begin_run, end_run, sent
 from tests.ledgers.samples import (
@@ -109,7 +113,7 @@ async def test_what_was_committed_survives_a_kill(path: Path) -> None:
 async def test_a_newer_ledger_is_refused(path: Path) -> None:
     """A file of a later version is left as it is, with the advice to upgrade."""
     with sqlite3.connect(path) as newer:
-        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        newer.execute(f"PRAGMA user_version = {NEWEST + 1}")
     newer.close()
     before = content(path)
     with pytest.raises(LedgerError, match=r"newer version of batchgen .* upgrade"):
@@ -215,6 +219,28 @@ async def test_many_callers_are_all_answered(path: Path) -> None:
         assert [7] == refused
         assert 39 == len(await ledger.unfinished())
         assert "pending" == (await states(ledger))["t7--01"]
+
+
+async def test_nothing_of_it_waits_on_the_loops_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening makes a file and closing writes the journal back: a slow disk must not keep the event loop from its work."""
+    threads: list[int] = []
+    connect = sqlite3.connect
+
+    class Watched(sqlite3.Connection):
+        def close(self) -> None:
+            threads.append(threading.get_ident())
+            super().close()
+
+    def watched(name: str, **how: Any) -> sqlite3.Connection:  # noqa: ANN401 - as the real one
+        threads.append(threading.get_ident())
+        return connect(name, factory=Watched, **how)
+
+    monkeypatch.setattr(sqlite3, "connect", watched)
+    for how in ({}, {"readable": True}):
+        async with open_ledger(path, **how):
+            pass
+    assert 4 == len(threads)
+    assert threading.get_ident() not in threads
 
 
 def test_a_change_that_fails_is_undone_alone(path: Path) -> None:

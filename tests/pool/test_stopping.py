@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from batchgen.core.types import Attempt, Failure, FailureClass, Link, OnUnknown, RetryPolicy, StopReason, Stored
+from batchgen.ledgers.committing import InlineRunner
 from batchgen.ledgers.opening import open_private
-from batchgen.ledgers.sqlite import InlineRunner, SqliteLedger
+from batchgen.ledgers.sqlite import SqliteLedger
 from batchgen.pool.stopping import Stop
 from tests.ledgers.samples import queue, tasks
 from tests.pool.pools import Night

@@ -21,9 +21,10 @@ from batchgen.core.types import Answer, ImageBytes, ImageRequest, Link
 from batchgen.providers.endpoint import Endpoint, resolve
 from batchgen.providers.http import HttpProvider
 from batchgen.providers.settings import ProviderSettings
+from tests.spec.witness import WITNESS
 
 KEY = "sk-canary-0123456789abcdef"
-REQUEST = ImageRequest("gpt-image-2", "A paper boat.", {"size": "1024x1024"}, {"complexity": "low"})
+REQUEST = ImageRequest("gpt-image-2", "A paper boat.", {"size": "1024x1024"}, {"newer_field": "low"})
 PIXEL_B64 = "aGVsbG8gaW1hZ2U="
 
 
@@ -61,6 +62,8 @@ class Api:
         """Note the request and answer it."""
         self.requests.append(request)
         self.bodies.append(await request.read())
+        content_type = request.headers.get("Content-Type", "")
+        WITNESS.saw_request(request.method, request.path, content_type, self.bodies[-1])
         return await self.answer(request)
 
 
@@ -122,6 +125,7 @@ class Raw:
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
             self.requests.append(head + await reader.readexactly(length))
+            WITNESS.saw_raw_request(self.requests[-1])
             writer.write(self.reply)
             await writer.drain()
             if self.ending is Ending.HANG:

@@ -32,8 +32,8 @@ def edit(*references: Reference, mask: Reference | None = None) -> ImageRequest:
     return ImageRequest(
         "gpt-image-2",
         "A möwe.",
-        {"size": "1024x1024", "output_compression": 80, "stream": False},
-        {"seed": {"a": [1]}},
+        {"size": "1024x1024", "output_format": "webp", "output_compression": 80, "stream": False},
+        {"newer_seed": {"a": [1]}},
         references,
         mask,
     )
@@ -78,9 +78,10 @@ async def test_one_picture_with_its_fields(tmp_path: Path) -> None:
         "prompt": "A möwe.",
         "n": "1",
         "size": "1024x1024",
+        "output_format": "webp",
         "output_compression": "80",
         "stream": "false",
-        "seed": '{"a": [1]}',
+        "newer_seed": '{"a": [1]}',
     } == fields
     files = [part for part in parts if part[1] is not None]
     assert [("image", "image-1.png", "image/png", png("mug"))] == files

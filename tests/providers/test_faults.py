@@ -33,6 +33,7 @@ from tests.providers.servers import (
     raw_serving,
     told,
 )
+from tests.spec.witness import WITNESS
 from tests.stores.images import picture
 from tests.support.bombs import REQUESTS
 
@@ -255,7 +256,8 @@ async def test_answers_that_came_while_the_process_was_stopped_are_taken(tmp_pat
 
     async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        WITNESS.saw_raw_request(head + await reader.readexactly(length))
         writers.append(writer)
         if len(writers) == REQUESTS:
             waiting.set()

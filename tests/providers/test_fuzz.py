@@ -24,6 +24,7 @@ from batchgen.providers.downloads import DownloadPolicy
 from batchgen.providers.http import open_provider
 from tests.ledgers.samples import attempt, task
 from tests.providers.servers import KEY, endpoint_of
+from tests.spec.witness import WITNESS
 from tests.stores.images import picture, store_in
 
 SEED = 20261123
@@ -206,7 +207,8 @@ class Malformed:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(_number(rb"content-length: (\d+)", head))
+                body = await reader.readexactly(_number(rb"content-length: (\d+)", head))
+                WITNESS.saw_raw_request(head + body)
                 link = _number(rb"GET /(\d+)", head)
                 number = link or _number(rb"x-client-request-id: (\d+)", head)
                 case = case_of(number)

@@ -56,7 +56,7 @@ async def test_a_request_is_what_the_api_asks_for() -> None:
         "prompt": "A paper boat.",
         "n": 1,
         "size": "1024x1024",
-        "complexity": "low",
+        "newer_field": "low",
     } == json.loads(api.bodies[0])
 
 

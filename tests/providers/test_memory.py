@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.spec.witness import WITNESS
 from tests.support.bombs import REQUESTS
 from tests.support.png import chunk
 
@@ -80,7 +81,8 @@ class Hostile:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                await reader.readexactly(int(_found(rb"content-length: (\d+)", head) or 0))
+                body = await reader.readexactly(int(_found(rb"content-length: (\d+)", head) or 0))
+                WITNESS.saw_raw_request(head + body)
                 await self._answer(head, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.sandbox.faults import Behaviour, Fault, Window
+from batchgen.sandbox.faults import Behaviour, Window
+from batchgen.sandbox.mishaps import CUT, ERROR, RATE_LIMIT, SLOW
 
 
 def test_no_fault_and_no_limit_by_default() -> None:
@@ -18,20 +22,20 @@ def test_no_fault_and_no_limit_by_default() -> None:
 def test_runs_repeat() -> None:
     """The same seed gives the same faults in the same order, another seed others."""
 
-    def faults(seed: int) -> list[Fault | None]:
+    def faults(seed: int) -> list[str | None]:
         behaviour = Behaviour(rate_limit_share=0.2, error_share=0.2, cut_share=0.2, slow_share=0.2, seed=seed)
         return [behaviour.fault_of(number) for number in range(1, 100)]
 
     assert faults(1) == faults(1)
     assert faults(1) != faults(2)
-    assert {None, *Fault} == set(faults(1))
+    assert {None, RATE_LIMIT, ERROR, CUT, SLOW} == set(faults(1))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_shares_are_met(share: float) -> None:
     """A tenth is about a tenth, all is all, none is none."""
     behaviour = Behaviour(error_share=share)
-    met = sum(behaviour.fault_of(number) is Fault.ERROR for number in range(1, 2001)) / 2000
+    met = sum(behaviour.fault_of(number) == ERROR for number in range(1, 2001)) / 2000
     assert pytest.approx(share, abs=0.03) == met
 
 
@@ -41,14 +45,32 @@ def test_shares_are_met(share: float) -> None:
         {"error_share": 1.1},
         {"cut_share": -0.1},
         {"error_share": 0.6, "slow_share": 0.6},
+        {"error_share": 0.6, "failures": {"conflict": 0.6}},
         {"latency_s": -1.0},
         {"images_per_minute": 0.0},
     ],
 )
-def test_impossible_behaviour_is_refused(wrong: dict[str, float]) -> None:
+def test_impossible_behaviour_is_refused(wrong: dict[str, Any]) -> None:
     """A share above one or a negative delay is a mistake of whoever wrote it."""
     with pytest.raises(ValueError, match=r"shares|durations|images_per_minute"):
-        Behaviour(**wrong)  # type: ignore[arg-type]  # the keys are those of numbers
+        Behaviour(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("slowdown", "did you mean slow_down"), ("zzz", "use one of cut, slow")]
+)
+def test_an_unknown_fault_is_refused(name: str, advice: str) -> None:
+    """With the name that was probably meant, or all there are."""
+    with pytest.raises(ValueError, match=advice):
+        Behaviour(failures={name: 0.1})
+
+
+def test_every_fault_can_be_asked_for() -> None:
+    """Beside those that have an option of their own, in the share that was asked for."""
+    behaviour = Behaviour(error_share=0.2, failures={"slow_down": 0.3, CUT: 0.1})
+    met = Counter(behaviour.fault_of(number) for number in range(1, 2001))
+    assert {None, ERROR, "slow_down", CUT} == set(met)
+    assert pytest.approx(600, abs=80) == met["slow_down"]
 
 
 def test_refusal_by_a_word() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
 
 from batchgen.core.media import media_of
 from batchgen.sandbox.caption import readable
-from batchgen.sandbox.painter import Picture, paint
+from batchgen.sandbox.painter import STAGES, Picture, paint
+from tests.sandbox.talking import picture as picture_of
 
 BOAT = Picture("A paper boat floating on calm water at sunrise.", "gpt-image-2", 256, 256)
 
@@ -82,6 +84,42 @@ def test_an_animation_moves() -> None:
         frames.append(image.convert("RGB").tobytes())
     assert getattr(image, "n_frames", 1) == 3
     assert len(set(frames)) == 3
+
+
+@pytest.mark.parametrize("stage", [None, 0, 1, 2])
+@pytest.mark.parametrize("prompt", ['A <script> & a "boat"', "x" * 32_000, "\ud800 \x00", "海"])
+def test_a_drawing_is_inert(prompt: str, stage: int | None) -> None:
+    """Well-formed, of the asked size, made of shapes and letters alone: nothing runs and nothing is loaded."""
+    data = paint(replace(BOAT, prompt=prompt, width=1536, height=1024, output_format="svg", stage=stage))
+    media = media_of(data, allow_svg=True)
+    assert ("image/svg+xml", 1536, 1024) == (media.media_type, media.width, media.height)
+    root = ET.fromstring(data)  # our own text
+    names = {element.tag.partition("}")[2] for element in root.iter()}
+    assert names <= {"svg", "rect", "circle", "path", "text"}
+    assert not [
+        name for element in root.iter() for name in element.attrib if "href" in name or name[:2] == "on"
+    ]
+    assert (stage is None) == ("text" in names)
+
+
+@pytest.mark.parametrize("output_format", ["png", "jpeg", "webp", "gif"])
+def test_an_unfinished_picture_is_in_blocks(output_format: str) -> None:
+    """It has the size and format of the finished one, stands still, and has as few colours as blocks."""
+    asked = replace(BOAT, output_format=output_format, frames=3)
+    early = opened(paint(replace(asked, stage=0)))
+    assert (256, 256) == early.size
+    assert 1 == getattr(early, "n_frames", 1)
+    if output_format == "png":
+        assert len(early.getcolors(1 << 20) or ()) <= (STAGES[0] + 1) ** 2
+
+
+@pytest.mark.parametrize("size", [(16, 16), (300, 1000), (1000, 300)])
+@pytest.mark.parametrize("reference", [(1, 1), (800, 20), (20, 800)])
+def test_a_reference_of_any_shape_is_shown(size: tuple[int, int], reference: tuple[int, int]) -> None:
+    """It keeps its proportions, and the picture has the size that was asked for."""
+    shown = replace(BOAT, width=size[0], height=size[1], reference=picture_of(reference, (250, 0, 250)))
+    assert size == opened(paint(shown)).size
+    assert paint(shown) != paint(replace(shown, reference=None))
 
 
 def test_the_prompt_is_on_the_picture() -> None:

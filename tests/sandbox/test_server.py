@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,75 +17,9 @@ from batchgen.core.errors import UsageError
 from batchgen.core.media import media_of
 from batchgen.sandbox.faults import AnswerAs, Behaviour
 from batchgen.sandbox.server import serve
-from batchgen.sandbox.service import Sandbox
+from tests.sandbox.talking import KEY, SMALL, client
 
 pytestmark = pytest.mark.anyio
-
-KEY = {"Authorization": "Bearer any-key"}
-SMALL: dict[str, Any] = {
-    "model": "dall-e-2",
-    "size": "256x256",
-    "prompt": "A boat",
-    "response_format": "b64_json",
-}
-
-
-@dataclass
-class Clock:
-    """A clock that tests move by hand."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        """Seconds since the epoch."""
-        return self.now
-
-
-@dataclass
-class Reply:
-    """An answer, read to its end."""
-
-    status: int
-    headers: dict[str, str]
-    body: dict[str, Any]
-
-
-@dataclass
-class Client:
-    """A sandbox, and a session that speaks to it."""
-
-    sandbox: Sandbox
-    session: aiohttp.ClientSession
-    clock: Clock = field(default_factory=Clock)
-
-    async def post(self, headers: dict[str, str] | None = None, **body: object) -> Reply:
-        """Ask for images."""
-        return await self.send(json.dumps(body).encode(), headers)
-
-    async def send(self, data: bytes, headers: dict[str, str] | None = None) -> Reply:
-        """Send any bytes as a request for images."""
-        given = {"Content-Type": "application/json", **KEY} if headers is None else headers
-        url = f"{self.sandbox.base_url}/images/generations"
-        async with self.session.post(url, data=io.BytesIO(data), headers=given) as reply:
-            return Reply(reply.status, dict(reply.headers), await reply.json())
-
-    async def get(self, path: str) -> Reply:
-        """Read a JSON route."""
-        async with self.session.get(self.sandbox.base_url + path, headers=KEY) as reply:
-            return Reply(reply.status, dict(reply.headers), await reply.json())
-
-
-@asynccontextmanager
-async def client(
-    behaviour: Behaviour | None = None, catalogue: Catalogue | None = None
-) -> AsyncIterator[Client]:
-    """A running sandbox and a client of it."""
-    clock = Clock()
-    async with (
-        serve(behaviour or Behaviour(), catalogue=catalogue, clock=clock) as sandbox,
-        aiohttp.ClientSession() as session,
-    ):
-        yield Client(sandbox, session, clock)
 
 
 async def test_an_image_in_the_api_s_own_shape() -> None:
@@ -184,6 +114,7 @@ async def test_two_sandboxes_paint_the_same() -> None:
     assert replies[0].body == replies[1].body
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize(
     ("body", "status", "code", "param"),
     [
@@ -200,8 +131,13 @@ async def test_two_sandboxes_paint_the_same() -> None:
         ({"model": "gpt-image-2", "prompt": "x", "response_format": "url"}, 400, "unknown_parameter", "response_format"),
         ({"model": "gpt-image-2", "prompt": "x", "seed": 1}, 400, "unknown_parameter", "seed"),
         ({"model": "gpt-image-2", "prompt": "x", "output_compression": 5}, 400, "invalid_value", "output_compression"),
-        ({"model": "gpt-image-2", "prompt": "x", "stream": True}, 400, "unsupported_parameter", "stream"),
-        ({"model": "gpt-image-2.6-flare", "prompt": "x", "output_format": "svg"}, 400, "unsupported_value", "output_format"),
+        ({"model": "dall-e-3", "prompt": "x", "stream": True}, 400, "unknown_parameter", "stream"),
+        ({"model": "gpt-image-2", "prompt": "x", "stream": "yes"}, 400, "invalid_value", "stream"),
+        ({"model": "gpt-image-2", "prompt": "x", "partial_images": 2}, 400, "invalid_value", "partial_images"),
+        ({"model": "gpt-image-2", "prompt": "x", "stream": True, "partial_images": 4}, 400, "invalid_value", "partial_images"),
+        ({"model": "gpt-image-2", "prompt": "x", "output_format": "svg"}, 400, "invalid_value", "output_format"),
+        ({"model": "gpt-image-2", "prompt": "x", "input_fidelity": "high"}, 400, "unknown_parameter", "input_fidelity"),
+        ({"model": "gpt-image-2.6-flare", "prompt": "x", "output_format": "svg", "n": 2}, 400, "invalid_value", "n"),
     ],
 )  # fmt: skip
 async def test_it_is_strict(body: dict[str, Any], status: int, code: str, param: str) -> None:
@@ -217,6 +153,7 @@ async def test_it_is_strict(body: dict[str, Any], status: int, code: str, param:
         assert api.sandbox.billed == 0
 
 
+@pytest.mark.odd_requests
 @pytest.mark.parametrize(
     ("data", "headers", "status"),
     [
@@ -260,17 +197,6 @@ async def test_an_operator_s_model_is_served() -> None:
         assert (await api.post(**{**SMALL, "model": "my-model"})).status == 200
 
 
-async def test_models_are_listed_with_their_end() -> None:
-    """`/models` has the API's shape, and the shutdown date of each model."""
-    async with client() as api:
-        listed = (await api.get("/models")).body
-        one = (await api.get("/models/gpt-image-1.5")).body
-        missing = await api.get("/models/nobody-knows")
-    assert one in listed["data"]
-    assert (listed["object"], one["object"], one["shutdown_date"]) == ("list", "model", "2026-12-01")
-    assert (missing.status, missing.body["error"]["code"]) == (404, "model_not_found")
-
-
 @pytest.mark.parametrize(("path", "status"), [("/nowhere", 404), ("/images/generations", 405)])
 async def test_other_routes_are_errors(path: str, status: int) -> None:
     """A wrong path or method is an error in the same envelope."""
@@ -286,6 +212,9 @@ async def test_refusal() -> None:
         reply = await api.post(**{**SMALL, "prompt": "A FORBIDDEN fruit"})
         assert (reply.status, reply.body["error"]["code"]) == (400, "moderation_blocked")
         assert reply.body["error"]["type"] == "image_generation_user_error"
+        assert {"moderation_stage": "input", "categories": ["violence"]} == reply.body["error"][
+            "moderation_details"
+        ]
         assert ((await api.post(**SMALL)).status, api.sandbox.billed) == (200, 1)
 
 
@@ -314,6 +243,7 @@ async def test_the_strict_limit() -> None:
         ) == ("2", "1")
         assert (refused.status, refused.headers["Retry-After"]) == (429, "40")
         assert refused.headers["x-ratelimit-reset-requests"] == "1m0s"
+        assert refused.headers["x-ratelimit-reset-images"] == "1m0s"
         api.clock.now += 40
         assert ((await api.post(**SMALL)).status, api.sandbox.billed) == (200, 3)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from batchgen.core.types import Answer, ImageBytes, Usage
+from batchgen.core.records import Found
+from batchgen.core.types import Answer, ImageBytes, StoredImage, Usage
 from batchgen.stores.directory import DirectoryStore, open_store
 from batchgen.stores.sidecars import Origin
 
@@ -34,6 +35,22 @@ def answer(data: bytes, *more: bytes) -> ImageBytes:
     """An answer that brings a picture, and perhaps further ones."""
     return ImageBytes(
         base64.b64encode(data).decode(), ANSWER, tuple(base64.b64encode(one).decode() for one in more)
+    )
+
+
+def found(image: StoredImage) -> Found:
+    """An image with what a ledger knows of the attempt that brought it."""
+    return Found(
+        image,
+        current=True,
+        number=3,
+        run_id="20261123T220000Z-3f9a",
+        started="2026-11-23T22:00:00.000Z",
+        ended="2026-11-23T22:00:30.250Z",
+        http_status=201,
+        request_id="req-1",
+        possible_duplicate=True,
+        further=False,
     )
 
 

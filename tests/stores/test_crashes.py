@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from batchgen.core.records import Found
 from batchgen.core.types import Attempt, ImageBytes, Stored, StoredImage, Task
 from batchgen.stores.arrivals import Arrival
 from batchgen.stores.directory import DirectoryStore
 from tests.ledgers.samples import as_renamed, attempt, task
 from tests.stores.crashes import CrashError, dying_at
-from tests.stores.images import answer, picture, sidecar, store_in
+from tests.stores.images import answer, found, picture, sidecar, store_in
 
 pytestmark = pytest.mark.anyio
 
@@ -121,13 +123,11 @@ async def test_a_file_that_appears_after_a_crash_overwrites_no_superseded_image(
     assert OLD == content(tmp_path / found.superseded[old.attempt_id])
 
 
-def move_and_die(store: DirectoryStore, image: StoredImage, to: Task, number: int) -> bool:
+def move_and_die(store: DirectoryStore, moves: Sequence[tuple[Found, Task]], number: int) -> bool:
     """`restore`, step by step in this thread, dying at a change of the disk; False when it lived."""
     try:
         with dying_at(number):
-            moved = store._move(image, to)
-            if isinstance(moved, Arrival):
-                store._barrier([moved])
+            store._barrier([moved for moved in store._move(moves) if isinstance(moved, Arrival)])
     except CrashError:
         return True
     return False
@@ -142,15 +142,15 @@ async def test_a_crash_while_two_images_swap_names(tmp_path: Path) -> None:
         image_a = (await kept(folder, attempt(a), OLD)).image
         image_b = (await kept(folder, attempt(b), NEW)).image
         async with store_in(folder) as store:
-            died = move_and_die(store, image_b, new_a, number)
+            died = move_and_die(store, [(found(image_b), new_a)], number)
 
         async with store_in(folder) as store:
             assert [True, True] == [
                 await store.restorable(image, to) for image, to in ((image_b, new_a), (image_a, new_b))
             ], f"not found at step {number}"
-            first = await store.restore(image_b, new_a)
+            (first,) = await store.restore([(found(image_b), new_a)])
             assert [image_a.attempt_id] == list(first.superseded)
-            second = await store.restore(image_a, new_b)
+            (second,) = await store.restore([(found(image_a), new_b)])
         assert (NEW, OLD) == tuple((folder / moved.image.file).read_bytes() for moved in (first, second))
         assert ["a--01.json", "a--01.png", "b--01.json", "b--01.png"] == sorted(
             path.name for path in (folder / "images").iterdir()
@@ -160,6 +160,28 @@ async def test_a_crash_while_two_images_swap_names(tmp_path: Path) -> None:
         if not died:
             break
     assert number > 5
+
+
+async def test_a_crash_while_many_images_are_renamed(tmp_path: Path) -> None:
+    """At every step of a page of moves: what has arrived stays, and the rest follows."""
+    tasks = [task(f"a{number}--01", prompt=str(number)) for number in range(3)]
+    renamed = [as_renamed(one, f"b{number}--01") for number, one in enumerate(tasks)]
+    for number in count():
+        folder = tmp_path / str(number)
+        images = [(await kept(folder, attempt(one), picture(one.task_id))).image for one in tasks]
+        moves = list(zip(map(found, images), renamed, strict=True))
+        async with store_in(folder) as store:
+            died = move_and_die(store, moves, number)
+        async with store_in(folder) as store:
+            for one, to in moves:
+                assert await store.restorable(one.image, to), f"not found at step {number}"
+            moved = await store.restore(moves)
+        assert [f"images/{one.task_id}.png" for one in renamed] == [one.image.file for one in moved]
+        assert [picture(one.task_id) for one in tasks] == [content(folder / one.image.file) for one in moved]
+        every_image_has_its_sidecar(folder)
+        if not died:
+            break
+    assert number > 10
 
 
 async def test_a_crash_while_an_image_is_changed_back(tmp_path: Path) -> None:
@@ -176,10 +198,10 @@ async def test_a_crash_while_an_image_is_changed_back(tmp_path: Path) -> None:
             }
         )
         async with store_in(folder) as store:
-            died = move_and_die(store, aside, task(), number)
+            died = move_and_die(store, [(found(aside), task())], number)
         async with store_in(folder) as store:
             assert await store.restorable(aside, task()), f"not found at step {number}"
-            back = await store.restore(aside, task())
+            (back,) = await store.restore([(found(aside), task())])
         now = f"superseded/boat--01.{new.task.fingerprint[:8]}.png"
         assert {new.attempt_id: now} == dict(back.superseded)
         assert (OLD, NEW) == ((folder / back.image.file).read_bytes(), (folder / now).read_bytes())

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -24,7 +24,8 @@ from batchgen.stores.arriving import bytes_of, room_bytes
 from batchgen.stores.directory import DirectoryStore
 from batchgen.stores.layout import open_layout
 from tests.ledgers.samples import RUN, as_renamed, attempt, task
-from tests.stores.images import answer, files, names, picture, sidecar, store_in
+from tests.stores.crashes import dying_at
+from tests.stores.images import answer, files, found, names, picture, sidecar, store_in
 
 pytestmark = pytest.mark.anyio
 
@@ -108,10 +109,31 @@ async def test_a_moved_sidecar_has_the_new_names_and_the_old_facts(folder: Path)
     async with store_in(folder) as store:
         kept = await keep(store)
         before = sidecar(folder, "images/boat--01.json")
-        await store.restore(kept.image, as_renamed(task(), "ship--01"))
+        await store.restore([(found(kept.image), as_renamed(task(), "ship--01"))])
     assert before | {"task_id": "ship--01", "prompt_id": "ship", "file": "ship--01.png"} == sidecar(
         folder, "images/ship--01.json"
     )
+
+
+async def test_many_images_move_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of moves syncs its folders a few times, not once an image, and looks through `superseded/` twice."""
+    readings: list[int] = []
+    listed = os.scandir
+
+    def counted(place: int) -> Iterator[os.DirEntry[str]]:
+        readings.append(place)
+        return listed(place)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    async with store_in(folder) as store:
+        kept = [await keep(store, prompt=f"{n}", of=f"boat{n}--01") for n in range(40)]
+        moves = [(found(one.image), task(f"ship{n}--01", prompt=f"{n}")) for n, one in enumerate(kept)]
+        readings.clear()
+        with dying_at(10_000) as changes:
+            moved = await store.restore(moves)
+    assert [f"images/ship{n}--01.png" for n in range(40)] == [one.image.file for one in moved]
+    assert changes.count("fsync") < 40 * 3  # the images and their sidecars
+    assert 2 == len(readings)
 
 
 # What stands in the way
@@ -319,6 +341,7 @@ import asyncio, resource, signal, sys
 from pathlib import Path
 from batchgen.core.errors import StorageError
 from tests.ledgers.samples import attempt, task
+from tests.stores.crashes import dying_at
 from tests.stores.images import store_in
 
 async def main():
@@ -376,11 +399,15 @@ async def test_a_lost_sidecar_is_written_again_with_what_is_known(folder: Path) 
     async with store_in(folder) as store:
         kept = await keep(store)
         (folder / "images/boat--01.json").unlink()
-        moved = await store.restore(kept.image, as_renamed(task(), "ship--01"))
+        (moved,) = await store.restore([(found(kept.image), as_renamed(task(), "ship--01"))])
     sidecar = json.loads((folder / "images/ship--01.json").read_text())
     assert ["images/ship--01.json", "images/ship--01.png"] == names(folder)
     assert (True, moved.image.sha256, "ship--01") == (sidecar["rebuilt"], sidecar["sha256"], sidecar["task_id"])
     assert kept.image.attempt_id == sidecar["attempt_id"]
+    known = found(kept.image)
+    assert (known.number, known.run_id, known.started, known.ended, known.http_status, True) == tuple(
+        sidecar[key] for key in ("attempts", "run_id", "sent", "received", "http_status", "possible_duplicate")
+    )
 
 
 async def test_a_damaged_spare_cannot_be_restored(folder: Path) -> None:

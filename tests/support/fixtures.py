@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.spec.witness import WITNESS
 from tests.support.cli import Desk
-from tests.support.paid import Till, paid_server
+from tests.support.paid import Till, paid_server, posted
 
 
 @pytest.fixture(scope="session")
 def paid_port() -> Iterator[int]:
     """One paid server for all tests: each has an account of its own."""
-    with paid_server() as port:
+    with paid_server() as port, WITNESS.asking(partial(posted, port)):
         yield port
 
 

@@ -3,7 +3,7 @@
 It speaks `POST /v1/images/generations` and `GET` for links over raw sockets, and keeps one account for each key:
 what it was asked (moment, headers, body), what it charged for, how its answers are scripted. Tests drive it through
 `PUT /account/KEY` (a script), `POST /account/KEY` (begin with what another account was asked and made) and
-`GET /account/KEY` (the account).
+`GET /account/KEY` (the account); `GET /bodies` tells what was posted since it was last asked.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ class Server:
 
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
+        self.bodies: set[str] = set()
         self.port = 0
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -106,7 +107,10 @@ class Server:
     async def _answer(
         self, method: str, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
     ) -> None:
-        if path.startswith("/account/"):
+        if path == "/bodies":
+            _send(writer, 200, sorted(self.bodies))
+            self.bodies.clear()
+        elif path.startswith("/account/"):
             self._control(method, path.rpartition("/")[2], body, writer)
         elif method == "GET":
             await self._download(path, headers, writer)
@@ -140,6 +144,7 @@ class Server:
 
     async def _generate(self, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter) -> None:
         account = self.accounts.setdefault(headers.get("authorization", "").removeprefix("Bearer "), Account())
+        self.bodies.add(body.decode())
         asked = json.loads(body)
         rule = account.rule_for(asked["prompt"])
         name = f"image-{len(account.requests) + 1}"
@@ -272,13 +277,17 @@ class Till:
         return self._ask("GET")
 
     def _ask(self, method: str, body: str | None = None) -> dict[str, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, f"/account/{self.key}", body)
-            told: dict[str, Any] = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
+        told: dict[str, Any] = _asked(self.port, method, f"/account/{self.key}", body)
         return told
+
+
+def _asked(port: int, method: str, path: str, body: str | None = None) -> Any:  # noqa: ANN401 - any JSON
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -292,6 +301,11 @@ def paid_server() -> Iterator[int]:
             yield int(process.stdout.readline())
         finally:
             process.kill()
+
+
+def posted(port: int) -> list[bytes]:
+    """The bodies that a server was posted since this was last asked, each once."""
+    return [body.encode() for body in _asked(port, "GET", "/bodies")]
 
 
 if __name__ == "__main__":

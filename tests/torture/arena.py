@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.spec.witness import WITNESS
 from tests.support.cli import Desk
-from tests.support.paid import paid_server
+from tests.support.paid import paid_server, posted
 from tests.torture.nursery import Nursery, nursery
 from tests.torture.scenes import Played, Scene, play
 from tests.torture.shim import Strike, compile_shim
@@ -89,6 +91,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     nurseries: queue.SimpleQueue[Nursery] = queue.SimpleQueue()
     with ExitStack() as opened:
         port = opened.enter_context(paid_server())
+        opened.enter_context(WITNESS.asking(partial(posted, port)))
         for _ in range(SIDE_BY_SIDE):
             nurseries.put(opened.enter_context(nursery(library)))
         yield Arena(folder, port, library, nurseries)

@@ -1,0 +1,81 @@
+"""What a column may hold: words and numbers that batchgen never writes end where they are read, not later in a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from batchgen.core.errors import LedgerDamagedError
+from batchgen.core.money import usd
+from batchgen.core.types import FailureClass
+from batchgen.system.clock import moment_or_blank
+
+_LARGEST_COUNT = 2**53
+_LARGEST_AMOUNT = 1e100
+"""Beyond it sums and roundings overflow; no price and no duration comes near."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around what turns rows into values, also as a decorator. Raises `LedgerDamagedError`, whatever is wrong."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+        raise LedgerDamagedError(f"the ledger holds a row that batchgen never wrote ({error})") from error
+
+
+def count(value: int) -> int:
+    """A number of things. Raises `ValueError`."""
+    if not 0 <= value <= _LARGEST_COUNT:
+        raise ValueError(f"{value} is no number of things")
+    return value
+
+
+def amount(value: float | None) -> float | None:
+    """Dollars or seconds, None when not known. Raises `ValueError`."""
+    if value is not None and not 0 <= value <= _LARGEST_AMOUNT:
+        raise ValueError(f"{value} is no amount")
+    return value
+
+
+def sum_usd(value: float) -> float:
+    """Many dollars, as they are shown. Raises `ValueError`."""
+    return usd(amount(value) or 0.0)
+
+
+def moment(text: str | None) -> str | None:
+    """A moment in UTC; "" and None when not known. Raises `ValueError`."""
+    if text and not moment_or_blank(text):
+        raise ValueError(f"{text!r} is no moment")
+    return text
+
+
+def class_of(text: str | None) -> FailureClass | None:
+    """A failure class, None where nothing failed. Raises `ValueError`."""
+    return None if text is None else FailureClass(text)
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """An object in JSON. Raises `ValueError`, `RecursionError`."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("an object was expected")  # noqa: TRY004 - wrong content, not a wrong call
+    return found
+
+
+def json_texts(text: str) -> tuple[str, ...]:
+    """A list of texts in JSON. Raises `ValueError`, `RecursionError`."""
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError("a list of texts was expected")
+    return tuple(found)
+
+
+def json_words(text: str) -> Mapping[str, str]:
+    """An object of texts in JSON. Raises `ValueError`, `RecursionError`."""
+    found = json_object(text)
+    if not all(isinstance(one, str) for one in found.values()):
+        raise ValueError("an object of texts was expected")
+    return found

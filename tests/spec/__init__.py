@@ -1,0 +1,1 @@
+"""What is sent and said, held against the official document."""
