@@ -71,15 +71,15 @@ async def close_run(steps: Steps, observers: Observers) -> RunSummary:
     return summary
 
 
-async def summary_of_stopped(path: Path, options: Options, error: StorageError) -> RunSummary:
+async def summary_of_stopped(path: Path, options: Options, reason: StopReason, detail: str) -> RunSummary:
     """How a job stands whose run ended before it could sum itself up; zeros where its ledger cannot be read."""
     job = load_job(path, options)
-    summary = RunSummary(job.name, "", stopped_by=StopReason.STORAGE, stop_detail=str(error))
+    summary = RunSummary(job.name, "", stopped_by=reason, stop_detail=detail)
     try:
         async with open_ledger(job.ledger, readable=True) as ledger:
             states, totals = await ledger.states(), await ledger.totals()
     except StorageError:
-        return summary  # `error` has said what is wrong with the disk
+        return summary  # `detail` says what is wrong with the disk, or the disk says it next time
     counts: Counter[str] = Counter()
     for (state, _), count in states.items():
         counts[state] += count

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from batchgen.catalogue.dialects import Answers
+from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.manifest.schema import Duration, Report, Shape, fault
 from batchgen.manifest.schema import Limits as LimitsShape
 from batchgen.providers.settings import REQUEST_DEADLINE_S
@@ -49,7 +50,7 @@ def _variable(value: str) -> str:
     return value
 
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=SLOWEST_PER_MINUTE, le=FASTEST_PER_MINUTE, allow_inf_nan=False)]
 Parallel = Annotated[int, Field(ge=1, le=1024)]
 
 

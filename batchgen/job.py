@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.listing import Listing
 from batchgen.config import Config
-from batchgen.core.errors import StorageError, UsageError
+from batchgen.core.deadlines import ends_at
+from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
 from batchgen.core.types import Limits, RetryPolicy
 from batchgen.manifest.job import Manifest
@@ -114,6 +116,25 @@ class Job:
         """Whether partial images of streamed answers are to be kept; the manifest's word is above the operator's."""
         asked: Mapping[str, object] = {**self.options.config.report, **self.manifest.report}
         return asked.get("partials") is True
+
+    def warnings(self) -> list[Problem]:
+        """What the manifest says that is right, but does not work now."""
+        if self.options.finish_by is None and (past := self.past_end):
+            return [self.manifest.warning(past, "limits", "finish_by")]
+        return []
+
+    def ends_at(self) -> datetime | None:
+        """The moment after which a run that begins now sends nothing, None without one."""
+        now = self.options.clock().astimezone()
+        return ends_at(self.limits, now, datetime.astimezone)
+
+    @property
+    def past_end(self) -> str:
+        """What to say of a `finish_by` that is past, "" when there is none."""
+        moment = self.ends_at()
+        if moment is None or moment > self.options.clock():
+            return ""
+        return f"finish_by {self.limits.finish_by} is past, so a run sends nothing (write a later one, or remove it)"
 
     @property
     def embedded(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import secrets
@@ -11,7 +12,7 @@ from datetime import datetime
 
 import anyio
 
-from batchgen.core.deadlines import ends_at
+from batchgen.core.deadlines import look_ahead_s
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.events import Event, Notice, RunStarted
 from batchgen.core.plan import Planned
@@ -29,6 +30,9 @@ from batchgen.pool.stopping import Stop
 from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.survey import Survey, matches
 from batchgen.system.clock import moment_of, moment_text, moment_words
+
+OVERTIME = 2
+"""So many deadlines of a request after its end a run is over: one for what was just sent, one for waits of our own."""
 
 
 def new_run_id(now: datetime) -> str:
@@ -49,13 +53,18 @@ class Steps:
     notify: Callable[[Event], None]
     run_id: str
     started: float = field(default_factory=anyio.current_time)
+    ends_at: float = math.inf
     finished_earlier: set[str] = field(default_factory=set)
     resumed: int = 0
     planned: PlanSummary | None = None
 
     async def begin(self) -> None:
-        """Note the run, then settle what a dead one left open: adopted, fetched, or unknown."""
+        """Note the run, then settle what a dead one left open: adopted, fetched, or unknown.
+
+        The run's time counts from here: downloads end with it, too.
+        """
         job = self.job
+        self.ends_at = self._ends_at()
         started = moment_text(job.options.clock())
         record = RunRecord(self.run_id, job.name, job.manifest_name, job.settings.name, self.host, started)
         await self.ledger.begin_run(record)
@@ -118,13 +127,16 @@ class Steps:
         self._announce(plan)
         if not models:
             return
+        if past := job.past_end:
+            self.stop.ask(StopReason.DEADLINE, past)
         settings = PoolSettings(
             run_id=self.run_id,
             limits=limits,
             grace_s=job.settings.deadline_s if job.options.grace_s is None else job.options.grace_s,
-            ends_at=self._ends_at(),
+            ends_at=self.ends_at,
             starts_at=await self._starts_at(limits.slowest_per_minute),
-            longest_s=await self.ledger.longest(models),
+            overtime_s=OVERTIME * job.settings.deadline_s,
+            longest_s=self._look_ahead_s(await self.ledger.longest(models)),
         )
         purses = await self._purses()
         pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, job.options.clock)
@@ -144,8 +156,9 @@ class Steps:
 
     def _attempts(self) -> Attempts:
         job = self.job
+        clock = job.options.clock
         return Attempts(
-            self.ledger, self.engine, self.notify, self.run_id, job.retry, job.options.clock, random.random
+            self.ledger, self.engine, self.notify, self.run_id, job.retry, clock, random.random, self.ends_at
         )
 
     def _announce(self, plan: PlanSummary) -> None:
@@ -176,10 +189,20 @@ class Steps:
             left.append(self.job.options.budget_usd)
         return min(left, default=None)
 
-    def _ends_at(self) -> float | None:
-        now = self.job.options.clock().astimezone()
-        moment = ends_at(self.job.limits, now, datetime.astimezone)
-        return None if moment is None else anyio.current_time() + (moment - now).total_seconds()
+    def _ends_at(self) -> float:
+        moment = self.job.ends_at()
+        if moment is None:
+            return math.inf
+        return anyio.current_time() + (moment - self.job.options.clock()).total_seconds()
+
+    def _look_ahead_s(self, longest_s: float) -> float:
+        """Also says where it is not what it should be."""
+        most_s = self.job.limits.max_duration_s
+        ahead_s = look_ahead_s(longest_s, self.ends_at - anyio.current_time(), most_s)
+        if ahead_s < longest_s and most_s is not None:
+            told = f"an image has taken up to {longest_s:.0f} s, too long for max_duration {most_s:g}s"
+            self.notify(Notice(f"{told}: nothing is sent after that, but the last images come later"))
+        return ahead_s
 
     async def _starts_at(self, images_per_minute: float | None) -> float:
         """An earlier run's last request, or an earlier job's of this process, and this one's first are spaced too."""
@@ -205,7 +228,9 @@ class Steps:
         links = sum(matches(task_id, self.job.options.only) for task_id in waiting)
         if links:
             detail = f"{links} images are made and paid for but could not be fetched; run again to fetch them for free"
-            self.stop.ask(StopReason.LATER, detail)
+            over = anyio.current_time() >= self.ends_at
+            self.stop.ask(StopReason.DEADLINE if over else StopReason.LATER, detail)
+            self.stop.detail = self.stop.detail or detail
 
     async def _summary(self) -> RunSummary:
         plan = self.planned or new_summary(self.job, self.host, [])

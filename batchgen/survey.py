@@ -35,7 +35,7 @@ async def stage(job: Job, ledger: Ledger) -> list[Problem]:
 
     Raises `ProblemsError` with all problems, those of the document and those of the expansion.
     """
-    problems = list(job.manifest.problems)
+    problems = [*job.manifest.problems, *job.warnings()]
     stream = job.manifest.expand()
     while items := await to_thread.run_sync(lambda: list(islice(stream, BATCH))):
         tasks = [_priced(item, job.options) for item in items if isinstance(item, Task)]

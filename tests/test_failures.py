@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from functools import partial
 
-from batchgen.system.clock import moment_words
+from batchgen.system.clock import moment_of
 from tests.support.cli import Desk, pick, together
 from tests.support.paid import REFUSED, Rule, Till, refuse
 
@@ -218,9 +219,23 @@ def test_a_long_wait_is_left_to_the_next_run(desk: Desk, till: Till) -> None:
     done = desk.do("run", "job.yaml", "--json")
 
     assert (3, "later", 1, 1) == (done.code, *pick(done.last, "stopped_by", "stored", "pending"))
-    not_before = desk.tasks()["limited--01"]["not_before"]
-    assert moment_words(not_before) in done.err
+    not_before = moment_of(desk.tasks()["limited--01"]["not_before"])
+    said = re.search(r"may be sent at (\S+) (\S+) UTC", " ".join(done.err.split()))
+    assert said is not None
+    assert abs((moment_of(f"{said[1]}T{said[2]}Z") - not_before).total_seconds()) < 2
     assert 0 == desk.run(expect=3)["attempts"]
+
+
+def test_a_long_wait_holds_everybody(desk: Desk, till: Till) -> None:
+    """200 tasks, and a provider that wants to be left alone for an hour: asked once for each place in flight, no more."""
+    till.script(Rule(do="error", status=429, headers={"Retry-After": "3600"}))
+    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 200}], limits={"concurrency": 4})
+
+    summary = desk.run(expect=3)
+
+    assert ("later", 200) == pick(summary, "stopped_by", "pending")
+    assert 4 == len(till.requests) == summary["attempts"]
+    assert 4 == sum(task["not_before"] is not None for task in desk.tasks().values())
 
 
 def test_nobody_listens(desk: Desk) -> None:

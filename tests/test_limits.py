@@ -123,11 +123,55 @@ def test_a_deadline_that_is_over_sends_nothing(desk: Desk, till: Till) -> None:
     """`--finish-by` in the past: exit 3, `deadline`, nothing sent; without it the job goes on."""
     desk.manifest([BOATS | {"images": 2}])
 
-    summary = desk.run("--finish-by", "2020-01-01T06:30", expect=3)
+    done = desk.do("run", "job.yaml", "--finish-by", "2020-01-01T06:30", "--json")
 
-    assert ("deadline", 0, 2) == pick(summary, "stopped_by", "attempts", "pending")
+    assert ("deadline", 0, 2) == pick(done.last, "stopped_by", "attempts", "pending")
+    assert 3 == done.code
+    assert "finish_by 2020-01-01T06:30 is past, so a run sends nothing" in " ".join(done.err.split())
     assert [] == till.requests
     assert 2 == desk.run()["stored"]
+
+
+def test_a_date_that_is_past_is_said_at_its_place(desk: Desk) -> None:
+    """A manifest whose `finish_by` is over is no mistake, but `validate` and `plan` warn: a run would send nothing."""
+    path = desk.manifest([BOATS | {"images": 1}], limits={"finish_by": "2020-01-01T06:30"})
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "finish_by" in text)
+
+    validated, planned = desk.do("validate", "job.yaml"), desk.do("plan", "job.yaml")
+
+    assert (0, 0) == (validated.code, planned.code)
+    assert f"job.yaml:{line}:" in validated.out
+    assert "warning: finish_by 2020-01-01T06:30 is past" in validated.out
+    assert "finish_by 2020-01-01T06:30 is past" in " ".join(planned.out.split())
+
+
+def test_a_link_that_hangs_does_not_outlast_the_night(desk: Desk, till: Till) -> None:
+    """A run ends in time while its links hang, also one that finds them there; they are paid once, and fetched later."""
+    till.script(Rule(do="url", links=(0, 0, 200)))
+    desk.manifest([BOATS | {"images": 2}], limits={"max_duration": "2s"})
+
+    for _ in range(2):
+        summary = desk.run(expect=3)
+
+        assert ("deadline", 0, 2) == pick(summary, "stopped_by", "failed", "pending")
+        assert summary["seconds"] < 10
+        assert ["received", "received"] == [task["state"] for task in desk.tasks().values()]
+    desk.manifest([BOATS | {"images": 2}])
+    assert 2 == desk.run()["stored"]
+    assert 2 == len(till.charged)
+
+
+def test_a_duration_shorter_than_an_image_takes_lets_a_job_go_on(desk: Desk) -> None:
+    """What no run could ever meet stops no run for ever: each sends within its time, says so, and the job ends."""
+    desk.till.script(Rule(delay_s=1.5))
+    desk.manifest([BOATS | {"images": 3}], limits={"max_duration": "1s", "concurrency": 1})
+
+    assert ("deadline", 1) == pick(desk.run(expect=3), "stopped_by", "stored")
+    done = desk.do("run", "job.yaml", "--json")
+
+    assert ("deadline", 1, 1) == pick(done.last, "stopped_by", "stored", "pending")
+    assert "too long for max_duration 1s" in done.err
+    assert ("stored", 1) == ("stored", desk.run()["stored"])
 
 
 def test_what_is_in_flight_at_the_deadline_is_stored(desk: Desk) -> None:

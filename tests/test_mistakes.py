@@ -147,6 +147,10 @@ def test_a_wrong_address_is_refused(desk: Desk) -> None:
 WRONG = (
     ("run",),
     ("run", "job.yaml", "--finish-by", "tonight"),
+    ("run", "job.yaml", "--finish-by", "9999-12-31T23:59:59-14:00"),
+    ("run", "job.yaml", "--finish-by", "0001-01-01T00:00:00+14:00"),
+    ("run", "job.yaml", "--images-per-minute", "1e-320"),
+    ("run", "job.yaml", "--images-per-minute", "1e308"),
     ("run", "job.yaml", "--engine", "cluster"),
     ("run", "job.yaml", "--provider", "nobody"),
     ("retry", "job.yaml", "--class", "sad"),

@@ -36,16 +36,28 @@ def check_request(model: Model, parameters: JsonObject, extra: JsonObject) -> tu
     )
 
 
+MOST_CHARACTERS = 1_000_000
+"""No text of a request may be longer, whatever is known of its model: no model takes as much."""
+
+
 def check_prompt(model: Model, prompt: str) -> str | None:
     """What is wrong with a prompt; None when it is fine."""
     if not prompt or prompt.isspace():
         return "the prompt is empty (describe the picture)"
-    if model.prompt_limit is not None and len(prompt) > model.prompt_limit:
-        return (
-            f"the prompt has {len(prompt):,} characters, {model.model_id} takes at most {model.prompt_limit:,} "
-            f"(shorten it by {len(prompt) - model.prompt_limit:,})"
-        )
-    return None
+    return check_prompt_length(model, len(prompt))
+
+
+def check_prompt_length(model: Model | None, characters: int) -> str | None:
+    """What is wrong with a prompt of so many characters, for a model that may be unknown; it need not be there yet."""
+    taker, limit = "batchgen", MOST_CHARACTERS
+    if model is not None and model.prompt_limit is not None:
+        taker, limit = model.model_id, model.prompt_limit
+    if characters <= limit:
+        return None
+    return (
+        f"the prompt has {characters:,} characters, {taker} takes at most {limit:,} "
+        f"(shorten it by {characters - limit:,})"
+    )
 
 
 def check_retirement(model: Model, provider: str, today: date) -> Complaint | None:

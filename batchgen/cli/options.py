@@ -13,6 +13,7 @@ import click
 from batchgen.cli.params import Moment, Number, Seconds
 from batchgen.config import Config, load_config
 from batchgen.core.errors import NotRunError
+from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.job import Options
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -44,18 +45,23 @@ def common_options(command: Command) -> Command:
                 "--json", "as_json", is_flag=True, help="Print JSON on stdout; everything else goes to stderr."
             ),
             click.option("--quiet", "-q", is_flag=True, help="No progress."),
-            click.option("--verbose", "-v", is_flag=True, help="A line for each request and image of a run."),
+            click.option(
+                "--verbose",
+                "-v",
+                is_flag=True,
+                help="A line for each request and image of a run; tracebacks of internal errors.",
+            ),
         ],
     )
 
 
 def run_options(command: Command) -> Command:
     """Bounds and choices of a run."""
-    above_0 = Number(min=0, min_open=True)
+    rate = Number(min=SLOWEST_PER_MINUTE, max=FASTEST_PER_MINUTE)
     return _stack(
         command,
         [
-            click.option("--images-per-minute", type=above_0, metavar="N", help="At most this rate."),
+            click.option("--images-per-minute", type=rate, metavar="N", help="At most this rate."),
             click.option(
                 "--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Requests in flight."
             ),

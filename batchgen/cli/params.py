@@ -7,7 +7,7 @@ import math
 import click
 
 from batchgen.manifest.durations import EXAMPLES, parse_duration
-from batchgen.manifest.moments import is_moment
+from batchgen.manifest.moments import moment_fault
 
 
 class Number(click.FloatRange):
@@ -42,6 +42,7 @@ class Moment(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse what is no moment."""
-        if not isinstance(value, str) or not is_moment(value):
-            self.fail(f"{value!r} is no time (write 06:30, or 2026-11-24T06:30)", param, ctx)
-        return value
+        text = str(value)
+        if fault := moment_fault(text):
+            self.fail(f"{text!r} {fault} (write 06:30, or 2026-11-24T06:30)", param, ctx)
+        return text

@@ -11,6 +11,7 @@ import anyio
 import click
 
 from batchgen.cli.app import exit_code_of
+from batchgen.cli.internal import tell_internal
 from batchgen.cli.options import MANIFEST, common_options, options_of, run_options
 from batchgen.core.errors import BatchgenError
 from batchgen.job import Options
@@ -24,10 +25,12 @@ from batchgen.run import plan_job
 @run_options
 def command(manifests: tuple[Path, ...], **values: Any) -> None:
     """Show what a run would do and cost: new, changed, retried, kept and removed tasks."""
-    sys.exit(show_plans(manifests, options_of(values), as_json=values["as_json"]))
+    sys.exit(show_plans(manifests, options_of(values), values, as_json=values["as_json"]))
 
 
-def show_plans(manifests: tuple[Path, ...], options: Options, *, as_json: bool, err: bool = False) -> int:
+def show_plans(
+    manifests: tuple[Path, ...], options: Options, values: dict[str, Any], *, as_json: bool, err: bool = False
+) -> int:
     """Print the plan of each manifest, on stderr if `err`; returns the exit code."""
     code = 0
     for path in manifests:
@@ -36,6 +39,10 @@ def show_plans(manifests: tuple[Path, ...], options: Options, *, as_json: bool, 
         except BatchgenError as error:
             click.echo(str(error), err=True)
             code = max(code, exit_code_of(error))
+            continue
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other manifests have their plans
+            tell_internal(path, error, options, values)
+            code = 2
             continue
         click.echo(json.dumps(plan.as_json()) if as_json else render_plan(plan), err=err)
     return 2 if code else 0

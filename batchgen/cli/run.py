@@ -23,9 +23,9 @@ def command(manifests: tuple[Path, ...], *, dry_run: bool, confirm: bool, **valu
     """Make what manifests ask for. Run it again to go on after an interruption: what is stored is kept."""
     options = options_of(values)
     if dry_run:
-        sys.exit(show_plans(manifests, options, as_json=values["as_json"]))
+        sys.exit(show_plans(manifests, options, values, as_json=values["as_json"]))
     if confirm:
-        if code := show_plans(manifests, options, as_json=False, err=values["as_json"]):
+        if code := show_plans(manifests, options, values, as_json=False, err=values["as_json"]):
             sys.exit(code)
         if not _agreed():
             click.echo("nothing was sent", err=True)

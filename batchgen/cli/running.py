@@ -15,6 +15,7 @@ import click
 from anyio.abc import TaskStatus
 
 from batchgen.cli.app import exit_code_of
+from batchgen.cli.internal import internal_reason, tell_internal
 from batchgen.cli.options import command_line
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
@@ -87,13 +88,27 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
             summary = await run_job(path, options, notify, stop)
     except StorageError as error:
         click.echo(str(error), err=True)
-        _print(path, await summary_of_stopped(path, options, error), values, quiet=True)
+        await _print_stopped(path, options, values, StopReason.STORAGE, str(error))
         return 3
     except BatchgenError as error:
         click.echo(str(error), err=True)
         return exit_code_of(error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other manifests of the night go on
+        tell_internal(path, error, options, values, ran=True)
+        await _print_stopped(path, options, values, StopReason.BREAKER, internal_reason(error, options))
+        return 3
     _print(path, summary, values, quiet=False)
     return exit_code(summary)
+
+
+async def _print_stopped(
+    path: Path, options: Options, values: dict[str, Any], reason: StopReason, detail: str
+) -> None:
+    try:
+        summary = await summary_of_stopped(path, options, reason, detail)
+    except Exception:  # noqa: BLE001 - what stopped the run is told already; machines still get their line
+        summary = RunSummary(path.stem, "", stopped_by=reason, stop_detail=detail)
+    _print(path, summary, values, quiet=True)
 
 
 def _say(event: Event) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 import click
 
+from batchgen.cli.internal import tell_internal
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.core.errors import BatchgenError, UsageError
 from batchgen.core.protocols import Ledger
@@ -40,32 +40,29 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     """Show where jobs stand; without a manifest, all jobs of the output folder."""
     options = options_of(values)
     code = 0
-    for folder, budget_usd in _jobs(manifests, options, values):
+    for path in manifests or _folders(options.folder):
         try:
+            folder, budget_usd = _job(path, options, values) if manifests else (path, None)
             if _is_there(folder / LEDGER):
                 anyio.run(_show, folder, budget_usd, view, values["as_json"])
         except BatchgenError as error:
             click.echo(str(error), err=True)
             code = 2
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs are shown
+            tell_internal(path, error, options, values)
+            code = 2
     sys.exit(code)
 
 
-def _jobs(
-    manifests: tuple[Path, ...], options: Options, values: dict[str, Any]
-) -> Iterator[tuple[Path, float | None]]:
-    """The folder of each job, with its budget where a manifest says one."""
-    for path in manifests:
-        job = load_job(path, options)
-        if _is_there(job.ledger):
-            yield job.folder, job.limits.budget_usd
-        elif has_images(job):
-            raise gone(job.ledger)
-        else:
-            host_for(job)  # an address that may hold a password is refused, not repeated
-            raise not_run_yet(path, values)
-    if not manifests:
-        for folder in _folders(options.folder):
-            yield folder, None
+def _job(path: Path, options: Options, values: dict[str, Any]) -> tuple[Path, float | None]:
+    """The folder of a manifest's job, with its budget where the manifest says one. Raises `BatchgenError`."""
+    job = load_job(path, options)
+    if _is_there(job.ledger):
+        return job.folder, job.limits.budget_usd
+    if has_images(job):
+        raise gone(job.ledger)
+    host_for(job)  # an address that may hold a password is refused, not repeated
+    raise not_run_yet(path, values)
 
 
 def _folders(output: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import click
 
+from batchgen.cli.internal import tell_internal
 from batchgen.cli.options import MANIFEST, common_options, options_of
 from batchgen.core.errors import BatchgenError
 from batchgen.run import validate_job
@@ -28,6 +29,10 @@ def command(manifests: tuple[Path, ...], **values: Any) -> None:
             problems = anyio.run(validate_job, path, options)
         except BatchgenError as error:
             click.echo(str(error), err=True)  # such as a file that is not there: the others count all the same
+            failed = True
+            continue
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other manifests are looked at
+            tell_internal(path, error, options, values)
             failed = True
             continue
         errors = [problem for problem in problems if not problem.warning]

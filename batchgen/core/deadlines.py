@@ -25,6 +25,16 @@ def ends_at(limits: Limits, started: datetime, localize: Localize | None = None)
     return min(moments, default=None)
 
 
+def look_ahead_s(longest_s: float, left_s: float, max_duration_s: float | None) -> float:
+    """How long before its end a run sends nothing more: as long as the slowest request is known to take.
+
+    A `max_duration` that is too short for that would keep every run from sending anything, for ever; then it only
+    says how long a run may send, and what is in flight ends after it. A `finish_by` comes again with more time left.
+    """
+    hopeless = max_duration_s is not None and longest_s > left_s and longest_s > max_duration_s / 2
+    return 0.0 if hopeless else longest_s
+
+
 def _in_zone_of(started: datetime) -> Localize:
     return lambda naive: naive.replace(tzinfo=started.tzinfo)
 

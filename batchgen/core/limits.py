@@ -7,6 +7,10 @@ from dataclasses import dataclass, replace
 
 from batchgen.core.types import Limits
 
+SLOWEST_PER_MINUTE = 0.001
+FASTEST_PER_MINUTE = 1_000_000.0
+"""Rates outside of these are slips: an image in sixteen hours, or more than any provider makes."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaneLimit:

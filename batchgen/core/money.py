@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from batchgen.core.types import Price, PriceKind, TokenRates, Usage
+from batchgen.core.types import Failure, Paid, Price, PriceKind, TaskState, TokenRates, Usage
 
 BOUND_FACTOR = 1.2
 """What is reserved before a request is the formula times this: `usage` has been seen above the formulas."""
@@ -69,3 +69,12 @@ def settled_usd(price: Price, usage: Usage | None) -> float | None:
     if price.rates is not None and usage is not None:
         return usage_usd(price.rates, usage)
     return price.bound_usd
+
+
+def failed_usd(price: Price, failure: Failure, state: TaskState) -> float:
+    """What an attempt without an image counts as spent: its bound where it was or may have been paid for.
+
+    `state` is its task's now: one that is `received` has a link, and that is paid for.
+    """
+    spent = failure.paid is not Paid.NO or state is TaskState.RECEIVED
+    return (price.bound_usd or 0.0) if spent else 0.0

@@ -9,9 +9,6 @@ from batchgen.core.types import Failure, FailureClass, OnUnknown, RetryPolicy, S
 
 BACKOFF_BASE_S = 1.0
 BACKOFF_CAP_S = 60.0
-PAUSE_CAP_S = 120.0
-"""A longer Retry-After is not waited for by the models' lane; the task gets a not-before time instead."""
-
 NOT_BEFORE_CAP_S = RETRY_AFTER_CAP_S + BACKOFF_BASE_S
 """No delay is longer: a not-before moment further ahead was written under a wrong clock, and is due now."""
 
@@ -91,7 +88,7 @@ def _after_refusal_to_work(failure: Failure, attempts: int, policy: RetryPolicy,
     hair_s = jitter * min(BACKOFF_BASE_S, asked_s or BACKOFF_BASE_S)
     delay_s = backoff_s(attempts, jitter) if asked_s is None else asked_s + hair_s
     limited = failure.failure_class is FailureClass.RATE_LIMITED
-    pause_s = delay_s if limited and delay_s <= PAUSE_CAP_S else 0.0
+    pause_s = delay_s if limited else 0.0
     if attempts >= policy.max_attempts:
         return NextStep(TaskState.FAILED, pause_s=pause_s)
     return NextStep(TaskState.PENDING, delay_s=delay_s, pause_s=pause_s)

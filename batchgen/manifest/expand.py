@@ -15,7 +15,13 @@ from batchgen.catalogue.dialects import Dialect, refused_names
 from batchgen.catalogue.listing import check_listed
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
 from batchgen.catalogue.prices import Quote, quote
-from batchgen.catalogue.rules import Complaint, check_prompt, check_request, check_retirement
+from batchgen.catalogue.rules import (
+    MOST_CHARACTERS,
+    Complaint,
+    check_prompt_length,
+    check_request,
+    check_retirement,
+)
 from batchgen.catalogue.sizes import Size
 from batchgen.core import naming
 from batchgen.core.errors import Problem
@@ -25,7 +31,7 @@ from batchgen.manifest.document import Document, Node
 from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.pictures import PictureError, Pictures
-from batchgen.manifest.recipe import EXTRA, Field, Recipe, WholeValue, fill
+from batchgen.manifest.recipe import EXTRA, Field, Recipe, WholeValue, fill, templates_of
 from batchgen.manifest.template import Template
 from batchgen.manifest.variations import Value
 
@@ -109,9 +115,15 @@ class Expander:
         names = prompt.variation.names
         in_request = [number for number, name in enumerate(names) if name in prompt.recipe.names]
         in_name = [number for number, name in enumerate(names) if name not in prompt.id.names]
-        position = prompt.first
+        texts = list(_varied_texts(prompt))
+        position = prompt.first - prompt.images
         for choice in prompt.variation.choices():
+            position += prompt.images
             variables = {name: value.text for name, value in zip(names, choice, strict=True)}
+            if too_long := list(_too_long(texts, variables)):
+                for place, fault in too_long:
+                    yield from self._report(place, fault)
+                continue
             along = self._along(prompt, variables) if prompt.references else ALONE
             settled = self._settle(
                 prompt.recipe,
@@ -127,7 +139,6 @@ class Expander:
             if not faults:
                 slugs = [choice[n].slug for n in in_name]
                 yield from self._tasks(prompt, variables, slugs, settled, along, position)
-            position += prompt.images
 
     def check(self, recipe: Recipe) -> Iterator[Problem]:
         """What is wrong with a request that is faulty or of a faulty entry.
@@ -163,11 +174,10 @@ class Expander:
         along: Along,
         position: int,
     ) -> Iterator[Task | Problem]:
-        text = prompt.text.render(variables)
-        rendered = text if self._wrapper is None else self._wrapper.render({**variables, PROMPT: text})
+        rendered, prompt_fault = self._prompt(prompt, variables, settled.judged.model)
         prompt_id = prompt.id.render(variables)
         faults = [
-            (prompt.text_node, _prompt_fault(settled.judged.model, text, rendered)),
+            (prompt.text_node, prompt_fault),
             (prompt.id_node, _name_fault(prompt, prompt_id, slugs)),
         ]
         if settled.faulty or any(fault for _, fault in faults):
@@ -193,6 +203,21 @@ class Expander:
                 prompt.tags,
                 variables,
             )
+
+    def _prompt(
+        self, prompt: Prompt, variables: Mapping[str, str], model: Model | None
+    ) -> tuple[str, str | None]:
+        """The whole prompt and what is wrong with it. One that is too long is not put together: it may be gigabytes."""
+        lengths = {name: len(value) for name, value in variables.items()}
+        characters = prompt.text.length(lengths)
+        if self._wrapper is not None:
+            characters = self._wrapper.length({**lengths, PROMPT: characters})
+        if fault := check_prompt_length(model, characters):
+            return "", fault
+        text = prompt.text.render(variables)
+        if not text.strip():
+            return "", EMPTY_PROMPT
+        return text if self._wrapper is None else self._wrapper.render({**variables, PROMPT: text}), None
 
     def _report(self, place: Node, message: str, *, warning: bool = False) -> Iterator[Problem]:
         where = (place.line, place.column)
@@ -359,10 +384,23 @@ def _field(recipe: Recipe, parameter: str | None) -> Field | None:
     return recipe.fields.get(parameter or "") or recipe.faulty.get(parameter or "")
 
 
-def _prompt_fault(model: Model | None, text: str, rendered: str) -> str | None:
-    if not text.strip():
-        return EMPTY_PROMPT
-    return None if model is None else check_prompt(model, rendered)
+def _varied_texts(prompt: Prompt) -> Iterator[tuple[Node, Template]]:
+    """The texts beside the prompt in which variables are replaced."""
+    pictures = prompt.references if prompt.mask is None else (*prompt.references, prompt.mask)
+    recipe = prompt.recipe
+    fields = [*recipe.fields.values(), *([] if recipe.extra is None else [recipe.extra])]
+    texts = [(prompt.id_node, prompt.id), (recipe.model_node, recipe.model), *pictures]
+    texts += [(field.node, text) for field in fields for text in templates_of(field.pattern)]
+    return ((place, text) for place, text in texts if text.names)
+
+
+def _too_long(texts: list[tuple[Node, Template]], variables: Mapping[str, str]) -> Iterator[tuple[Node, str]]:
+    """Texts that are not put together, since a short file can make gigabytes of them."""
+    lengths = {name: len(value) for name, value in variables.items()}
+    for place, text in texts:
+        if (characters := text.length(lengths)) > MOST_CHARACTERS:
+            message = f"this would become {characters:,} characters (use fewer variables, or shorter values)"
+            yield place, message
 
 
 def _name_fault(prompt: Prompt, prompt_id: str, slugs: list[str]) -> str | None:

@@ -14,7 +14,7 @@ from batchgen.catalogue.dialects import DIALECTS, Dialect
 from batchgen.catalogue.listing import Listing
 from batchgen.core.errors import Problem
 from batchgen.core.types import JsonObject, Limits, RetryPolicy, Task
-from batchgen.manifest.document import Document
+from batchgen.manifest.document import Document, MapNode
 from batchgen.manifest.entry import Prompt
 from batchgen.manifest.expand import Expander
 from batchgen.manifest.pictures import Pictures
@@ -104,6 +104,13 @@ class Manifest:
                 f"{former.line} (give one of the prompts another `id`)"
             )
         return self.document.problem(later.id_node, message)
+
+    def warning(self, message: str, *keys: str) -> Problem:
+        """A warning about the value of nested keys, or as near to it as the file goes."""
+        node = self.document.root
+        for key in keys:
+            node = node.values.get(key, node) if isinstance(node, MapNode) else node
+        return self.document.problem(node, message, warning=True)
 
     def _prompt(self, task: Task) -> Prompt:
         return self.prompts[bisect.bisect_right(self.prompts, task.position, key=attrgetter("first")) - 1]

@@ -43,7 +43,7 @@ class Field:
     @property
     def names(self) -> tuple[str, ...]:
         """The variables in its value."""
-        return tuple(dict.fromkeys(pattern_names(self.pattern)))
+        return tuple(dict.fromkeys(name for text in templates_of(self.pattern) for name in text.names))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,13 +96,13 @@ def fill(pattern: Pattern, values: Mapping[str, str], whole: WholeValue) -> Json
     return pattern
 
 
-def pattern_names(pattern: Pattern) -> Iterator[str]:
-    """The variables in a pattern."""
+def templates_of(pattern: Pattern) -> Iterator[Template]:
+    """The texts with placeholders in a pattern."""
     if isinstance(pattern, Template):
-        yield from pattern.names
+        yield pattern
     elif isinstance(pattern, list | dict):
         for part in pattern if isinstance(pattern, list) else pattern.values():
-            yield from pattern_names(part)
+            yield from templates_of(part)
 
 
 def mentions(node: Node) -> Iterator[str]:

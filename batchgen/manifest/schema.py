@@ -16,10 +16,11 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from batchgen.catalogue.catalogue import Catalogue
+from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault, printable
 from batchgen.core.types import OnUnknown
 from batchgen.manifest.durations import EXAMPLES, parse_duration
-from batchgen.manifest.moments import is_moment
+from batchgen.manifest.moments import moment_fault
 
 LATER_KEYS = {
     "table": "read prompts from a table",
@@ -35,9 +36,12 @@ MOST_TASKS = 10_000
 """`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""
 
 
-def fault(message: str) -> PydanticCustomError:
-    """A problem in plain words, for validators to raise; braces in it are kept as they are."""
-    return PydanticCustomError("plain_words", "{text}", {"text": message})
+def fault(message: str, *inside: str) -> PydanticCustomError:
+    """A problem in plain words, for validators to raise; braces in it are kept as they are.
+
+    `inside` leads on from the checked value to the part of it that is wrong.
+    """
+    return PydanticCustomError("plain_words", "{text}", {"text": message, "inside": list(inside)})
 
 
 class Shape(BaseModel):
@@ -62,26 +66,29 @@ def _duration_s(value: object) -> float:
 
 
 def _moment(value: str) -> str:
-    if not is_moment(value):
+    if message := moment_fault(value):
         raise fault(
-            f'"{printable(value)}" is no time (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")'
+            f'"{printable(value)}" {message} (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")'
         )
     return value
 
 
 def _rate(value: object) -> float | dict[str, float]:
-    """A number above 0, or one for every model."""
+    """A number within bounds, or one for every model."""
     if isinstance(value, dict) and value:
-        return {str(model): _per_minute(number) for model, number in value.items()}
+        return {str(model): _per_minute(number, str(model)) for model, number in value.items()}
     return _per_minute(value)
 
 
-def _per_minute(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+def _per_minute(value: object, *inside: str) -> float:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    if not SLOWEST_PER_MINUTE <= number <= FASTEST_PER_MINUTE:
+        bounds = f"from {SLOWEST_PER_MINUTE:g} to {FASTEST_PER_MINUTE:,.0f}"
         raise fault(
-            "images_per_minute must be a number above 0, or one for every model (write 50, or {gpt-image-2: 20})"
+            f"images_per_minute must be a number {bounds}, or one for every model (write 50, or {{gpt-image-2: 20}})",
+            *inside,
         )
-    return float(value)
+    return float(number)
 
 
 def _varied_value(value: object) -> object:
@@ -90,7 +97,7 @@ def _varied_value(value: object) -> object:
     return value
 
 
-_POSITIVE_NUMBER = {"type": "number", "exclusiveMinimum": 0}
+_PER_MINUTE = {"type": "number", "minimum": SLOWEST_PER_MINUTE, "maximum": FASTEST_PER_MINUTE}
 _SIMPLE = {"type": ["string", "number"]}
 
 Duration = Annotated[
@@ -104,8 +111,8 @@ Rate = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                _POSITIVE_NUMBER,
-                {"type": "object", "minProperties": 1, "additionalProperties": _POSITIVE_NUMBER},
+                _PER_MINUTE,
+                {"type": "object", "minProperties": 1, "additionalProperties": _PER_MINUTE},
             ]
         }
     ),

@@ -42,6 +42,10 @@ class Template:
             parts.append(literal)
         return "".join(parts)
 
+    def length(self, lengths: Mapping[str, int]) -> int:
+        """How many characters `render` would make of values of these lengths."""
+        return sum(map(len, self.literals)) + sum(lengths[name] for name in self.names)
+
     @property
     def whole(self) -> str | None:
         """The variable's name when the text is exactly one placeholder."""

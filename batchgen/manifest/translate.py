@@ -46,7 +46,7 @@ def _part(shape: type[M], needed: M, name: str, value: Node) -> object:
 
 def _translate(shape: type[Shape], node: MapNode, document: Document, error: ErrorDetails) -> Problem:
     location, kind = error["loc"], error["type"]
-    value = _find(node, location)
+    value = _find(node, (*location, *error.get("ctx", {}).get("inside", ())))
     if kind == "extra_forbidden":
         return _unknown_key(shape, node, document, location)
     path = ".".join(str(part) for part in location if not isinstance(part, int))

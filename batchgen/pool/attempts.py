@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import anyio
 
 from batchgen.core.errors import StorageError
 from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
+from batchgen.core.money import failed_usd
 from batchgen.core.protocols import Engine, Ledger
 from batchgen.core.records import Due
 from batchgen.core.retry import NextStep, next_step
@@ -29,6 +31,8 @@ from batchgen.system.clock import Clock, moment_text
 from batchgen.system.patience import fail_after
 
 INTERNAL = "an internal error of batchgen"
+
+OVER = "the run's time was up before the image was fetched; its link is kept, and fetching it costs nothing"
 
 FINAL_WRITE_S = 60.0
 """A deadline of the shielded writes: a disk that takes longer is broken, and a stop must end."""
@@ -61,7 +65,10 @@ class Ended:
 
 
 class Attempts:
-    """Performs attempts: on the ledger before the request, and after it whatever comes."""
+    """Performs attempts: on the ledger before the request, and after it whatever comes.
+
+    `ends_at` is the moment on the loop's clock at which downloads are dropped: a link is durable, and free later too.
+    """
 
     def __init__(
         self,
@@ -72,6 +79,7 @@ class Attempts:
         retry: RetryPolicy,
         clock: Clock,
         jitter: Callable[[], float],
+        ends_at: float = math.inf,
     ) -> None:
         self._ledger = ledger
         self._engine = engine
@@ -80,6 +88,12 @@ class Attempts:
         self._retry = retry
         self._clock = clock
         self._jitter = jitter
+        self._ends_at = ends_at
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is fetched any more."""
+        return anyio.current_time() >= self._ends_at
 
     async def perform(self, due: Due) -> Ended:
         """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger."""
@@ -131,8 +145,7 @@ class Attempts:
             attempt, failure, step, not_before=not_before, ended=moment_text(now), seconds=seconds
         )
         self._notify(AttemptFailed(attempt.task, attempt.attempt_id, failure, step.state, not_before))
-        spent = step.state is TaskState.RECEIVED or failure.paid is not Paid.NO
-        return Ended((attempt.task.price.bound_usd or 0.0) if spent else 0.0, seconds, failure, step)
+        return Ended(failed_usd(attempt.task.price, failure, step.state), seconds, failure, step)
 
     def _attempt(self, due: Due) -> Attempt:
         return Attempt(
@@ -175,12 +188,14 @@ class Attempts:
             return Failure(FailureClass.UNKNOWN, _internal(error), paid=Paid.MAYBE)
 
     async def _download(self, attempt: Attempt, link: Link) -> Stored | Failure:
-        try:
-            return await self._engine.fetch(attempt, link)
-        except StorageError:
-            raise
-        except Exception as error:  # noqa: BLE001 - nor must it lose a paid link, which the next run fetches
-            return Failure(FailureClass.TRANSIENT, _internal(error))
+        with anyio.move_on_at(self._ends_at):
+            try:
+                return await self._engine.fetch(attempt, link)
+            except StorageError:
+                raise
+            except Exception as error:  # noqa: BLE001 - nor must it lose a paid link, which the next run fetches
+                return Failure(FailureClass.TRANSIENT, _internal(error))
+        return Failure(FailureClass.TRANSIENT, OVER)
 
     def _step(self, due: Due, failure: Failure) -> NextStep:
         return next_step(

@@ -39,14 +39,14 @@ class Judge:
         ledger: Ledger,
         stop: Stop,
         notify: Callable[[Event], None],
-        ends_at: float | None,
+        ends_at: float,
         longest_s: float,
     ) -> None:
         self._run_id = run_id
         self._ledger = ledger
         self._stop = stop
         self._notify = notify
-        self._ends_at = math.inf if ends_at is None else ends_at
+        self._ends_at = ends_at
         self._longest_s = longest_s
         self._hopeless = Hopeless()
         self._resends = Resends()
@@ -59,13 +59,18 @@ class Judge:
         if self._stop.ended or self._hopeless.of(due.task.request) is not None or not lane.allows(due):
             return False
         if anyio.current_time() + self._longest_s > self._ends_at:
-            known = f"a request has taken up to {self._longest_s:.0f} s, so none is sent that may end too late"
-            self._stop.ask(StopReason.DEADLINE, known if self._longest_s else "")
+            self._stop.ask(StopReason.DEADLINE, self._too_late())
         elif not self._resends.take(due.task.task_id):
             again, requests = self._resends.resends, self._resends.requests
             told = f"{again} of {requests} requests were sent again after a failed or lost answer; more are not sent"
             self._stop.ask(StopReason.BREAKER, told)
         return not self._stop.ended
+
+    def _too_late(self) -> str:
+        if not self._longest_s:
+            return ""
+        known = f"a request has taken up to {self._longest_s:.0f} s, so none is sent that may end too late"
+        return known if self._resends.requests else f"{known}; begin earlier, or let the run end later"
 
     async def learn(self, lane: Lane, due: Due, ended: Ended) -> None:
         """Take how a request ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import anyio
 
@@ -39,7 +40,8 @@ class Lane:
     """The queue of some models. `handed` are tasks on their way, which the ledger still calls pending.
 
     `ends_at` is the moment on the loop's clock after which nothing is sent: no task due later is waited for.
-    `common_per_minute` is the rate that all lanes share. A lane has a breaker of its own, so that a model that
+    `common_per_minute` is the rate that all lanes share. `held_until` is the moment until which the provider wants to
+    be left alone, where that is not worth waiting for: nothing more is sent then, and "" stands for none. A lane has a breaker of its own, so that a model that
     fails does not stop one that works; where all fail, each lane finds out for itself.
     """
 
@@ -49,7 +51,7 @@ class Lane:
         ledger: Ledger,
         run_id: str,
         clock: Clock,
-        ends_at: float | None = None,
+        ends_at: float = math.inf,
         common_per_minute: float | None = None,
     ) -> None:
         self.models = limit.models
@@ -57,7 +59,7 @@ class Lane:
         self._ledger = ledger
         self._run_id = run_id
         self._clock = clock
-        self._ends_at = math.inf if ends_at is None else ends_at
+        self._ends_at = ends_at
         self._pacer = Pacer(limit.images_per_minute) if limit.images_per_minute else None
         self._tempo = Tempo(lowest(limit.images_per_minute, common_per_minute))
         self._slots = anyio.Semaphore(limit.concurrency) if limit.concurrency else None
@@ -66,18 +68,24 @@ class Lane:
         self._changed = anyio.Event()
         self._paused_until = 0.0
         self._probe: str | None = None
+        self.held_until = ""
 
     async def next(self) -> Due | Later | None:
         """The next task to send, waiting for one as long as it is worth it; None when the lane is done."""
         while not self._batch and not self.breaker.gave_up:
             self._changed = anyio.Event()  # before the ledger is asked, so that no end of an attempt is missed
-            if await self._fetch(moment_text(self._clock())):
+            if not self.held_until and await self._fetch(moment_text(self._clock())):
                 break
             moment = await self._ledger.next_due(self._run_id, self.models)
             if self._changed.is_set():
                 continue  # it may have put its task back after the ledger was asked
             if not self._handed and moment is None:
                 return None
+            if self.held_until:
+                if not self._handed:
+                    return Later(max(self.held_until, moment or ""))
+                await self._changed.wait()  # what is in flight may yet be put back, or use up the last task
+                continue
             if moment and self._ahead_s(moment) > NOT_BEFORE_CAP_S and await self._fetch(moment):
                 break
             if not await self._wait(moment):
@@ -97,23 +105,29 @@ class Lane:
     async def _wait(self, moment: str | None) -> bool:
         """Wait until an attempt ends or `moment` comes; False when it is not worth it."""
         delay_s = self._ahead_s(moment) if moment else PATIENCE_S
-        worth_s = min(PATIENCE_S, self._ends_at - anyio.current_time())
-        if delay_s > worth_s and moment and not self._handed:
+        if delay_s > self._worth_s and moment and not self._handed:
             return False
         with anyio.move_on_after(max(0.001, min(delay_s, PATIENCE_S))):
             await self._changed.wait()
         return True
 
+    @property
+    def _worth_s(self) -> float:
+        """How long a run waits for something."""
+        return min(PATIENCE_S, self._ends_at - anyio.current_time())
+
     async def permit(self, due: Due, gate: Gate) -> bool:
         """Wait for everything that a request needs: no pause, this lane's slot, the rates, a worker.
 
-        False when the lane gave up instead. While the breaker is open, the permit is for a probe.
+        False when the lane gave up or is held instead. While the breaker is open, the permit is for a probe.
         """
         if self._slots is not None:
             await self._slots.acquire()
         while True:
             await self._clear()
-            if self.breaker.gave_up:
+            if self.held_until:
+                self.done(due)
+            if self._is_over:
                 return False
             await gate.enter(self._pacer)
             if self._is_clear():
@@ -124,13 +138,15 @@ class Lane:
         return True
 
     async def _clear(self) -> None:
-        """Wait until nothing but rates and workers keep a request from being sent, or the lane has given up."""
-        while not self._is_clear() and not self.breaker.gave_up:
-            if self._probe is not None:
-                self._changed = anyio.Event()
+        """Wait until nothing but rates and workers keep a request from being sent, or nothing is sent any more."""
+        while not self._is_clear() and not self._is_over:
+            self._changed = anyio.Event()  # what ends may end the lane, too
+            with anyio.move_on_at(math.inf if self._probe is not None else self._ready_at):
                 await self._changed.wait()
-            else:
-                await anyio.sleep(max(0.0, self._ready_at - anyio.current_time()))
+
+    @property
+    def _is_over(self) -> bool:
+        return self.breaker.gave_up or bool(self.held_until)
 
     def _is_clear(self) -> bool:
         return self._probe is None and anyio.current_time() >= self._ready_at
@@ -140,8 +156,8 @@ class Lane:
         return max(self._paused_until, self._tempo.next_at)
 
     def allows(self, due: Due) -> bool:
-        """Whether a task that has its permit may still be sent: the breaker may have opened meanwhile."""
-        return not self.breaker.is_open or due.task.task_id == self._probe
+        """Whether a task that has its permit may still be sent: the breaker may have opened meanwhile, or a pause begun."""
+        return not self.held_until and (not self.breaker.is_open or due.task.task_id == self._probe)
 
     def learn(self, due: Due, *, trouble: bool) -> float:
         """Take how a request ended; returns for how many seconds the breaker lets nothing through because of it."""
@@ -154,11 +170,19 @@ class Lane:
         self._tempo.succeeded()
 
     def slow_down(self, pause_s: float) -> bool:
-        """The provider asked for it: send nothing for a while, then less; False when a longer pause is on already."""
-        now = anyio.current_time()
+        """The provider asked for it: send nothing for a while, then less; False when that is no news."""
+        now, held = anyio.current_time(), bool(self.held_until)
         if now >= self._paused_until:
             self._tempo.slow_down(now)
-        return self._pause(pause_s)
+        if pause_s > self._worth_s:
+            self._hold(pause_s)
+        return self._pause(pause_s) and not held
+
+    def _hold(self, pause_s: float) -> None:
+        """Send nothing more in this run; what was fetched from the ledger stays pending there."""
+        self.held_until = max(self.held_until, moment_text(self._clock() + timedelta(seconds=pause_s)))
+        self._handed.difference_update(due.task.task_id for due in self._batch)
+        self._batch.clear()
 
     def rest(self, seconds: float) -> float:
         """The provider says that its limit is used up: wait for it where no rate is known; returns for how long.

@@ -30,15 +30,17 @@ class PoolSettings:
 
     `ends_at` is the moment on the loop's clock after which nothing more is sent, `starts_at` that before which
     nothing is (the provider saw a request of an earlier run too recently). `longest_s` is how long the slowest of
-    the last requests took. `grace_s` is how long a signal waits for what is in flight.
+    the last requests took. `grace_s` is how long a signal waits for what is in flight, `overtime_s` how long after
+    `ends_at` anything is waited for: large answers that come slowly wait for each other, beyond their own deadlines.
     """
 
     run_id: str
     limits: PoolLimits
     grace_s: float
-    ends_at: float | None = None
+    ends_at: float = math.inf
     starts_at: float = 0.0
     longest_s: float = 0.0
+    overtime_s: float = math.inf
 
 
 Work = tuple[Lane, Due]
@@ -89,14 +91,14 @@ class Pool:
             self._stop.ask(StopReason.STORAGE, str(error))
 
     async def _watch(self) -> None:
-        """End the sending at the deadline, and the waiting when a signal's grace is over."""
+        """End the sending at the deadline, and the waiting when a signal's grace or the overtime is over."""
         with self._watching:
-            ends_at = self._settings.ends_at
-            with anyio.move_on_at(math.inf if ends_at is None else ends_at):
+            with anyio.move_on_at(self._settings.ends_at):
                 await self._stop.asked()
             self._stop.ask(StopReason.DEADLINE)
-            await self._stop.interrupted()
-            await anyio.sleep(self._settings.grace_s)
+            with anyio.move_on_at(self._settings.ends_at + self._settings.overtime_s):
+                await self._stop.interrupted()
+                await anyio.sleep(self._settings.grace_s)
             self._stop.cut()
 
     async def _feed(self, lane: Lane, send: MemoryObjectSendStream[Work]) -> None:
@@ -110,7 +112,7 @@ class Pool:
     async def _send_due(self, lane: Lane, send: MemoryObjectSendStream[Work]) -> None:
         while isinstance(found := await lane.next(), Due):
             await self._afford(found)
-            if not await self._offer(lane, found, send):
+            if not await self._offer(lane, found, send) and not lane.held_until:
                 return
         if isinstance(found, Later):
             self.later = min(self.later or found.moment, found.moment)

@@ -24,7 +24,7 @@ async def recover(ledger: Ledger, engine: Engine, attempts: Attempts, retry: Ret
     """Settle every open attempt before anything is sent; returns the ids of tasks whose image is there now.
 
     There are at most as many as the dead run had in flight, and the links that could not be fetched before.
-    Raises `StorageError`; what is not settled then is still open for the next run.
+    Raises `StorageError`; what is not settled then, or at the run's end, is still open for the next run.
     """
     stored: set[str] = set()
     links = []
@@ -62,6 +62,8 @@ async def _fetch(
 
     async def fetch(attempt: Attempt, link: Link) -> None:
         async with slots:
+            if attempts.over:
+                return
             try:
                 await engine.reserve(attempt)
                 ended = await attempts.finish_link(attempt, link, anyio.current_time())

@@ -101,9 +101,12 @@ def formula_safe(cell: str) -> str:
     """A cell that no spreadsheet takes for a formula, with what a person cannot see taken out.
 
     A cell that starts with `=`, `+`, `-`, `@` (their full-width forms too), a tab or a carriage return, behind
-    any white space and on any of its lines, gets a leading apostrophe (OWASP, "CSV Injection").
+    any white space and on any of its lines, gets a leading apostrophe (OWASP, "CSV Injection"), and so does each such
+    line inside of it: programs that split cells at line ends begin new ones there.
     """
     clean = safe_text(cell, keep_lines=True)
     # Both are looked at: what is taken out must neither hide a formula's start nor have been one.
-    marked = any(map(_FORMULA.search, {cell.replace("\r\n", "\n"), clean}))
-    return f"'{clean}" if marked else clean
+    if not any(map(_FORMULA.search, {cell.replace("\r\n", "\n"), clean})):
+        return clean
+    first, *others = clean.split("\n")
+    return "\n".join([f"'{first}", *(f"'{line}" if _FORMULA.match(line) else line for line in others)])

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from batchgen.core.events import AttemptFailed, AttemptSent, Event, RunStarted, TaskStored
-from batchgen.core.money import usd
+from batchgen.core.money import failed_usd, usd
 from batchgen.core.types import TaskState
 from batchgen.reports.text import duration_text, rate_text, usd_text
 
@@ -22,7 +22,8 @@ class Tracker:
     """Counts of one run. Moments (`_s`) are seconds of any clock that only goes forward.
 
     `total` is what this run sends; `done` of it are stored, failed or held. Before it has `begun` nothing counts:
-    what a dead run left open is settled then, and is none of these tasks.
+    what a dead run left open is settled then, and is none of these tasks. `cost_usd` counts as the summary does, what
+    was paid for in vain or may have been paid for included.
     """
 
     begun: bool = False
@@ -62,15 +63,19 @@ class Tracker:
             case TaskStored():
                 self._came_back()
                 self.stored += 1
-                self.cost_usd = usd(self.cost_usd + (event.stored.image.cost_usd or 0.0))
+                self._spent(event.stored.image.cost_usd or 0.0)
                 self._count(now_s)
             case AttemptFailed():
                 self._came_back()
                 self.failed += event.task_state is TaskState.FAILED
                 self.held += event.task_state is TaskState.HELD
                 self.retries += event.task_state not in _FINAL
+                self._spent(failed_usd(event.task.price, event.failure, event.task_state))
             case _:
                 pass
+
+    def _spent(self, amount_usd: float) -> None:
+        self.cost_usd = usd(self.cost_usd + amount_usd)
 
     def _came_back(self) -> None:
         # An attempt ends without having been sent when a stop comes between its reservation and its request.

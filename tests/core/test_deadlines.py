@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.core.deadlines import ends_at
+from batchgen.core.deadlines import ends_at, look_ahead_s
 from batchgen.core.types import Limits
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -62,6 +62,24 @@ def test_the_earlier_bound_holds() -> None:
     """Both at once: whichever comes first."""
     both = Limits(finish_by="06:30", max_duration_s=3600.0)
     assert utc("2026-11-23T22:00") == ends_at(both, EVENING)
+
+
+@pytest.mark.parametrize(
+    ("expected_s", "longest_s", "left_s", "max_duration_s"),
+    [
+        (40.0, 40.0, 30.0, None),  # `finish_by`: the next night has more time
+        (40.0, 40.0, 59.0, 60.0),
+        (40.0, 40.0, 10.0, 3600.0),  # the recovery took the time, this once
+        (0.0, 40.0, 29.0, 30.0),
+        (0.0, 29.5, 29.0, 30.0),
+        (0.0, 0.0, 29.0, 30.0),
+    ],
+)
+def test_a_duration_that_no_image_fits_into_does_not_stop_every_run(
+    expected_s: float, longest_s: float, left_s: float, max_duration_s: float | None
+) -> None:
+    """What could never be met does not count; what another run can meet does."""
+    assert expected_s == look_ahead_s(longest_s, left_s, max_duration_s)
 
 
 def test_without_a_bound_there_is_no_end() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchgen.core.advice import ADVICE
 from batchgen.core.classify import ErrorBody, NetworkFault, classify_network, classify_status
 from batchgen.core.plain import REASON_LIMIT
-from batchgen.core.retry import BACKOFF_CAP_S, PAUSE_CAP_S, next_step
+from batchgen.core.retry import BACKOFF_CAP_S, NOT_BEFORE_CAP_S, next_step
 from batchgen.core.retry_after import RETRY_AFTER_CAP_S
 from batchgen.core.types import Failure, FailureClass, OnUnknown, Paid, RetryPolicy, StopReason, TaskState
 
@@ -115,7 +115,7 @@ def test_whatever_failed_has_one_next_step(
 
     assert step.state in {TaskState.PENDING, TaskState.FAILED, TaskState.HELD}
     assert 0 <= step.delay_s <= max(BACKOFF_CAP_S, RETRY_AFTER_CAP_S + 1)
-    assert 0 <= step.pause_s <= PAUSE_CAP_S
+    assert 0 <= step.pause_s <= NOT_BEFORE_CAP_S
     assert (step.stop is not None) == (kind in {C.AUTH, C.BILLING, C.STORAGE})
     assert step.stop is not StopReason.BREAKER
     if step.state is TaskState.PENDING and step.stop is None:

@@ -77,7 +77,7 @@ class Then(Enum):
     STOPS = ("pending", "pending", "pending", 3, 1)
     GONE = ("failed", "failed", "stored", 1, 1)
     KEPT = ("stored", "stored", "stored", 0, 1)
-    LATER = ("pending", "stored", "stored", 3, 1)
+    LATER = ("pending", "pending", "stored", 3, 1)
     OPEN = ("received", "stored", "stored", 3, 1)
 
 
@@ -179,7 +179,7 @@ def soon(_seen: Seen) -> Script:
 
 
 def later(name: str, headers: Mapping[str, str], status: int = 429) -> Row:
-    """A wait that no run sits out."""
+    """A wait that no run sits out: all of the model wait, other models go on."""
     says = (error(status, SLOW_DOWN, headers=headers),)
     return Row(name, says, C.RATE_LIMITED, NO, Then.LATER, SLOW_DOWN, stopped_by="later")
 
@@ -856,6 +856,7 @@ def _check_tasks(row: Row, night: Night) -> None:
     if row.then is Then.STOPS:
         assert 1 == len(night.bench.line.orders)
     if row.then is Then.LATER:
+        assert 0 == tasks["twin--01"]["attempts"]
         assert tasks["bad--01"]["not_before"] > datetime.now(UTC).isoformat()
     if row.stored is not None:
         assert row.stored == night.bench.images()["bad--01"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -248,3 +249,44 @@ def test_ids_are_unique_and_safe(
         assert len(task.task_id) <= naming.TASK_ID_LIMIT
     if all("-" not in naming.slug(value) for values in vary.values() for value in values):
         assert len(tasks) == len({task.task_id.lower() for task in tasks})
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (
+            "the prompt has 60,000,000 characters, gpt-image-2 takes at most 32,000",
+            HEAD + f"prompt_template: '{'{prompt}' * 2000}'\nprompts: [{{id: a, prompt: {'y' * 30_000}}}]\n",
+        ),
+        (
+            "the prompt has 60,000,000 characters, batchgen takes at most 1,000,000",
+            f"batchgen: 1\nmodel: newer\nprompts: [{{id: a, prompt: '{'{v}' * 2000}', vary: {{v: [{'y' * 30_000}]}}}}]\n",
+        ),
+        (
+            "this would become 60,000,000 characters",
+            HEAD + f"prompts: [{{id: '{'{v}' * 2000}', prompt: A, vary: {{v: [{'y' * 30_000}]}}}}]\n",
+        ),
+        (
+            "this would become 60,000,000 characters",
+            HEAD
+            + f"request: {{extra: {{a: ['{'{v}' * 2000}']}}}}\n"
+            + f"prompts: [{{id: a, prompt: A, vary: {{v: [{'y' * 30_000}]}}}}]\n",
+        ),
+        (
+            "this would become 60,000,000 characters",
+            HEAD + f"prompts: [{{id: a, prompt: A, references: ['{'{v}' * 2000}'], vary: {{v: [{'y' * 30_000}]}}}}]\n",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_too_long_is_refused_before_it_is_made(tmp_path: Path, expected: str, text: str) -> None:
+    """A file of kilobytes that would become megabytes of text costs no memory: lengths are known beforehand."""
+    manifest = read(tmp_path, text)
+    tracemalloc.start()
+    try:
+        errors = [each for each in manifest.expand() if isinstance(each, Problem) and not each.warning]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    (error,) = errors
+    assert error.message.startswith(expected)
+    assert peak < 10_000_000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batchgen.manifest.document import Scalar
 from batchgen.manifest.durations import parse_duration
-from batchgen.manifest.moments import is_moment
+from batchgen.manifest.moments import moment_fault
 from batchgen.manifest.scalars import Kind, Unclear, kind_of, native
 
 
@@ -74,6 +74,10 @@ def test_no_durations(text: str) -> None:
         (True, "2026-01-31T06:30:00+01:00"),
         (True, "2026-01-31 06:30"),
         (True, "2026-01-31T06:30:00Z"),
+        (True, "2000-01-01T00:00+14:00"),
+        (True, "9000-12-31T23:59:59-14:00"),
+        (False, "9999-12-31T23:59:59-14:00"),
+        (False, "0001-01-01T00:00:00+14:00"),
         (False, "24:00"),
         (False, "6:30"),
         (False, "2026-01-31"),
@@ -82,5 +86,5 @@ def test_no_durations(text: str) -> None:
     ],
 )
 def test_moments(expected: bool, text: str) -> None:
-    """A moment is a time of day or a date with a time."""
-    assert expected == is_moment(text)
+    """A moment is a time of day or a date with a time, in years that can be counted with in every zone."""
+    assert expected == (moment_fault(text) is None)

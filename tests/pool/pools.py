@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -37,9 +38,10 @@ class Night:
     lanes: Sequence[LaneLimit] | None = None
     retry: RetryPolicy = PATIENT
     purses: Purses = field(default_factory=Purses)
-    ends_at: float | None = None
+    ends_at: float = math.inf
     starts_at: float = 0.0
     longest_s: float = 0.0
+    overtime_s: float = math.inf
     clock: Clock = wall_clock
     grace_s: float = 600.0
     jitter: Callable[[], float] = lambda: 1.0
@@ -78,8 +80,12 @@ class Night:
     async def over(self, ledger: SqliteLedger) -> None:
         """Run the pool on an open ledger."""
         limits = PoolLimits(self.concurrency, self.images_per_minute, tuple(self._lanes()))
-        settings = PoolSettings(RUN, limits, self.grace_s, self.ends_at, self.starts_at, self.longest_s)
-        attempts = Attempts(ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter)
+        settings = PoolSettings(
+            RUN, limits, self.grace_s, self.ends_at, self.starts_at, self.longest_s, self.overtime_s
+        )
+        attempts = Attempts(
+            ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter, self.ends_at
+        )
         pool = Pool(settings, ledger, attempts, self.purses, self.stop, self.events.append, self.clock)
         self.meanwhile(self.stop)
         await pool.run()

@@ -236,7 +236,7 @@ def test_a_permit_from_before_it_opened_is_not_used() -> None:
     async def main() -> tuple[list[bool], float]:
         async with memory_ledger() as ledger:
             lane = Lane(LaneLimit(("m",)), ledger, RUN, wall_clock)
-            judge = Judge(RUN, ledger, Stop(), lambda _event: None, None, 0.0)
+            judge = Judge(RUN, ledger, Stop(), lambda _event: None, math.inf, 0.0)
             gate, allowed = Gate(None, 10), []
             one, *others = [Due(each, 1, 0, 0, 1, None) for each in tasks(IN_A_ROW + 1, model="m")]
             await lane.permit(one, gate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from datetime import timedelta
 from itertools import pairwise
@@ -220,16 +221,62 @@ def test_a_wait_of_nothing_is_tried_again() -> None:
     assert night.ended_s < 60.0
 
 
-def test_a_long_wait_becomes_a_moment_on_the_ledger() -> None:
-    """Beyond 120 s no lane pauses: the task has its not-before time, others go on, and the run waits for it."""
+def test_a_long_wait_holds_the_whole_lane() -> None:
+    """Up to 10 minutes the run waits, with all tasks of the models, and is as long as it must be."""
     engine = ScriptedEngine(
         only("t0--01", in_turn(fault(FailureClass.RATE_LIMITED, retry_after_s=300.0), Reply()))
     )
     night = Night(tasks(10), engine, concurrency=1, jitter=lambda: 0.0).run()
-    assert [] == [event for event in night.events if isinstance(event, Paused)]
+    assert [300.0] == [event.seconds for event in night.events if isinstance(event, Paused)]
     assert {"stored"} == set(night.states().values())
-    assert "t0--01" == engine.ids[-1]
-    assert 301.0 <= engine.times()[-1] <= 302.0
+    assert 301.0 <= engine.times()[1] <= 302.0
+
+
+@pytest.mark.parametrize(("wait_s", "ends_at"), [(3600.0, math.inf), (300.0, 200.0)])
+def test_a_longer_wait_ends_the_lane(wait_s: float, ends_at: float) -> None:
+    """Beyond the run's patience or its end nobody else is sent: in flight, then `later`; other lanes go on."""
+    limited = fault(FailureClass.RATE_LIMITED, retry_after_s=wait_s)
+    engine = ScriptedEngine(lambda attempt: limited if attempt.task.request.model == "a" else Reply())
+    of_all = [*tasks(200, model="a", prefix="a"), *tasks(20, model="b", prefix="b")]
+
+    async def main() -> tuple[list[Night], dict[str, str]]:
+        nights = [Night(of_all, engine, concurrency=16, ends_at=ends_at) for _ in range(2)]
+        async with memory_ledger() as ledger:
+            await queue(ledger, of_all)
+            for night in nights:
+                await night.over(ledger)
+            return nights, await states(ledger)
+
+    nights, after = simulate(main)
+    assert (200, 20) == tuple(list(after.values()).count(state) for state in ("pending", "stored"))
+    # Each run asks once for each place that it has; those that were told to wait are not asked again.
+    asked = [call.task.task_id for call in engine.calls if call.task.request.model == "a"]
+    assert len(asked) == len(set(asked)) <= 32
+    for night in nights:
+        assert night.later is not None
+        assert night.later >= moment_text(EPOCH + timedelta(seconds=wait_s))
+        assert night.ended_s < 60.0
+        assert 1 == len([event for event in night.events if isinstance(event, Paused)])
+
+
+def test_a_longer_wait_with_nothing_left_is_no_reason_to_come_back() -> None:
+    """The last answer of a lane uses up its task's attempts: the run has ended, not stopped."""
+    engine = always(fault(FailureClass.RATE_LIMITED, retry_after_s=3600.0))
+    night = Night(tasks(3), engine, retry=RetryPolicy(max_attempts=1)).run()
+    assert (None, {"failed"}) == (night.later, set(night.states().values()))
+
+
+def test_a_longer_wait_ends_a_shorter_one() -> None:
+    """A lane that waits is told to wait for longer than it will: it ends at once, not after the first wait."""
+    waits = {0: (1.0, 500.0), 1: (5.0, 3600.0)}
+
+    def script(attempt: Attempt) -> Reply:
+        after_s, wait_s = waits[attempt.task.position]
+        return fault(FailureClass.RATE_LIMITED, seconds=after_s, retry_after_s=wait_s)
+
+    night = Night(tasks(9), ScriptedEngine(script), concurrency=2).run()
+    assert 2 == len(night.engine.calls)
+    assert night.ended_s < 6.0
 
 
 def test_a_wait_beyond_patience_is_left_to_the_next_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import anyio
@@ -162,9 +163,11 @@ async def open_links(ledger: SqliteLedger, count: int) -> None:
         await ledger.received((await send(ledger, one)).attempt_id, HERE)
 
 
-async def recovered(ledger: SqliteLedger, engine: ScriptedEngine) -> set[str]:
+async def recovered(ledger: SqliteLedger, engine: ScriptedEngine, ends_at: float = math.inf) -> set[str]:
     """The tasks whose images are there after a recovery."""
-    attempts = Attempts(ledger, engine, lambda _event: None, "next", RetryPolicy(), wall_clock, lambda: 1.0)
+    attempts = Attempts(
+        ledger, engine, lambda _event: None, "next", RetryPolicy(), wall_clock, lambda: 1.0, ends_at
+    )
     return await recover(ledger, engine, attempts, RetryPolicy())
 
 
@@ -182,6 +185,21 @@ def test_links_are_fetched_side_by_side() -> None:
     count, seconds = simulate(main)
     assert 3 * DOWNLOADS == count
     assert 30.0 <= seconds < 31.0
+
+
+def test_a_host_that_hangs_does_not_outlast_the_night() -> None:
+    """At the deadline downloads are dropped and no more are begun; every link is there for the next run."""
+
+    async def main() -> tuple[float, int, set[str], set[str]]:
+        async with memory_ledger() as ledger:
+            await open_links(ledger, 3 * DOWNLOADS)
+            engine = ScriptedEngine(fetched=lambda _attempt: Reply(seconds=1e6))
+            found = await recovered(ledger, engine, ends_at=60.0)
+            return anyio.current_time(), len(engine.downloads), found, set((await states(ledger)).values())
+
+    seconds, downloads, found, left = simulate(main)
+    assert 60.0 <= seconds < 61.0
+    assert (DOWNLOADS, set(), {"received"}) == (downloads, found, left)
 
 
 def test_a_disk_that_fails_once_costs_no_other_link() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import anyio
 import pytest
 
-from batchgen.core.types import FailureClass, OnUnknown, RetryPolicy, StopReason
+from batchgen.core.types import Attempt, Failure, FailureClass, Link, OnUnknown, RetryPolicy, StopReason, Stored
 from batchgen.ledgers.committing import InlineRunner
 from batchgen.ledgers.opening import open_private
 from batchgen.ledgers.sqlite import SqliteLedger
@@ -63,6 +65,7 @@ def test_a_night_too_short_for_one_request_sends_none() -> None:
     """What would surely end too late is not begun; it stays pending."""
     night = Night(tasks(5), lasting(10.0), ends_at=30.0, longest_s=40.0).run()
     assert (StopReason.DEADLINE, 0) == (night.stop.reason, len(night.engine.calls))
+    assert night.stop.detail.endswith("may end too late; begin earlier, or let the run end later")
     assert {"pending"} == set(night.states().values())
 
 
@@ -116,6 +119,49 @@ def test_what_is_in_flight_at_the_deadline_is_waited_for() -> None:
     assert StopReason.DEADLINE == night.stop.reason
     assert 4 == list(night.states().values()).count("stored")
     assert 4 == len(night.engine.calls)
+
+
+@pytest.mark.parametrize("grace_s", [5.0, 600.0])
+def test_a_night_that_must_end_ends(grace_s: float) -> None:
+    """What is still in flight long after the deadline is given up as unknown; a signal's grace does not prolong it."""
+    night = Night(
+        tasks(5), lasting(5000.0), concurrency=2, ends_at=20.0, overtime_s=100.0, grace_s=grace_s,
+        meanwhile=at((110.0, ask)),
+    ).run()  # fmt: skip
+    assert StopReason.DEADLINE == night.stop.reason
+    assert min(120.0, 110.0 + grace_s) <= night.ended_s <= min(120.1, 110.1 + grace_s)
+    assert ["unknown", "unknown"] == [view.failure_class for view in night.attempts]
+
+
+@pytest.mark.parametrize("answer_s", [1.0, 15.0])
+def test_a_download_at_the_deadline_is_dropped(answer_s: float) -> None:
+    """A link is durable and free, also one that comes after the end: its task stays `received`, the run ends in time."""
+    engine = ScriptedEngine(
+        lambda _attempt: replace(link(), seconds=answer_s), fetched=lambda _attempt: Reply(seconds=5000.0)
+    )
+    night = Night(tasks(4), engine, concurrency=2, ends_at=10.0).run()
+    assert StopReason.DEADLINE == night.stop.reason
+    assert max(10.0, answer_s) <= night.ended_s <= max(10.0, answer_s) + 0.1
+    assert ["received", "received", "pending", "pending"] == list(night.states().values())
+    assert "the run's time was up before the image was fetched" in str(night.views["t0--01"].reason)
+    assert (0.1, 0.0) == (night.totals.spent_usd, night.totals.unknown_usd)
+
+
+def test_an_image_that_is_being_stored_at_the_deadline_is_stored() -> None:
+    """What came over a link before the end is not dropped while the disk takes it."""
+
+    class Storing(ScriptedEngine):
+        """Shields what it stores, as an engine does."""
+
+        async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
+            """Store for a while."""
+            with anyio.CancelScope(shield=True):
+                self.kept = await super().fetch(attempt, link)
+            return self.kept
+
+    engine = Storing(lambda _attempt: link(), fetched=lambda _attempt: Reply(seconds=20.0))
+    night = Night(tasks(1), engine, ends_at=10.0).run()
+    assert {"t0--01": "stored"} == night.states()
 
 
 def test_a_first_signal_drains() -> None:

@@ -14,6 +14,7 @@ from batchgen.core.types import (
     ImageRequest,
     JsonObject,
     Media,
+    Paid,
     Price,
     PriceKind,
     Stored,
@@ -90,10 +91,10 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in folder.iterdir()}
 
 
-def task(task_id: str = "boat--01") -> Task:
+def task(task_id: str = "boat--01", bound_usd: float | None = None) -> Task:
     """A task as events carry it."""
     request = ImageRequest("gpt-image-2", "A paper boat.")
-    return Task(task_id, "boat", 0, 1, request, "f" * 64, Price(PriceKind.EXACT))
+    return Task(task_id, "boat", 0, 1, request, "f" * 64, Price(PriceKind.EXACT, bound_usd=bound_usd))
 
 
 def started(
@@ -117,6 +118,9 @@ def failed_event(
     kind: FailureClass = FailureClass.REFUSED,
     state: TaskState = TaskState.FAILED,
     task_id: str = "boat--01",
+    paid: Paid = Paid.NO,
+    bound_usd: float | None = None,
 ) -> AttemptFailed:
     """An attempt that brought nothing."""
-    return AttemptFailed(task(task_id), "a1", Failure(kind, reason), state, None)
+    failure = Failure(kind, reason, paid)
+    return AttemptFailed(task(task_id, bound_usd), "a1", failure, state, None)

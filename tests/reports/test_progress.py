@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.events import AttemptSent, Event, Notice, Paused, RunEnded
-from batchgen.core.types import FailureClass, TaskState
+from batchgen.core.types import FailureClass, Paid, TaskState
 from batchgen.reports.live import fitting
 from batchgen.reports.progress import FAILURES_SHOWN, Progress
 from batchgen.reports.tracker import Tracker
@@ -140,6 +140,24 @@ def test_what_is_held_is_not_called_failed() -> None:
     lines = told([(0.0, started(2)), (0.0, failed_event()), (0.0, failed_event(state=TaskState.HELD))])
 
     assert "100 %  0 of 2 stored, 1 failed, 1 held, $0.00" == lines[-1]
+
+
+def test_money_is_counted_as_the_summary_counts_it() -> None:
+    """What was paid for in vain, may have been, or has a link, is spent; refusals and what never left are not."""
+    tracker = Tracker()
+    tracker.take(started(9), 0.0)
+    tracker.take(stored_event(0.04), 1.0)
+    for paid, state in [
+        (Paid.YES, TaskState.FAILED),
+        (Paid.MAYBE, TaskState.HELD),
+        (Paid.MAYBE, TaskState.PENDING),
+        (Paid.NO, TaskState.RECEIVED),
+        (Paid.NO, TaskState.FAILED),
+    ]:
+        tracker.take(failed_event(paid=paid, state=state, bound_usd=0.05), 2.0)
+
+    assert 0.24 == tracker.cost_usd
+    assert "$0.24" in tracker.phrases(2.0)
 
 
 def test_what_a_dead_run_left_is_not_progress() -> None:

@@ -82,13 +82,21 @@ async def test_the_table_is_for_excel(tmp_path: Path) -> None:
 
 @given(TRICKY)
 def test_no_cell_is_a_formula(cell: str) -> None:
-    """No line of a cell starts a formula unless an apostrophe leads the cell; nothing visible is lost."""
-    safe = formula_safe(cell)
+    """No line of a cell starts a formula: an apostrophe leads it, and the cell; nothing visible is lost."""
+    safe, clean = formula_safe(cell), safe_text(cell, keep_lines=True)
+    lines = safe.replace("\r", "\n").split("\n")
 
-    starts = {line.lstrip(" \u00a0\u200b\n")[:1] for line in safe.replace("\r", "\n").split("\n")}
+    assert set() == {line.lstrip(" \u00a0\u200b\n")[:1] for line in lines} & set("=+-@＝\t\r")
+    assert safe == clean or safe.startswith("'")
+    assert [
+        line if line == other else line.removeprefix("'")
+        for line, other in zip(safe.split("\n"), clean.split("\n"), strict=True)
+    ] == clean.split("\n")
 
-    assert safe.startswith("'") or not starts & set("=+-@＝\t\r")
-    assert safe_text(cell, keep_lines=True) in {safe, safe[1:]}
+
+def test_a_formula_at_a_later_line_is_none() -> None:
+    """Line by line, as programs read it that split cells."""
+    assert "'good\n'=cmd\nfine\n' @x" == formula_safe("good\n=cmd\r\nfine\n @x")
 
 
 def test_plain_texts_get_no_apostrophe() -> None:

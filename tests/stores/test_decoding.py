@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from PIL import Image
 
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import MAX_PIXELS, media_of
-from batchgen.stores.decoding import decoded_media_of
+from batchgen.stores.decoding import MOST_DECODED_PIXELS, decoded_media_of
 from batchgen.stores.directory import open_store
 from tests.ledgers.samples import attempt, task
 from tests.stores.images import NOW, ORIGIN, answer, picture
@@ -57,6 +59,43 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     """The bound is the header's: not one pixel is unpacked."""
     with pytest.raises(NotAnImageError, match="an image bomb"):
         decoded_media_of(hollow_png(MAX_PIXELS, 2))
+
+
+def test_what_is_larger_than_any_model_makes_is_not_decoded() -> None:
+    """Its structure is looked at, as without decoding: a bound of memory that no right image meets."""
+    large = hollow_png(4000, MOST_DECODED_PIXELS // 4000 + 1)
+    assert media_of(large) == decoded_media_of(large)
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+from batchgen.stores.decoding import decoded_media_of
+
+def peak_mb():
+    return int(re.findall(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[0]) // 1024
+
+data = Path(sys.argv[1]).read_bytes()
+before = peak_mb()
+decoded_media_of(data)
+print(peak_mb() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+@pytest.mark.parametrize(
+    ("kind", "choices"), [("JPEG", {"progressive": True, "subsampling": 0}), ("WEBP", {"method": 0})]
+)
+def test_the_largest_image_is_decoded_in_200_mb(tmp_path: Path, kind: str, choices: dict[str, int]) -> None:
+    """The formats that need the most memory, at the bound, in a real process."""
+    mode = "CMYK" if kind == "JPEG" else "RGBA"
+    Image.new(mode, (4000, MOST_DECODED_PIXELS // 4000)).save(tmp_path / "large", kind, **choices)
+
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, tmp_path / "large"], capture_output=True, text=True, check=True
+    )
+
+    assert 50 < int(done.stdout) <= 205
 
 
 @pytest.mark.anyio
