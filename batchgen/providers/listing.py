@@ -15,13 +15,14 @@ from batchgen.core.errors import ListingError
 from batchgen.core.plain import one_line
 from batchgen.core.types import JsonValue
 from batchgen.providers.answers import error_of, json_of
-from batchgen.providers.body import CHUNK_BYTES, LARGE_BYTES, BodyTooLargeError, collect, inflate
+from batchgen.providers.body import CHUNK_BYTES, LARGE_BYTES, BodyTooLargeError, collect
 from batchgen.providers.downloads import CONNECT_S
 from batchgen.providers.endpoint import Endpoint
 from batchgen.providers.faults import FOREIGN, detail_of, fault_of, retold
 from batchgen.providers.http import AGENT
 from batchgen.providers.listed import Page, page_of
 from batchgen.providers.masking import Mask
+from batchgen.providers.packing import is_packed, unpack
 from batchgen.providers.proxies import proxy_of
 from batchgen.providers.settings import ProviderSettings
 from batchgen.system.patience import fail_after
@@ -178,8 +179,11 @@ class _Asking:
         ) as response:
             chunks = response.content.iter_chunked(CHUNK_BYTES)
             await collect(chunks, body, cap_bytes=LARGE_BYTES, large=Turn())
-            if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
-                body[:] = inflate(body, LARGE_BYTES)
+            if is_packed(response.headers.get("Content-Encoding", ""), body):
+                unpacked = unpack(body, LARGE_BYTES)
+                if unpacked.cut:
+                    raise BodyTooLargeError
+                body[:] = unpacked.body
             return response.status, response.headers.get("Location", "")
 
     def _check_status(self, url: URL, status: int, location: str, document: JsonValue, *, public: bool) -> None:

@@ -195,7 +195,10 @@ async def test_a_provider_without_a_list_may_have_a_catalogue() -> None:
         ),
         (answering(b"\x1b[31moops", status=503), "failed (HTTP 503); ask again later"),
         (answering(b"[" * 4_000_000), "brings more than 3,145,728 bytes, which no list has"),
-        (answering(b"x", headers={"Content-Encoding": "gzip"}), "cannot be read: the answer was not HTTP"),
+        (
+            answering(b"x", headers={"Content-Encoding": "gzip"}),
+            "brings something else instead of a list of models",
+        ),
     ],
 )
 async def test_what_goes_wrong_is_said_in_words(answer: Handler, words: str) -> None:
