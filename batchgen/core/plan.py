@@ -60,6 +60,7 @@ class Known:
     not_before: str | None = None
     attempts: int = 0
     resent: bool = False
+    sent_otherwise: bool = False
     image: StoredImage | None = None
     spare: StoredImage | None = None
     earlier: Earlier = NOTHING_EARLIER
@@ -147,7 +148,7 @@ def _decide_unchanged(known: Known, damage: str | None, on_unknown: OnUnknown) -
             return Planned(task, Change.MISSING, send=False, reason=damage or "missing")
         case TaskState.HELD:
             return Planned(task, Change.HELD, send=False, reason=reason, failure_class=failure)
-        case TaskState.FAILED if failure not in TRIED_AGAIN:
+        case TaskState.FAILED if failure not in TRIED_AGAIN and not _mended(known):
             return Planned(task, Change.FAILED, send=False, reason=reason, failure_class=failure)
         case TaskState.SENT if on_unknown is OnUnknown.HOLD or known.resent:
             lost = FailureClass.UNKNOWN
@@ -156,6 +157,11 @@ def _decide_unchanged(known: Known, damage: str | None, on_unknown: OnUnknown) -
             return Planned(task, Change.NEW, send=True)
         case _:
             return Planned(task, Change.RETRY, send=True, reason=reason, failure_class=failure)
+
+
+def _mended(known: Known) -> bool:
+    """Whether what failed would be sent in another way now, such as without streaming, which no fingerprint tells."""
+    return known.sent_otherwise and known.failure_class in {FailureClass.INVALID, FailureClass.NO_IMAGE}
 
 
 def renew(planned: Planned) -> Planned:

@@ -73,8 +73,10 @@ class LocalEngine:
         async def keep(number: int, encoded: str) -> None:
             # A look at what is under way: what becomes of it must not touch the image that is being paid for, and a disk
             # that fails is found by the image itself.
-            with suppress(NotAnImageError, StorageError):
+            try:
                 await self._store.keep_partial(attempt, number, encoded)
+            except (NotAnImageError, StorageError) as error:
+                forget_frames(error)
 
         return keep
 

@@ -36,7 +36,7 @@ SELECT * FROM temp.staged WHERE task_id = :task_id;
 
 -- compare_page: staged tasks with what is known of them
 SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.not_before,
-       t.unknowns >= t.resends_allowed AS resent,
+       t.unknowns >= t.resends_allowed AS resent, t.parameters <> s.parameters AS sent_otherwise,
        (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) AS attempts,
        i.attempt_id AS i_attempt_id, i.fingerprint AS i_fingerprint
   FROM temp.staged s

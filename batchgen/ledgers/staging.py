@@ -55,6 +55,7 @@ def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool)
         not_before=moment(row["not_before"]),
         attempts=row["attempts"],
         resent=bool(row["resent"]),
+        sent_otherwise=bool(row["sent_otherwise"]),
         image=image,
         spare=take_spare(connection, task) if any_image and not _fits(image, task) else None,
         earlier=_earlier(connection, task) if fresh and not _fits(image, task) else NOTHING_EARLIER,

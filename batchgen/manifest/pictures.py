@@ -13,6 +13,7 @@ from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.naming import printable
 from batchgen.core.types import Reference
+from batchgen.system.files import open_regular
 
 MAX_BYTES = 50 * 2**20
 """What OpenAI's reference allows a picture."""
@@ -103,7 +104,7 @@ def read_picture(folder: Path, name: str) -> bytes:
             raise PictureError(f"{shown} is no file (name a PNG, JPEG or WebP picture)")
         if status.st_size > MAX_BYTES:
             raise PictureError(f"{shown} is larger than {MAX_BYTES // 2**20} MiB (make the picture smaller)")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise PictureError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import nullcontext
 
 from batchgen.providers.sse import Event, EventStream
@@ -100,11 +100,10 @@ async def follow(
     fresh, total, counting = 0, 0, False
     with Patience() as pace:
         async for chunk in chunks:
-            for event in stream.feed(chunk):
-                pace.restart(math.inf)
-                counting = False
-                if await take(event):
-                    return
+            taken = await _taken(stream.feed(chunk), take, pace)
+            if taken is None:
+                return
+            counting = counting and not taken
             total += len(chunk)
             if stream.held > BODY_CAP_BYTES or total > STREAM_CAP_BYTES:
                 raise BodyTooLargeError
@@ -120,3 +119,16 @@ async def follow(
         if last is not None and await take(last):
             return
     raise BodyTooSlowError if pace.over else StreamCutError
+
+
+async def _taken(
+    events: Iterator[Event], take: Callable[[Event], Awaitable[bool]], pace: Patience
+) -> int | None:
+    """Hand events on, holding none of them any longer: one may have megabytes. How many, or None for the last one."""
+    count = 0
+    for event in events:
+        pace.restart(math.inf)
+        count += 1
+        if await take(event):
+            return None
+    return count

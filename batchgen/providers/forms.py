@@ -12,6 +12,7 @@ from typing import BinaryIO
 import aiohttp
 
 from batchgen.core.types import ImageRequest, JsonObject, JsonValue, Reference
+from batchgen.system.files import open_regular
 
 _CHUNK_BYTES = 1 << 20
 _SUFFIXES: Mapping[str, str] = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
@@ -60,7 +61,7 @@ def _written(value: JsonValue) -> str:
 def _opened(folder: Path, picture: Reference) -> BinaryIO:
     with ExitStack() as closing:
         try:
-            file = closing.enter_context((folder / picture.file).open("rb"))
+            file = closing.enter_context(open_regular(folder / picture.file))
             changed = _sha256(file, picture.size_bytes) != picture.sha256
             file.seek(0)
         except OSError as error:

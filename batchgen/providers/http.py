@@ -87,9 +87,14 @@ class HttpProvider:
         """Send one `n=1` request, once. Raises only `AttemptError`, whose `evidence` is what came of a paid answer."""
         exchange = Exchange(on_partial=on_partial)
         with turns_kept():
-            async with self._outgoing(request) as outgoing:
-                outgoing.headers.update(self._headers(attempt_id, idempotency_key))
-                return await self._exchanged(exchange, outgoing)
+            try:
+                async with self._outgoing(request) as outgoing:
+                    outgoing.headers.update(self._headers(attempt_id, idempotency_key))
+                    return await self._exchanged(exchange, outgoing)
+            except AttemptError:
+                raise
+            except Exception as error:  # noqa: BLE001 - its words may hold a header with the key, and are kept as a reason
+                raise retold(error, self._mask) from None
 
     async def fetch(self, link: Link) -> ImageBytes:
         """Download a link's bytes; repeatable, free, without the key. Raises only `AttemptError`."""

@@ -26,7 +26,7 @@ from batchgen.providers.body import (
 )
 from batchgen.providers.masking import Mask
 from batchgen.providers.packing import is_packed, unpack
-from batchgen.providers.sse import Event, EventStream, events_of, looks_like_events
+from batchgen.providers.sse import Event, EventStream, events_of, looks_like_events, may_be_events
 from batchgen.providers.streaming import Kind, Part, is_end, is_partial, part_of
 from batchgen.system.clock import Clock
 from batchgen.system.patience import Patience
@@ -42,7 +42,7 @@ class Exchange:
 
     `body` is what came, uncompressed as soon as that was tried: `unpacked` is whether it was, `odd` whether not all of
     it could be. Of a stream of events it is the one that counts, `part` is what that event means, and `begun` whether
-    partial images came before it.
+    partial images came before it. `events` is whether such a stream came indeed.
     """
 
     on_partial: PartialSink | None = None
@@ -54,6 +54,7 @@ class Exchange:
     odd: bool = False
     part: Part | None = None
     begun: bool = False
+    events: bool = False
 
     @property
     def streamed(self) -> bool:
@@ -101,8 +102,12 @@ class Reading:
         exchange.headers = {
             self._usually(name.lower()): self._mask.text(text) for name, text in response.headers.items()
         }
-        chunks = response.content.iter_chunked(CHUNK_BYTES)
+        chunks: AsyncIterator[bytes] = response.content.iter_chunked(CHUNK_BYTES)
         if exchange.streamed:
+            begin = await _begin(chunks)
+            chunks = _again(begin, chunks)
+            exchange.events = not begin.strip() or may_be_events(begin)
+        if exchange.events:
             await self._follow(exchange, chunks, deadline)
             return
         cap_bytes = BODY_CAP_BYTES if exchange.good else ERROR_CAP_BYTES
@@ -145,13 +150,15 @@ class Reading:
         """Deal with one event; True when nothing more is wanted."""
         if is_end(event):
             return True
-        exchange.body[:] = event.data  # the last one is evidence, should nothing better come
-        if is_partial(event) and exchange.on_partial is None:
+        # The last one is evidence, should nothing better come; what is large is not held while others wait for room.
+        exchange.body[:] = event.data if len(event.data) <= LARGE_BYTES else b""
+        if is_partial(event) and exchange.on_partial is None and b'"error"' not in event.data[:_EXCERPT_BYTES]:
             exchange.begun = True
         else:
             part = part_of(event, await _decoded(event.data))
             if part.kind in {Kind.COMPLETED, Kind.ERROR}:
                 exchange.part = part
+                exchange.body[:] = event.data
                 return True
             if part.kind is Kind.PARTIAL:
                 exchange.begun = True
@@ -186,7 +193,7 @@ class Reading:
 
     def _excerpt(self, exchange: Exchange, document: JsonValue) -> str:
         """The first words of an answer that is no JSON; of a stream they would be half an image."""
-        if exchange.streamed:
+        if exchange.events:
             return "The stream ended without one."
         begin = bytes(exchange.body[:_EXCERPT_BYTES])
         said = self._mask.start(begin.decode("utf-8", "replace"))
@@ -209,6 +216,23 @@ class Reading:
                 if exchange.part is not None:
                     break
         return exchange.part.document if exchange.part is not None else None
+
+
+async def _begin(chunks: AsyncIterator[bytes]) -> bytes:
+    """The first bytes that are no blanks, with the blanks before them."""
+    begin = b""
+    async for chunk in chunks:
+        begin += chunk
+        if begin.strip() or len(begin) > LARGE_BYTES:
+            break
+    return begin
+
+
+async def _again(begin: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks as if nothing had been read of them."""
+    yield begin
+    async for chunk in chunks:
+        yield chunk
 
 
 async def _decoded(body: Blob) -> JsonValue:

@@ -10,6 +10,8 @@ from batchgen.core.types import Blob
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
+_FIRST = frozenset({b":", b"d", b"e", b"i", b"r"})
+"""How lines of a stream begin: a comment, `data`, `event`, `id`, `retry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,11 @@ def events_of(body: Blob) -> Iterator[Event]:
     last = stream.finish()
     if last is not None:
         yield last
+
+
+def may_be_events(begin: bytes) -> bool:
+    """Whether a body that is called a stream of events may be one: JSON, a web page or an image begins otherwise."""
+    return begin.removeprefix(_BOM).lstrip()[:1] in _FIRST
 
 
 def looks_like_events(body: Blob) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from batchgen.system.folder import File, Folder
 
@@ -28,6 +32,18 @@ def make_folder(path: Path) -> None:
     for made in missing:
         with closing(Folder.open(made.parent)) as above:
             above.sync()
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read it; links are followed, but a pipe, which could make it wait for ever, is refused.
+
+    Raises `OSError`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,7 +124,12 @@ def _linked(path: Path) -> None:
     path.symlink_to("/etc/passwd")
 
 
-@pytest.mark.parametrize("change", [_gone, _changed, _grown, _linked])
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("change", [_gone, _changed, _grown, _linked, _pipe])
 async def test_a_picture_that_is_another_by_now_is_not_sent(tmp_path: Path, change: object) -> None:
     """What was not planned with does not leave the machine, nothing is bought, and the reason names the file."""
     mug = saved(tmp_path, "mug.png", png("mug"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import traceback
 import zlib
 from dataclasses import replace
 
@@ -342,3 +343,14 @@ def test_a_proxy_that_cannot_be_used_is_said_before_anything_is_sent(
 
     with pytest.raises(UsageError, match="write http://HOST:PORT"):
         proxy_host("https://api.example.com/v1")
+
+
+async def test_an_error_of_ours_does_not_tell_the_key() -> None:
+    """Whatever an unforeseen error quotes, such as a header, is masked before it can become a reason."""
+    async with serving(answering(IMAGE)) as api:
+        endpoint = endpoint_of(api.base_url)
+        odd = replace(endpoint, dialect=replace(endpoint.dialect, auth_header="Content-Length"))
+        async with open_provider(odd, concurrency=1) as provider:
+            with pytest.raises(Exception, match="Content-Length") as caught:
+                await generate(provider)
+    assert KEY not in "".join(traceback.format_exception(caught.value))

@@ -136,6 +136,28 @@ async def test_an_answer_in_one_piece_although_a_stream_was_asked_for() -> None:
     )
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_an_answer_in_one_piece_that_is_called_a_stream(indent: int | None) -> None:
+    """A whole JSON answer under the stream's content type is what it is: paid for, and taken."""
+    body = json.dumps({"created": 1, "data": [{"b64_json": PIXEL_B64}]}, indent=indent).encode()
+    assert PIXEL_B64 == (await asked(b"\n " + body)).encoded
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (json.dumps({"error": {"code": "insufficient_quota", "message": "no"}}).encode(), FailureClass.BILLING),
+        (b"<html>busy</html>", FailureClass.NO_IMAGE),
+    ],
+)
+async def test_what_else_may_be_called_a_stream(body: bytes, expected: FailureClass) -> None:
+    """An error or a web page under the stream's content type is judged as such, and kept."""
+    with pytest.raises(AttemptError) as caught:
+        await asked(body)
+    assert expected is caught.value.failure.failure_class
+    assert body == bytes(caught.value.evidence)
+
+
 def error(kind: str, code: str | None, message: str = "no") -> JsonValue:
     """An error object."""
     return {"error": {"type": kind, "code": code, "message": message, "param": None}}
@@ -154,6 +176,11 @@ def error(kind: str, code: str | None, message: str = "no") -> JsonValue:
         (event("x", error("invalid_request_error", "invalid_value")), FailureClass.INVALID, Paid.NO),
         (event("error", {"type": "insufficient_quota", "message": "no money"}), FailureClass.BILLING, Paid.NO),
         (event("error", error("requests", "rate_limit_exceeded")), FailureClass.RATE_LIMITED, Paid.NO),
+        (
+            event("image_generation.partial_image", error("x", "insufficient_quota")),
+            FailureClass.BILLING,
+            Paid.NO,
+        ),
         (event("error", "it broke"), FailureClass.TRANSIENT, Paid.NO),
         (event("", "[DONE]"), FailureClass.NO_IMAGE, Paid.YES),
         (
