@@ -13,12 +13,13 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.spec.witness import WITNESS
 from tests.support.bombs import REQUESTS
-from tests.support.png import chunk
+from tests.support.png import chunk, png
 
 MB = 1024 * 1024
 BOUND_MB = 300
@@ -126,16 +127,57 @@ async def test_sixteen_bombs_at_once_fit_in_300_mb(tmp_path: Path) -> None:
     server = await asyncio.start_server(hostile.handle, "127.0.0.1", 0)
     hostile.port = server.sockets[0].getsockname()[1]
     async with server:
-        program = [sys.executable, "-m", "tests.support.bombs"]
-        process = await asyncio.create_subprocess_exec(
-            *program,
-            f"http://127.0.0.1:{hostile.port}/v1",
-            str(tmp_path / "job"),
-            "600",
-            stdout=subprocess.PIPE,
-        )
-        told, _ = await process.communicate()
-    found = json.loads(told)
+        found = await _asked(hostile.port, tmp_path)
 
     assert WANTED == found["classes"]
+    assert BOUND_MB > found["peak_mb"] > found["before_mb"]
+
+
+async def _asked(port: int, folder: Path) -> dict[str, Any]:
+    """What a process tells that sent its requests there."""
+    address = f"http://127.0.0.1:{port}/v1"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.support.bombs",
+        address,
+        str(folder / "job"),
+        "600",
+        stdout=subprocess.PIPE,
+    )
+    told, _ = await process.communicate()
+    found: dict[str, Any] = json.loads(told)
+    return found
+
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+PARTIAL = b'event: image_generation.partial_image\ndata: {"b64_json": "%s"}\n\n' % (b"AAAA" * (5 * MB))
+COMPLETED = b'event: image_generation.completed\ndata: {"b64_json": "%s"}\n\n'
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
+async def test_partial_images_are_not_held_while_the_rest_is_waited_for(tmp_path: Path) -> None:
+    """Sixteen streams that have all sent a partial image of 20 MB, and go on only then, need no 20 MB each."""
+    waiting, all_sent = [0], asyncio.Event()
+    completed = COMPLETED % base64.b64encode(png("a"))
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(_found(rb"content-length: (\d+)", head)))
+        writer.write(STREAM)
+        for at in range(0, len(PARTIAL), MB):
+            writer.write(PARTIAL[at : at + MB])
+            await writer.drain()
+        waiting[0] += 1
+        if waiting[0] == REQUESTS:
+            all_sent.set()
+        await all_sent.wait()
+        writer.write(completed)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        found = await _asked(server.sockets[0].getsockname()[1], tmp_path)
+    assert ["stored"] * REQUESTS == found["classes"]
     assert BOUND_MB > found["peak_mb"] > found["before_mb"]
