@@ -162,8 +162,9 @@ async def test_a_name_that_nobody_knows_is_transient_and_nothing_was_sent(
     def unknown(*_args: object, **_named: object) -> list[object]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    error = await failed("https://api.example.com/v1")
+    with monkeypatch.context() as nameless:
+        nameless.setattr(socket, "getaddrinfo", unknown)
+        error = await failed("https://api.example.com/v1")
 
     assert (FailureClass.TRANSIENT, True) == (error.failure.failure_class, error.failure.nothing_sent)
 
