@@ -14,8 +14,15 @@ from typing import Any
 from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.dialects import DIALECTS, Dialect
 from batchgen.catalogue.load import parameter_of
-from batchgen.catalogue.model import Parameter
-from batchgen.config_shapes import ConfigShape, DialectShape, EntryShape, ProviderShape
+from batchgen.catalogue.model import Edits, Parameter
+from batchgen.config_shapes import (
+    ConfigShape,
+    DialectShape,
+    EditsShape,
+    EntryShape,
+    ParameterShape,
+    ProviderShape,
+)
 from batchgen.core.errors import Problem, ProblemsError, UsageError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import Limits
@@ -239,24 +246,40 @@ class _Reading:
             prompt_limit=shape.prompt_limit,
             retires=date.fromisoformat(shape.retires) if shape.retires else None,
             replacement=shape.replacement,
-            parameters=MappingProxyType(self._parameters(node, shape)),
+            parameters=MappingProxyType(self._parameters(_value_of(node, "parameters"), shape.parameters)),
         )
+        if "edits" in node.values:
+            entry = replace(entry, edits=self._edits(node.values["edits"], shape.edits))
         try:
             Catalogue.builtin().with_entries({name: entry})
         except ValueError as error:
             self._say(node.values["family"], str(error))
         return entry
 
-    def _parameters(self, node: MapNode, shape: EntryShape) -> dict[str, Parameter | None]:
+    def _edits(self, node: Node, shape: EditsShape | None) -> Edits | None:
+        if shape is None:
+            return None
+        further = self._parameters(_value_of(node, "parameters"), shape.parameters)
+        return Edits(
+            shape.references,
+            shape.mask,
+            shape.image_tokens,
+            frozenset(shape.without),
+            MappingProxyType({name: parameter for name, parameter in further.items() if parameter is not None}),
+        )
+
+    def _parameters(
+        self, node: Node, shapes: Mapping[str, ParameterShape | None]
+    ) -> dict[str, Parameter | None]:
         found: dict[str, Parameter | None] = {}
-        for name, described in shape.parameters.items():
+        for name, described in shapes.items():
             found[name] = None
             if described is not None:
                 told = described.model_dump(exclude_none=True)
                 if len(told.keys() & _KINDS) == 1 or "grid" in told:
                     found[name] = parameter_of(told)
                 else:
-                    self._say(_value_of(node, "parameters", name), _NO_KIND)
+                    self._say(_value_of(node, name), _NO_KIND)
         return found
 
     def _say(self, node: Node, message: str) -> None:

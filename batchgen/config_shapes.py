@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from batchgen.catalogue.dialects import Answers
+from batchgen.catalogue.model import PICTURE_TOKENS
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
-from batchgen.manifest.schema import Duration, Report, Shape, fault
+from batchgen.manifest.schema import MOST_REFERENCES, Duration, Report, Shape, fault
 from batchgen.manifest.schema import Limits as LimitsShape
 from batchgen.providers.settings import REQUEST_DEADLINE_S
 
@@ -148,6 +149,16 @@ class ParameterShape(Shape):
     default: str | int | None = Field(None, examples=["low"])
 
 
+class EditsShape(Shape):
+    """How pictures go along with a prompt."""
+
+    references: Annotated[int, Field(ge=1, le=MOST_REFERENCES)] = Field(examples=[4])
+    mask: bool = Field(default=False, examples=[False])
+    without: list[Name] = Field(default_factory=list, examples=[["moderation"]])
+    parameters: dict[str, ParameterShape] = Field(default_factory=dict, examples=[{"strength": {"minimum": 0}}])
+    image_tokens: Annotated[int, Field(ge=0)] = Field(PICTURE_TOKENS, examples=[PICTURE_TOKENS])
+
+
 class EntryShape(Shape):
     """A model of the operator's."""
 
@@ -160,6 +171,7 @@ class EntryShape(Shape):
     parameters: dict[str, ParameterShape | None] = Field(
         default_factory=dict, examples=[{"seed": {"minimum": 0}}]
     )
+    edits: EditsShape | None = Field(None, examples=[{"references": 4}])
 
 
 class MetricsShape(Shape):

@@ -101,6 +101,42 @@ def test_a_model_of_one_s_own(tmp_path: Path) -> None:
     assert "seed" in catalogue.parameters
 
 
+@pytest.mark.parametrize(
+    ("entry", "references", "tokens"),
+    [
+        ("edits: {references: 4}", 4, 1536),
+        ("edits: {references: 1, mask: true, image_tokens: 900}", 1, 900),
+        ("family: gpt-image-2", 16, 1536),
+        ("family: gpt-image-2, edits: {references: 2}", 2, 1536),
+        ("price_usd: 0.04", 16, 1536),
+        ("parameters: {seed: {minimum: 0}}", 16, 1536),
+        ("family: gpt-image-2, edits: null", None, None),
+        ("edits: null", None, None),
+        ("family: qwen-image", None, None),
+    ],
+)
+def test_pictures_for_a_model_of_one_s_own(
+    tmp_path: Path, entry: str, references: int | None, tokens: int | None
+) -> None:
+    """An entry says itself how many pictures go along; without a word it is the family's, or not checked at all."""
+    config = load_config(write(tmp_path, f"catalogue: {{m: {{{entry}}}}}"), tmp_path)
+    edits = Catalogue.builtin().with_entries(config.catalogue).models["m"].edits
+    assert (references, tokens) == (edits and edits.references, edits and edits.image_tokens)
+
+
+def test_parameters_beside_pictures(tmp_path: Path) -> None:
+    """An entry's `edits` take parameters away and add others, for prompts with references alone."""
+    text = (
+        "catalogue: {m: {family: gpt-image-2, edits: "
+        "{references: 1, without: [moderation], parameters: {strength: {minimum: 0, maximum: 9}}}}}"
+    )
+    catalogue = Catalogue.builtin().with_entries(load_config(write(tmp_path, text), tmp_path).catalogue)
+    model = catalogue.models["m"]
+    assert {"strength"} == set(model.for_edits.parameters) - set(model.parameters)
+    assert {"moderation"} == set(model.parameters) - set(model.for_edits.parameters)
+    assert Whole(0, 9) == model.for_edits.parameters["strength"]
+
+
 def test_found_upwards(tmp_path: Path) -> None:
     """The nearest file from the working directory upwards is used, and its output is beside it."""
     write(tmp_path, "verify: decode")
@@ -155,6 +191,9 @@ def test_writable_by_others(tmp_path: Path, mode: int) -> None:
         ("this is no name of a header", 'providers: {cometapi: {dialect: {auth_header: §"a b"}}}'),
         ("`answers` is \"b64\"", "providers: {cometapi: {dialect: {answers: §b64}}}"),
         ("a parameter needs one of values", "catalogue: {m: {parameters: {seed: §{default: 1}}}}"),
+        ("a parameter needs one of values", "catalogue: {m: {edits: {references: 1, parameters: {seed: §{default: 1}}}}}"),
+        ("`edits.references` is missing (write references: 4)", "catalogue: {m: {edits: §{mask: true}}}"),
+        ("`edits.references` is 17 (write at most 16)", "catalogue: {m: {edits: {references: §17}}}"),
         ("this is no date", 'catalogue: {m: {retires: §"soon"}}'),
         ("the provider cometap needs `base_url` and `key_env`", "providers: {§cometap: {}}"),
         ("the provider g needs `key_env`", "providers: {§g: {base_url: http://localhost:8080/v1}}"),

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
+from typing import Literal
 
 from batchgen.catalogue.listing import Listing, as_listed
 from batchgen.catalogue.load import FILES, REQUEST_ITSELF, read_models
-from batchgen.catalogue.model import Anything, Model, Parameter
+from batchgen.catalogue.model import ANY_EDITS, Anything, Edits, Model, Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,9 @@ class Entry:
 
     `family` is a family or a model of the catalogue whose parameters it takes; without one, a model that the
     catalogue does not know takes any known parameter, unchecked, unless it names its own. `price_usd` is a flat price
-    for an image, which wins over every other price. `parameters` come on top of the family's, None removes one. What is
-    left out stays as the family or the catalogue has it.
+    for an image, which wins over every other price. `parameters` come on top of the family's, None removes one.
+    `edits` say how pictures go along with a prompt, None that they do not; where they are left out for a model that
+    nothing else is known of, its pictures are not checked. What is left out stays as the family or the catalogue has it.
     """
 
     family: str | None = None
@@ -30,6 +32,7 @@ class Entry:
     retires: date | None = None
     replacement: str | None = None
     parameters: Mapping[str, Parameter | None] = field(default_factory=dict)
+    edits: Edits | Literal["as before"] | None = "as before"
 
 
 class Catalogue:
@@ -116,6 +119,7 @@ class Catalogue:
             good_for="named by the operator",
             parameters=dict.fromkeys(sorted(self._parameters), Anything("any")),
             reserved=self._parameters | REQUEST_ITSELF | FILES,
+            edits=ANY_EDITS,
         )
 
 
@@ -130,5 +134,6 @@ def _over(model: Model, entry: Entry) -> Model:
         prompt_limit=entry.prompt_limit or model.prompt_limit,
         retires=entry.retires or model.retires,
         replacement=entry.replacement or model.replacement,
+        edits=model.edits if isinstance(entry.edits, str) else entry.edits,
         rules=tuple(rule for rule in model.rules if parameters.get(rule.needs) is not None),
     )
