@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from batchgen.catalogue.listing import Listing, as_listed
-from batchgen.catalogue.load import FILES, REQUEST_ITSELF, read_models
+from batchgen.catalogue.load import read_models
 from batchgen.catalogue.model import ANY_EDITS, Anything, Edits, Model, Parameter
 
 
@@ -50,6 +50,9 @@ class Catalogue:
             for name in (*model.parameters, *(model.edits.parameters if model.edits else ()))
         )
 
+        # Every model has them, so they are the same where the operator's own parameters are among the models'.
+        self._reserved = frozenset(name for model in models.values() for name in model.reserved)
+
     @classmethod
     def builtin(cls) -> Catalogue:
         """The catalogue that ships with batchgen."""
@@ -86,6 +89,11 @@ class Catalogue:
         """Every parameter that some model takes."""
         return self._parameters
 
+    @property
+    def reserved(self) -> frozenset[str]:
+        """Names that `extra` may not carry, whatever the model: the parameters of the catalogue that ships with batchgen."""
+        return self._reserved
+
     def _entered(self, model_id: str, entry: Entry) -> Model:
         return _over(self._like(model_id, entry), entry)
 
@@ -118,7 +126,7 @@ class Catalogue:
             maker="",
             good_for="named by the operator",
             parameters=dict.fromkeys(sorted(self._parameters), Anything("any")),
-            reserved=self._parameters | REQUEST_ITSELF | FILES,
+            reserved=self._reserved,
             edits=ANY_EDITS,
         )
 

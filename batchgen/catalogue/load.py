@@ -53,9 +53,8 @@ def models_of(families: Mapping[str, Document]) -> dict[str, Model]:
         for family in families.values()
         for name in (*family["parameters"], *family.get("edits", {}).get("parameters", ()))
     )
-    reserved = names | REQUEST_ITSELF | FILES
     return {
-        model.model_id: model for name, family in families.items() for model in _models(name, family, reserved)
+        model.model_id: model for name, family in families.items() for model in _models(name, family, names)
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,11 +17,15 @@ RETIREMENT_NOTICE_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing wrong with a request; `parameter` is None for the model or the prompt itself."""
+    """One thing wrong with a request; `parameter` is None for the model or the prompt itself.
+
+    `key` is the wrong key in a parameter that is a mapping.
+    """
 
     parameter: str | None
     message: str
     warning: bool = False
+    key: str | None = None
 
 
 def check_request(model: Model, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
@@ -32,7 +36,7 @@ def check_request(model: Model, parameters: JsonObject, extra: JsonObject) -> tu
     return (
         *_check_names_and_values(model, parameters),
         *_check_rules(model, parameters),
-        *_check_extra(model, extra),
+        *check_extra(extra, model.reserved, model),
     )
 
 
@@ -236,14 +240,21 @@ def _rule_broken(rule: Rule, actual: JsonValue, given: bool) -> str:
     return f"{subject} works only with {rule.needs} {one_of(rule.among)}, but {now} (write {rule.needs}: {one_of(rule.among[:1])})"
 
 
-def _check_extra(model: Model, extra: JsonObject) -> Iterator[Complaint]:
-    for name in extra:
-        if name in model.parameters:
-            yield Complaint(
-                "extra", f"extra may not hold {name}, which is a parameter (write it in request itself)"
-            )
-        elif name in model.reserved:
-            yield Complaint("extra", f"extra may not hold {name} (remove it)")
+def check_extra(
+    names: Iterable[str], reserved: Collection[str], model: Model | None = None
+) -> Iterator[Complaint]:
+    """What `extra` may not hold: parameters of the model, and names that are `reserved` whatever the model.
+
+    Without a model, one that is not known: it takes every parameter.
+    """
+    for name in names:
+        if name in reserved if model is None else name in model.parameters:
+            why = ", which is a parameter (move it up into `request`)"
+        elif model is not None and name in reserved:
+            why = f", a parameter that {model.model_id} does not take (remove it)"
+        else:
+            continue
+        yield Complaint("extra", f"`extra` may not hold `{name}`{why}", key=name)
 
 
 def shown(value: JsonValue) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -18,6 +18,7 @@ from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import (
     MOST_CHARACTERS,
     Complaint,
+    check_extra,
     check_prompt_length,
     check_request,
     check_retirement,
@@ -27,7 +28,7 @@ from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.fingerprint import Fingerprinter
 from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue, Reference, Task
-from batchgen.manifest.document import Document, Node
+from batchgen.manifest.document import Document, MapNode, Node
 from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.pictures import PictureError, Pictures
@@ -134,7 +135,7 @@ class Expander:
             for place, fault in faults:
                 yield from self._report(place, fault)
             for complaint in settled.judged.complaints:
-                place = _place(prompt, choice, settled.judged.model, complaint.parameter)
+                place = _place(prompt, choice, settled.judged.model, complaint)
                 yield from self._report(place, complaint.message, warning=complaint.warning)
             if not faults:
                 slugs = [choice[n].slug for n in in_name]
@@ -151,19 +152,20 @@ class Expander:
         if not recipe.names and not told.faults:
             complaints = [*self._settle(recipe, (), None).judged.complaints, *complaints]
         for complaint in complaints:
-            field = _field(recipe, complaint.parameter)
+            field = _field(recipe, complaint)
             known = model is not None and complaint.parameter in model.parameters
-            place = recipe.model_node if field is None else field.node if known else field.key
+            place = recipe.model_node if field is None else field.node if known else _key(field, complaint)
             yield from self._report(place, complaint.message, warning=complaint.warning)
 
     def _of_names(self, recipe: Recipe, model: Model | None) -> list[Complaint]:
         """What is wrong with the model and the parameters' names, whatever the values are."""
         names: JsonObject = dict.fromkeys(name for name in (*recipe.fields, *recipe.faulty) if name != EXTRA)
+        extra: JsonObject = dict.fromkeys(_names_in(recipe.faulty.get(EXTRA, recipe.extra)))
         if recipe.model.names or recipe.model.faults:
-            return self._of_unknown_names(names)
+            return [*self._of_unknown_names(names), *check_extra(extra, self._catalogue.reserved)]
         if model is None:
-            return [*self._of_unknown(recipe.model.literals[0], names)]
-        return [each for each in self._of_known(model, names, {}) if each.parameter not in model.parameters]
+            return [*self._of_unknown(recipe.model.literals[0], names, extra)]
+        return [each for each in self._of_known(model, names, extra) if each.parameter not in model.parameters]
 
     def _tasks(
         self,
@@ -291,7 +293,7 @@ class Expander:
         if model is not None and pictures is not None:
             model = model.for_edits
         complaints = (
-            self._of_unknown(model_id, parameters)
+            self._of_unknown(model_id, parameters, extra)
             if model is None
             else self._of_known(model, parameters, extra)
         )
@@ -310,7 +312,7 @@ class Expander:
             *(complaint for complaint in checked if complaint.parameter not in told),
         )
 
-    def _of_unknown(self, model_id: str, parameters: JsonObject) -> tuple[Complaint, ...]:
+    def _of_unknown(self, model_id: str, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
         shown = naming.printable(model_id)
         if not _MODEL_NAME.fullmatch(model_id):
             return (Complaint(None, f'"{shown}" is no name of a model (write one such as gpt-image-2)'),)
@@ -321,7 +323,11 @@ class Expander:
         priced = listing is not None and listing.each_usd(model_id) is not None
         price = f"has the price that {self._provider} lists" if priced else "has no price"
         message = f"the catalogue does not know the model {shown} ({advice}it is sent unchecked and {price})"
-        return (Complaint(None, message, warning=True), *self._of_unknown_names(parameters))
+        return (
+            Complaint(None, message, warning=True),
+            *self._of_unknown_names(parameters),
+            *check_extra(extra, self._catalogue.reserved),
+        )
 
     def _of_listing(self, model_id: str) -> Iterator[Complaint]:
         """What the provider's own list says of a model."""
@@ -366,22 +372,35 @@ def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
             return None
 
 
-def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, parameter: str | None) -> Node:
+def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, complaint: Complaint) -> Node:
     """Where a complaint belongs: the varied value when one placeholder leads to it, else the value or key."""
     recipe = prompt.recipe
-    field = _field(recipe, parameter)
-    if field is not None and (model is None or parameter not in model.parameters):
-        return field.key
+    field = _field(recipe, complaint)
+    if field is not None and (model is None or complaint.parameter not in model.parameters):
+        return _key(field, complaint)
     names = dict.fromkeys(recipe.model.names) if field is None else field.names
     if len(names) == 1:
         return choice[prompt.variation.names.index(next(iter(names)))].node
     return recipe.model_node if field is None else field.node
 
 
-def _field(recipe: Recipe, parameter: str | None) -> Field | None:
-    if parameter == EXTRA:
-        return recipe.extra
-    return recipe.fields.get(parameter or "") or recipe.faulty.get(parameter or "")
+def _field(recipe: Recipe, complaint: Complaint) -> Field | None:
+    name = complaint.parameter or ""
+    found = (recipe.extra if name == EXTRA else recipe.fields.get(name), recipe.faulty.get(name))
+    there = [field for field in found if field is not None]
+    return next(
+        (field for field in there if (complaint.key or "") in _names_in(field)), next(iter(there), None)
+    )
+
+
+def _key(field: Field, complaint: Complaint) -> Node:
+    """The parameter's name, or that of the wrong part of its value."""
+    inside = field.node.keys if isinstance(field.node, MapNode) else {}
+    return inside.get(complaint.key or "", field.key)
+
+
+def _names_in(field: Field | None) -> Collection[str]:
+    return field.node.keys if field is not None and isinstance(field.node, MapNode) else ()
 
 
 def _varied_texts(prompt: Prompt) -> Iterator[tuple[Node, Template]]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.catalogue.catalogue import Catalogue, Entry
+from batchgen.catalogue.model import Whole
 from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.types import Limits, OnUnknown, PriceKind, RetryPolicy
@@ -290,3 +293,39 @@ def test_what_is_too_long_is_refused_before_it_is_made(tmp_path: Path, expected:
     (error,) = errors
     assert error.message.startswith(expected)
     assert peak < 10_000_000
+
+
+SEEDED = replace(
+    SETTING,
+    catalogue=Catalogue.builtin().with_entries(
+        {"ours": Entry("gpt-image-2", parameters={"seed": Whole(0)}), "free": Entry(price_usd=0.01)}
+    ),
+)
+"""An operator's model has a parameter that no other has."""
+
+
+@pytest.mark.parametrize("model", ["gpt-image-2", "qwen-image", "free", "unheard-of"])
+def test_extra_holds_what_only_another_model_takes(tmp_path: Path, model: str) -> None:
+    """An operator's own parameter of one model stays open to `extra` for all others."""
+    text = f"batchgen: 1\nmodel: {model}\nrequest: {{extra: {{seed: 7}}}}\nprompts: [{{id: a, prompt: A}}]\n"
+    (task,) = (each for each in read(tmp_path, text, setting=SEEDED).expand() if not isinstance(each, Problem))
+    assert {"seed": 7} == task.request.extra
+
+
+@pytest.mark.parametrize(
+    ("expected", "entry"),
+    [
+        ("`extra` may not hold `seed`, which is a parameter (move it up", "model: ours, request: {extra: {§seed: 7}}"),
+        ("`extra` may not hold `size`, which is a parameter (move", "model: unheard-of, request: {extra: {§size: x}}"),
+        ("`extra` may not hold `style`, a parameter that ours does not", "model: ours, request: {extra: {§style: x}}"),
+        ("`extra` may not hold `size`, which", 'model: "{c}", images: 0, vary: {c: [a]}, request: {extra: {§size: x}}'),
+        ("`extra` may not hold `size`, which", "images: 0, request: {extra: {§size: x}}"),
+        ("`extra` may not hold `size`, which", "request: {extra: {§size: x, other: 012}}"),
+    ],
+)  # fmt: skip
+def test_extra_takes_no_parameter_of_its_own_model(tmp_path: Path, expected: str, entry: str) -> None:
+    """A parameter of the model has one place, as has one that the built-in catalogue knows, in faulty entries too."""
+    before, _, after = f"{HEAD}prompts:\n  - {{id: a, prompt: A, {entry}}}\n".partition("§")
+    place = f"{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}: "
+    found = [line for line in problems_of(tmp_path, before + after, SEEDED) if line.startswith(place)]
+    assert [place + expected] == [line[: len(place + expected)] for line in found]

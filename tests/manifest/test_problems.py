@@ -60,6 +60,7 @@ def only_problem(folder: Path, marked: str) -> str:
         ("partial_images 4 is out of range (use a whole number from 0 to 3)", HEAD + "request: {stream: true, partial_images: §4}\n" + FINE),
         ("`image` cannot be set in a request: pictures have their own key", HEAD + "request: {§image: a.png}\n" + FINE),
         ("`extra` may not hold `stream`, which is a parameter", HEAD + "request: {extra: {§stream: true}}\n" + FINE),
+        ("`extra` may not hold `style`, a parameter that gpt-image-2 does not take", HEAD + "request: {extra: {§style: vivid}}\n" + FINE),
         ("`model` cannot be set in a request", HEAD + "request: {extra: {§model: x}}\n" + FINE),
         ("`extra` may not hold `size`", HEAD + "request: {extra: {§size: x}}\n" + FINE),
         ("`extra` must be a mapping", HEAD + "request: {extra: §x}\n" + FINE),
