@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from batchgen.core.types import TokenRates
+
+_NAME = re.compile(r"(?!\.+\Z)[^\s\x00-\x1f\x7f]{1,200}")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether a model may be called so: no blanks, and not dots alone, which would lead out of a path."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

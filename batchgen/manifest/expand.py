@@ -13,7 +13,7 @@ from functools import lru_cache
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import Dialect, refused_names
 from batchgen.catalogue.listing import check_listed
-from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
+from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole, is_model_name
 from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import (
     MOST_CHARACTERS,
@@ -43,7 +43,6 @@ REMEMBERED = 1024
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _FLAGS: Mapping[str, JsonScalar] = {"true": True, "false": False}
-_MODEL_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +313,7 @@ class Expander:
 
     def _of_unknown(self, model_id: str, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
         shown = naming.printable(model_id)
-        if not _MODEL_NAME.fullmatch(model_id):
+        if not is_model_name(model_id):
             return (Complaint(None, f'"{shown}" is no name of a model (write one such as gpt-image-2)'),)
         listing = self._catalogue.listing
         listed = listing is not None and model_id in listing.models
@@ -332,7 +331,7 @@ class Expander:
     def _of_listing(self, model_id: str) -> Iterator[Complaint]:
         """What the provider's own list says of a model."""
         listing = self._catalogue.listing
-        if listing is not None and _MODEL_NAME.fullmatch(model_id):
+        if listing is not None and is_model_name(model_id):
             complaint = check_listed(listing, model_id, known=self._catalogue.models, today=self._today)
             if complaint is not None:
                 yield complaint

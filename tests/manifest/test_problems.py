@@ -76,6 +76,8 @@ def only_problem(folder: Path, marked: str) -> str:
         ("a manifest is a mapping, but this is a list", "§- a\n"),
         ("warning: the catalogue does not know the model gpt-imag-2 (did you mean gpt-image-2?", "batchgen: 1\nmodel: §gpt-imag-2\n" + FINE),
         ('"" is no name of a model', 'batchgen: 1\nmodel: §""\n' + FINE),
+        ('".." is no name of a model (write one such as', "batchgen: 1\nmodel: §..\n" + FINE),
+        ('"." is no name of a model', "batchgen: 1\nmodel: §.\n" + FINE),
         ("warning: dall-e-3 was retired by its maker on 2026-05-12", "batchgen: 1\nmodel: §dall-e-3\n" + FINE),
         ("dall-e-3 was retired by its maker on 2026-05-12", "batchgen: 1\nmodel: §dall-e-3\nprovider: openai\n" + FINE),
         ("`model` is missing", "batchgen: 1\nprompts:\n  - §{id: a, prompt: A boat}\n  - {id: b, prompt: A boat}\n"),
