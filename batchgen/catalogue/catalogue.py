@@ -95,9 +95,10 @@ class Catalogue:
         return self._reserved
 
     def _entered(self, model_id: str, entry: Entry) -> Model:
-        return _over(self._like(model_id, entry), entry)
+        return _over(self.before(model_id, entry), entry)
 
-    def _like(self, model_id: str, entry: Entry) -> Model:
+    def before(self, model_id: str, entry: Entry) -> Model:
+        """The model that an entry changes. Raises `ValueError` for an unknown family."""
         known = self._models.get(model_id)
         if entry.family is None:
             found = known or self._unknown(model_id)
