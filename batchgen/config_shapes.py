@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from batchgen.catalogue import sizes
 from batchgen.catalogue.dialects import Answers
@@ -170,7 +170,20 @@ _OWN_HEADERS = frozenset(
 _OWN_FIELDS = REQUEST_ITSELF | FILES
 _STREAMING = frozenset({"stream", "partial_images"})
 
-Plain = str | int | float | bool
+
+def _plain(value: object) -> str | int | float | bool:
+    if not isinstance(value, str | int | float | bool):
+        raise fault("this is no text, no number, neither true nor false (write one of them, a text in quotes)")
+    return value
+
+
+def _default(value: object) -> str | int:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise fault("`default` is a word or a whole number (write default: low; a text in quotes)")
+    return value
+
+
+Plain = Annotated[str | int | float | bool, PlainValidator(_plain)]
 Path = Annotated[str, AfterValidator(_path)]
 Header = Annotated[str, AfterValidator(_header)]
 Name = Annotated[str, Field(min_length=1)]
@@ -258,7 +271,7 @@ class ParameterShape(Shape):
     maximum: int | None = Field(None, examples=[100])
     flag: bool | None = Field(None, examples=[False])
     kind: Literal["text", "object", "any"] | None = Field(None, examples=["text"])
-    default: str | int | None = Field(None, examples=["low"])
+    default: Annotated[str | int, PlainValidator(_default)] | None = Field(None, examples=["low"])
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> ParameterShape:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from batchgen.catalogue import sizes
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Parameter, Rule, Whole
+from batchgen.core.naming import printable
 from batchgen.core.types import JsonObject, JsonValue
 
 RETIREMENT_NOTICE_DAYS = 30
 """From this many days before a model retires its jobs are warned: a monthly campaign sees it in time."""
+
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,14 @@ def _unknown_name(model: Model, name: str) -> str:
         return f"{model.model_id} does not take {name} together with references (write {name}: null in this prompt's request)"
     close = difflib.get_close_matches(name.lower(), model.parameters, n=1, cutoff=0.7)
     advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(model.parameters)}; or remove it"
+    if not close and name not in model.reserved:
+        advice += f"; or {as_extra(name)}"
     return f"{model.model_id} does not take {name} ({advice})"
+
+
+def as_extra(name: str) -> str:
+    """The way for what the catalogue does not know yet."""
+    return f"write `extra: {{{printable(name)}: ...}}` if it is newer than the catalogue"
 
 
 def _value_fault(
@@ -181,9 +193,11 @@ def _advice(values: tuple[str, ...], value: JsonValue) -> str:
 
 def _whole_fault(name: str, parameter: Whole, value: JsonValue) -> str | None:
     low, high = parameter.minimum, parameter.maximum
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and (low is None or low <= int(str(value))) and (high is None or int(str(value)) <= high):
-        return None
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    quoted = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+    meant = number if quoted is None else quoted
+    if meant is not None and (low is None or low <= meant) and (high is None or meant <= high):
+        return None if quoted is None else f"{name} {shown(value)} is text (write {value}, without quotes)"
     span = f"from {low} to {high}" if high is not None else f"of at least {low}"
     return f"{name} {shown(value)} is out of range (use a whole number {span})"
 

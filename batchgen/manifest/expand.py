@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -18,6 +18,7 @@ from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import (
     MOST_CHARACTERS,
     Complaint,
+    as_extra,
     check_extra,
     check_prompt_length,
     check_request,
@@ -161,10 +162,13 @@ class Expander:
         names: JsonObject = dict.fromkeys(name for name in (*recipe.fields, *recipe.faulty) if name != EXTRA)
         extra: JsonObject = dict.fromkeys(_names_in(recipe.faulty.get(EXTRA, recipe.extra)))
         if recipe.model.names or recipe.model.faults:
-            return [*self._of_unknown_names(names), *check_extra(extra, self._catalogue.reserved)]
-        if model is None:
-            return [*self._of_unknown(recipe.model.literals[0], names, extra)]
-        return [each for each in self._of_known(model, names, extra) if each.parameter not in model.parameters]
+            found = [*self._of_unknown_names(names), *check_extra(extra, self._catalogue.reserved)]
+        elif model is None:
+            found = [*self._of_unknown(recipe.model.literals[0], names, extra)]
+        else:
+            known = self._of_known(model, names, extra)
+            found = [each for each in known if each.parameter not in model.parameters]
+        return self._over_dialect(found, names)
 
     def _tasks(
         self,
@@ -296,7 +300,7 @@ class Expander:
             if model is None
             else self._of_known(model, parameters, extra)
         )
-        complaints = (*self._of_listing(model_id), *complaints, *self._of_dialect(parameters))
+        complaints = (*self._of_listing(model_id), *self._over_dialect(complaints, parameters))
         found = quote(self._catalogue, self._provider, model_id, parameters, extra, pictures or ())
         return Judged(model, complaints, found)
 
@@ -336,6 +340,12 @@ class Expander:
             if complaint is not None:
                 yield complaint
 
+    def _over_dialect(self, complaints: Iterable[Complaint], parameters: JsonObject) -> list[Complaint]:
+        """The complaints, and those of the dialect in place of what else is wrong with the same parameter."""
+        refused = list(self._of_dialect(parameters))
+        told = {complaint.parameter for complaint in refused}
+        return [*(each for each in complaints if each.parameter not in told), *refused]
+
     def _of_dialect(self, parameters: JsonObject) -> Iterator[Complaint]:
         """Parameters that the provider takes for no model."""
         for name in refused_names(self._dialect, parameters):
@@ -348,10 +358,16 @@ class Expander:
     def _of_unknown_names(self, parameters: JsonObject) -> list[Complaint]:
         known = self._catalogue.parameters
         return [
-            Complaint(name, f"no known model takes `{naming.printable(name)}` ({did_you_mean(name, known)})")
+            Complaint(name, f"no known model takes `{naming.printable(name)}` ({_instead(name, known)})")
             for name in parameters
             if name not in known
         ]
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    """What to write for a parameter that is not known: the one that was meant, or the way for newer ones."""
+    advice = did_you_mean(name, known)
+    return advice if advice.startswith("did you mean") else f"{advice}; or {as_extra(name)}"
 
 
 def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.catalogue.catalogue import Catalogue, Entry
+from batchgen.catalogue.dialects import Dialect
 from batchgen.catalogue.model import Whole
 from batchgen.core import naming
 from batchgen.core.errors import Problem
@@ -302,6 +303,37 @@ SEEDED = replace(
     ),
 )
 """An operator's model has a parameter that no other has."""
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        (SETTING, "no known model takes `seed` (use one of "),
+        (SEEDED, "gpt-image-2 does not take seed (use one of "),
+    ],
+)
+@pytest.mark.parametrize("images", [1, 0])
+def test_the_way_for_newer_fields(tmp_path: Path, setting: Setting, line: str, images: int) -> None:
+    """Who writes a parameter that is newer than the catalogue reads where it goes; a misspelt one is only guessed."""
+    text = f"{HEAD}request: {{seed: 4}}\nprompts: [{{id: a, prompt: A, images: {images}}}]\n"
+    (found,) = (each for each in problems_of(tmp_path, text, setting) if each.startswith("3:"))
+    assert found.startswith(f"3:11: {line}")
+    assert found.endswith("; or write `extra: {seed: ...}` if it is newer than the catalogue)")
+    assert "extra" not in str(problems_of(tmp_path, text.replace("seed", "qualiti"), setting))
+
+
+@pytest.mark.parametrize("name", ["size", "sieze", "style"])
+@pytest.mark.parametrize(
+    "entry", ["prompt: A", "prompt: A, images: 0", "prompt: '{c}', images: 0, vary: {c: [1]}"]
+)
+def test_what_neither_model_nor_provider_takes_is_said_once(tmp_path: Path, name: str, entry: str) -> None:
+    """One parameter is one problem, and it is the provider's word: changing the model would not help."""
+    picky = replace(SETTING, dialects={"cometapi": Dialect(allow=frozenset({"quality"}))})
+    text = f"{HEAD}request: {{{name}: 7}}\nprompts: [{{id: a, {entry}}}]\n"
+    found = [each for each in problems_of(tmp_path, text, picky) if each.startswith("3:")]
+    assert [f"cometapi does not take {name} (it takes quality; remove it)"] == [
+        each.partition(": ")[2] for each in found
+    ]
 
 
 @pytest.mark.parametrize("model", ["gpt-image-2", "qwen-image", "free", "unheard-of"])
