@@ -13,13 +13,20 @@ from typing import Any
 
 from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.dialects import DIALECTS, Dialect
-from batchgen.catalogue.load import parameter_of
-from batchgen.catalogue.model import Parameter
-from batchgen.config_shapes import ConfigShape, DialectShape, EntryShape, ProviderShape
+from batchgen.catalogue.load import FILES, REQUEST_ITSELF, parameter_of
+from batchgen.catalogue.model import Edits, Model, Parameter, is_model_name
+from batchgen.config_shapes import (
+    ConfigShape,
+    DialectShape,
+    EditsShape,
+    EntryShape,
+    ParameterShape,
+    ProviderShape,
+)
 from batchgen.core.errors import Problem, ProblemsError, UsageError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import Limits
-from batchgen.manifest.document import Document, MapNode, Node, Scalar, read_document
+from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.limits import limits_of
 from batchgen.manifest.scalars import describe
@@ -84,6 +91,7 @@ class _Reading:
         self._path = path
         self._document = document
         self._problems: list[Problem] = list(document.problems)
+        self._known = Catalogue.builtin()
 
     def config(self) -> Config:
         root = self._mapping(self._document.root)
@@ -93,7 +101,7 @@ class _Reading:
         providers = dict(BUILT_IN)
         for name, node in self._entries(root, "providers"):
             providers[name] = self._provider(name, node, root)
-        catalogue = {name: self._entry(name, node) for name, node in self._entries(root, "catalogue")}
+        catalogue = {name: self._entry(name, node, root) for name, node in self._entries(root, "catalogue")}
         if self._problems:
             raise ProblemsError(self._problems)
         return Config(
@@ -220,6 +228,8 @@ class _Reading:
                     self._say(
                         models.keys[key], "a model's name is missing between commas (write model-a, model-b)"
                     )
+                elif not is_model_name(name):
+                    self._say(models.keys[key], _no_model(name))
                 elif name in seen:
                     self._say(
                         models.keys[key],
@@ -229,7 +239,9 @@ class _Reading:
             ceilings.append(Ceiling(names, limit.images_per_minute, limit.concurrency))
         return tuple(ceilings)
 
-    def _entry(self, name: str, node: MapNode) -> Entry:
+    def _entry(self, name: str, node: MapNode, root: MapNode) -> Entry:
+        if not is_model_name(name):
+            self._say(_key_of(root.values["catalogue"], name), _no_model(name))
         shape, problems = check_parts(EntryShape, node, self._document, EntryShape())
         self._problems += problems
         entry = Entry(
@@ -239,24 +251,65 @@ class _Reading:
             prompt_limit=shape.prompt_limit,
             retires=date.fromisoformat(shape.retires) if shape.retires else None,
             replacement=shape.replacement,
-            parameters=MappingProxyType(self._parameters(node, shape)),
+            parameters=MappingProxyType(self._parameters(_value_of(node, "parameters"), shape.parameters)),
         )
+        if "edits" in node.values:
+            entry = replace(entry, edits=self._edits(node.values["edits"], shape.edits))
         try:
-            Catalogue.builtin().with_entries({name: entry})
+            before = self._known.before(name, entry)
         except ValueError as error:
             self._say(node.values["family"], str(error))
+        else:
+            self._check_entry(node, entry, before)
         return entry
 
-    def _parameters(self, node: MapNode, shape: EntryShape) -> dict[str, Parameter | None]:
+    def _check_entry(self, node: MapNode, entry: Entry, before: Model) -> None:
+        """What is wrong with an entry over the model that it changes."""
+        for name in entry.parameters:
+            if entry.parameters[name] is None and name not in before.parameters:
+                advice = did_you_mean(name, before.parameters) if before.parameters else "remove it"
+                self._say(
+                    _key_of(_value_of(node, "parameters"), name),
+                    f"there is no parameter `{printable(name)}` to take away ({advice})",
+                )
+        if isinstance(entry.edits, Edits):
+            taken = {*before.parameters, *entry.parameters}
+            without = _value_of(node, "edits", "without")
+            for item in without.items if isinstance(without, ListNode) else ():
+                if isinstance(item, Scalar) and item.text not in taken:
+                    self._say(
+                        item,
+                        f"there is no parameter `{printable(item.text)}` to leave out ({did_you_mean(item.text, taken)})",
+                    )
+
+    def _edits(self, node: Node, shape: EditsShape | None) -> Edits | None:
+        if shape is None:
+            return None
+        further = self._parameters(_value_of(node, "parameters"), shape.parameters)
+        return Edits(
+            shape.references,
+            shape.mask,
+            shape.image_tokens,
+            frozenset(shape.without),
+            MappingProxyType({name: parameter for name, parameter in further.items() if parameter is not None}),
+        )
+
+    def _parameters(
+        self, node: Node, shapes: Mapping[str, ParameterShape | None]
+    ) -> dict[str, Parameter | None]:
         found: dict[str, Parameter | None] = {}
-        for name, described in shape.parameters.items():
-            found[name] = None
-            if described is not None:
-                told = described.model_dump(exclude_none=True)
-                if len(told.keys() & _KINDS) == 1 or "grid" in told:
-                    found[name] = parameter_of(told)
-                else:
-                    self._say(_value_of(node, "parameters", name), _NO_KIND)
+        for name, described in shapes.items():
+            if name in _OWN_FIELDS:
+                self._say(_key_of(node, name), f"`{name}` is no parameter, it has its own place (remove it)")
+            elif not is_model_name(name):
+                self._say(
+                    _key_of(node, name),
+                    f'"{printable(name)}" is no name of a parameter (write one without blanks, such as seed)',
+                )
+            else:
+                found[name] = (
+                    None if described is None else parameter_of(described.model_dump(exclude_none=True))
+                )
         return found
 
     def _say(self, node: Node, message: str) -> None:
@@ -264,8 +317,15 @@ class _Reading:
 
 
 _SAME_NAMED = frozenset({"trust_env", "images_per_minute", "concurrency"})
-_KINDS = frozenset({"values", "minimum", "flag", "kind"})
-_NO_KIND = "a parameter needs one of values, minimum, flag, kind (write {values: [low, high], default: low})"
+_OWN_FIELDS = REQUEST_ITSELF | FILES | {"extra"}
+
+
+def _no_model(name: str) -> str:
+    return f'"{printable(name)}" is no name of a model (write one such as gpt-image-2)'
+
+
+def _key_of(node: Node, name: str) -> Node:
+    return node.keys[name] if isinstance(node, MapNode) else node
 
 
 def _value_of(node: Node, *path: str) -> Node:

@@ -101,6 +101,42 @@ def test_a_model_of_one_s_own(tmp_path: Path) -> None:
     assert "seed" in catalogue.parameters
 
 
+@pytest.mark.parametrize(
+    ("entry", "references", "tokens"),
+    [
+        ("edits: {references: 4}", 4, 1536),
+        ("edits: {references: 1, mask: true, image_tokens: 900}", 1, 900),
+        ("family: gpt-image-2", 16, 1536),
+        ("family: gpt-image-2, edits: {references: 2}", 2, 1536),
+        ("price_usd: 0.04", 16, 1536),
+        ("parameters: {seed: {minimum: 0}}", 16, 1536),
+        ("family: gpt-image-2, edits: null", None, None),
+        ("edits: null", None, None),
+        ("family: qwen-image", None, None),
+    ],
+)
+def test_pictures_for_a_model_of_one_s_own(
+    tmp_path: Path, entry: str, references: int | None, tokens: int | None
+) -> None:
+    """An entry says itself how many pictures go along; without a word it is the family's, or not checked at all."""
+    config = load_config(write(tmp_path, f"catalogue: {{m: {{{entry}}}}}"), tmp_path)
+    edits = Catalogue.builtin().with_entries(config.catalogue).models["m"].edits
+    assert (references, tokens) == (edits and edits.references, edits and edits.image_tokens)
+
+
+def test_parameters_beside_pictures(tmp_path: Path) -> None:
+    """An entry's `edits` take parameters away and add others, for prompts with references alone."""
+    text = (
+        "catalogue: {m: {family: gpt-image-2, edits: "
+        "{references: 1, without: [moderation], parameters: {strength: {minimum: 0, maximum: 9}}}}}"
+    )
+    catalogue = Catalogue.builtin().with_entries(load_config(write(tmp_path, text), tmp_path).catalogue)
+    model = catalogue.models["m"]
+    assert {"strength"} == set(model.for_edits.parameters) - set(model.parameters)
+    assert {"moderation"} == set(model.parameters) - set(model.for_edits.parameters)
+    assert Whole(0, 9) == model.for_edits.parameters["strength"]
+
+
 def test_found_upwards(tmp_path: Path) -> None:
     """The nearest file from the working directory upwards is used, and its output is beside it."""
     write(tmp_path, "verify: decode")
@@ -155,6 +191,49 @@ def test_writable_by_others(tmp_path: Path, mode: int) -> None:
         ("this is no name of a header", 'providers: {cometapi: {dialect: {auth_header: §"a b"}}}'),
         ("`answers` is \"b64\"", "providers: {cometapi: {dialect: {answers: §b64}}}"),
         ("a parameter needs one of values", "catalogue: {m: {parameters: {seed: §{default: 1}}}}"),
+        ("a parameter needs one of values", "catalogue: {m: {edits: {references: 1, parameters: {seed: §{default: 1}}}}}"),
+        ("`edits.references` is missing (write references: 4)", "catalogue: {m: {edits: §{mask: true}}}"),
+        ("`edits.references` is 17 (write at most 16)", "catalogue: {m: {edits: {references: §17}}}"),
+        ("there is no parameter `moderaton` to leave out (did you mean moderation?)", "catalogue: {m: {family: gpt-image-2, edits: {references: 1, without: [§moderaton]}}}"),
+        ("there is no parameter `moderaton` to take away (did you mean moderation?)", "catalogue: {m: {family: gpt-image-2, parameters: {§moderaton: null}}}"),
+        ("there is no parameter `size` to take away (remove it)", "catalogue: {m: {parameters: {§size: null}}}"),
+        ('"" is no name of a model', 'catalogue: {§"": {family: gpt-image-2}}'),
+        ('"a b" is no name of a model', "catalogue: {§a b: {family: gpt-image-2}}"),
+        ('".." is no name of a model', "catalogue: {§..: {price_usd: 1}}"),
+        ('"a b" is no name of a model', "providers: {openai: {models: {§a b: {concurrency: 1}}}}"),
+        ("`n` is no parameter, it has its own place", "catalogue: {m: {parameters: {§n: {minimum: 1}}}}"),
+        ("`prompt` is no parameter", "catalogue: {m: {parameters: {§prompt: {kind: text}}}}"),
+        ("`mask` is no parameter", "catalogue: {m: {parameters: {§mask: {kind: text}}}}"),
+        ("`image` is no parameter", "catalogue: {m: {edits: {references: 1, parameters: {§image: {kind: text}}}}}"),
+        ('"a b" is no name of a parameter', "catalogue: {m: {parameters: {§a b: {kind: text}}}}"),
+        ("`default` is c, which is not among the values (write one of a, b)", "catalogue: {m: {parameters: {q: {values: [a, b], default: §c}}}}"),
+        ("`default` is 1, which is not among the values", "catalogue: {m: {parameters: {q: {values: [a, b], default: §1}}}}"),
+        ("`default` must be a whole number from 1 to 5 (write 1)", "catalogue: {m: {parameters: {q: {minimum: 1, maximum: 5, default: §6}}}}"),
+        ("`default` must be a whole number of at least 1", "catalogue: {m: {parameters: {q: {minimum: 1, default: §low}}}}"),
+        ("`minimum` is 6, above the maximum of 5", "catalogue: {m: {parameters: {q: {minimum: §6, maximum: 5}}}}"),
+        ("`maximum` does not go with `values`", "catalogue: {m: {parameters: {q: {values: [a], maximum: §5}}}}"),
+        ("`default` does not go with `flag`", "catalogue: {m: {parameters: {q: {flag: false, default: §1}}}}"),
+        ("min_pixels is above max_pixels", "catalogue: {m: {parameters: {size: {grid: {multiple: 1, max_edge: 9, max_ratio: 1, min_pixels: §9, max_pixels: 1}}}}}"),
+        ("`default` is 7x7, which is not among the values (write one of auto)", "catalogue: {m: {parameters: {size: {grid: {multiple: 2, max_edge: 9, max_ratio: 1, min_pixels: 1, max_pixels: 99}, values: [auto], default: §7x7}}}}"),
+        ("`prompt` is a field of every request", "providers: {openai: {dialect: {rename: {style: §prompt}}}}"),
+        ("`model` is a field of every request", "providers: {openai: {dialect: {rename: {style: §model}}}}"),
+        ("`n` is a field of every request", "providers: {openai: {dialect: {rename: {style: §n}}}}"),
+        ("size and quality would both be called kind (keep one", "providers: {openai: {dialect: {rename: {size: kind, quality: §kind}}}}"),
+        ("no request goes without its prompt", "providers: {openai: {dialect: {drop: [user, §prompt]}}}"),
+        ("`n` is set by batchgen, and cannot be sent with every request (remove it", "providers: {openai: {dialect: {always: {n: §4}}}}"),
+        ("`stream` is set by batchgen, and cannot be sent with every request (write it under `request`", "providers: {openai: {dialect: {always: {stream: §true}}}}"),
+        ("`partial_images` is set by batchgen", "providers: {openai: {dialect: {always: {partial_images: §1}}}}"),
+        ("`batch` is what n is called here", "providers: {openai: {dialect: {drop: [n], rename: {n: batch}, always: {batch: §4}}}}"),
+        ("Host is a header with a use of its own", "providers: {openai: {dialect: {auth_header: §Host}}}"),
+        ("content-length is a header", "providers: {openai: {dialect: {auth_header: §content-length}}}"),
+        ("Idempotency-Key is a header", "providers: {openai: {dialect: {auth_header: §Idempotency-Key}}}"),
+        ("`auth_prefix` must be one line", 'providers: {openai: {dialect: {auth_prefix: §"hush\\r\\nX: y"}}}'),
+        ("`auth_prefix` must be one line", 'providers: {openai: {dialect: {auth_prefix: §"Schlüssel "}}}'),
+        ("unknown key `good_for` (use one of edits, family, for, parameters", "catalogue: {m: {§good_for: drafts}}"),
+        ("unknown key `fo` (did you mean for?)", "catalogue: {m: {§fo: drafts}}"),
+        ("this is no text, no number, neither true nor false", "providers: {openai: {dialect: {always: {a: §[1]}}}}"),
+        ("`default` is a word or a whole number", "catalogue: {m: {parameters: {q: {minimum: 1, default: §[1]}}}}"),
+        ('`output` is empty (write output: "output")', 'output: §""'),
         ("this is no date", 'catalogue: {m: {retires: §"soon"}}'),
         ("the provider cometap needs `base_url` and `key_env`", "providers: {§cometap: {}}"),
         ("the provider g needs `key_env`", "providers: {§g: {base_url: http://localhost:8080/v1}}"),

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
+from typing import Literal
 
 from batchgen.catalogue.listing import Listing, as_listed
-from batchgen.catalogue.load import FILES, REQUEST_ITSELF, read_models
-from batchgen.catalogue.model import Anything, Model, Parameter
+from batchgen.catalogue.load import read_models
+from batchgen.catalogue.model import ANY_EDITS, Anything, Edits, Model, Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,9 @@ class Entry:
 
     `family` is a family or a model of the catalogue whose parameters it takes; without one, a model that the
     catalogue does not know takes any known parameter, unchecked, unless it names its own. `price_usd` is a flat price
-    for an image, which wins over every other price. `parameters` come on top of the family's, None removes one. What is
-    left out stays as the family or the catalogue has it.
+    for an image, which wins over every other price. `parameters` come on top of the family's, None removes one.
+    `edits` say how pictures go along with a prompt, None that they do not; where they are left out for a model that
+    nothing else is known of, its pictures are not checked. What is left out stays as the family or the catalogue has it.
     """
 
     family: str | None = None
@@ -30,6 +32,7 @@ class Entry:
     retires: date | None = None
     replacement: str | None = None
     parameters: Mapping[str, Parameter | None] = field(default_factory=dict)
+    edits: Edits | Literal["as before"] | None = "as before"
 
 
 class Catalogue:
@@ -46,6 +49,9 @@ class Catalogue:
             for model in models.values()
             for name in (*model.parameters, *(model.edits.parameters if model.edits else ()))
         )
+
+        # Every model has them, so they are the same where the operator's own parameters are among the models'.
+        self._reserved = frozenset(name for model in models.values() for name in model.reserved)
 
     @classmethod
     def builtin(cls) -> Catalogue:
@@ -83,10 +89,16 @@ class Catalogue:
         """Every parameter that some model takes."""
         return self._parameters
 
-    def _entered(self, model_id: str, entry: Entry) -> Model:
-        return _over(self._like(model_id, entry), entry)
+    @property
+    def reserved(self) -> frozenset[str]:
+        """Names that `extra` may not carry, whatever the model: the parameters of the catalogue that ships with batchgen."""
+        return self._reserved
 
-    def _like(self, model_id: str, entry: Entry) -> Model:
+    def _entered(self, model_id: str, entry: Entry) -> Model:
+        return _over(self.before(model_id, entry), entry)
+
+    def before(self, model_id: str, entry: Entry) -> Model:
+        """The model that an entry changes. Raises `ValueError` for an unknown family."""
         known = self._models.get(model_id)
         if entry.family is None:
             found = known or self._unknown(model_id)
@@ -115,7 +127,8 @@ class Catalogue:
             maker="",
             good_for="named by the operator",
             parameters=dict.fromkeys(sorted(self._parameters), Anything("any")),
-            reserved=self._parameters | REQUEST_ITSELF | FILES,
+            reserved=self._reserved,
+            edits=ANY_EDITS,
         )
 
 
@@ -130,5 +143,6 @@ def _over(model: Model, entry: Entry) -> Model:
         prompt_limit=entry.prompt_limit or model.prompt_limit,
         retires=entry.retires or model.retires,
         replacement=entry.replacement or model.replacement,
+        edits=model.edits if isinstance(entry.edits, str) else entry.edits,
         rules=tuple(rule for rule in model.rules if parameters.get(rule.needs) is not None),
     )

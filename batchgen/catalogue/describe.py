@@ -188,10 +188,12 @@ def _parameter_text(parameter: JsonValue) -> str:
 
 
 def _edits(model: Model) -> JsonValue:
-    """How pictures go along with a prompt; None where the model takes none."""
+    """How pictures go along with a prompt; None where the model takes none, "not known" where nobody has said."""
     edits = model.edits
     if edits is None:
         return None
+    if not edits.known:
+        return "not known"
     further: dict[str, JsonValue] = {name: _parameter(each) for name, each in edits.parameters.items()}
     return {
         "references": edits.references,
@@ -202,6 +204,8 @@ def _edits(model: Model) -> JsonValue:
 
 
 def _edits_lines(edits: JsonValue) -> list[str]:
+    if edits == "not known":
+        return ["", "Whether it takes reference pictures is not known (they are sent unchecked)"]
     if not isinstance(edits, dict):
         return ["", "Takes no reference pictures"]
     mask = " and a mask" if edits["mask"] else ""

@@ -65,7 +65,10 @@ def refused_names(dialect: Dialect, names: Collection[str]) -> list[str]:
 def path_of(dialect: Dialect, path: str, model: str = "") -> str:
     """A path of the dialect with its query."""
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in dialect.query.items())
-    return path.replace("{model}", quote(model, safe="")) + (f"?{query}" if query else "")
+    name = quote(model, safe="")
+    if not name.strip("."):
+        name = name.replace(".", "%2E")  # dots alone would lead out of the path
+    return path.replace("{model}", name) + (f"?{query}" if query else "")
 
 
 def fields_of(dialect: Dialect, request: ImageRequest) -> JsonObject:

@@ -53,9 +53,8 @@ def models_of(families: Mapping[str, Document]) -> dict[str, Model]:
         for family in families.values()
         for name in (*family["parameters"], *family.get("edits", {}).get("parameters", ()))
     )
-    reserved = names | REQUEST_ITSELF | FILES
     return {
-        model.model_id: model for name, family in families.items() for model in _models(name, family, reserved)
+        model.model_id: model for name, family in families.items() for model in _models(name, family, names)
     }
 
 
@@ -82,11 +81,12 @@ def _models(family_name: str, family: Document, reserved: frozenset[str]) -> Ite
                 replacement=data.get("replacement"),
                 also=also if name == model_id else (),
                 dated_name_of=None if name == model_id else model_id,
-                edits=_edits(data["edits"]) if "edits" in data else None,
+                edits=edits_of(data["edits"]) if "edits" in data else None,
             )
 
 
-def _edits(data: Document) -> Edits:
+def edits_of(data: Document) -> Edits:
+    """How pictures go along with a prompt, as the file describes it."""
     return Edits(
         references=data["references"],
         mask=data["mask"],

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from batchgen.core.types import TokenRates
+
+_NAME = re.compile(r"(?!\.+\Z)[^\s\x00-\x1f\x7f]{1,200}")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether a model may be called so: no blanks, and not dots alone, which would lead out of a path."""
+    return _NAME.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ class Edits:
 
     `references` is the most of them, `mask` whether another may say where to paint. `without` are parameters that
     are not taken then, `parameters` further ones. `image_tokens` is the most input tokens that a picture was seen to
-    take.
+    take. What is not `known` is only assumed, of a model that nobody has described.
     """
 
     references: int
@@ -96,6 +104,14 @@ class Edits:
     image_tokens: int
     without: frozenset[str] = frozenset()
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    known: bool = True
+
+
+PICTURE_TOKENS = 1536
+"""What a picture takes at most where nothing else is known: as at most models of the catalogue."""
+
+ANY_EDITS = Edits(references=16, mask=True, image_tokens=PICTURE_TOKENS, known=False)
+"""As many pictures as a manifest may name: whether the model takes them is left to its provider."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from batchgen.catalogue import sizes
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Parameter, Rule, Whole
+from batchgen.core.naming import printable
 from batchgen.core.types import JsonObject, JsonValue
 
 RETIREMENT_NOTICE_DAYS = 30
 """From this many days before a model retires its jobs are warned: a monthly campaign sees it in time."""
 
 
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+
+
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing wrong with a request; `parameter` is None for the model or the prompt itself."""
+    """One thing wrong with a request; `parameter` is None for the model or the prompt itself.
+
+    `key` is the wrong key in a parameter that is a mapping.
+    """
 
     parameter: str | None
     message: str
     warning: bool = False
+    key: str | None = None
 
 
 def check_request(model: Model, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
@@ -32,7 +41,7 @@ def check_request(model: Model, parameters: JsonObject, extra: JsonObject) -> tu
     return (
         *_check_names_and_values(model, parameters),
         *_check_rules(model, parameters),
-        *_check_extra(model, extra),
+        *check_extra(extra, model.reserved, model),
     )
 
 
@@ -136,7 +145,14 @@ def _unknown_name(model: Model, name: str) -> str:
         return f"{model.model_id} does not take {name} together with references (write {name}: null in this prompt's request)"
     close = difflib.get_close_matches(name.lower(), model.parameters, n=1, cutoff=0.7)
     advice = f"did you mean {close[0]}?" if close else f"use one of {', '.join(model.parameters)}; or remove it"
+    if not close and name not in model.reserved:
+        advice += f"; or {as_extra(name)}"
     return f"{model.model_id} does not take {name} ({advice})"
+
+
+def as_extra(name: str) -> str:
+    """The way for what the catalogue does not know yet."""
+    return f"write `extra: {{{printable(name)}: ...}}` if it is newer than the catalogue"
 
 
 def _value_fault(
@@ -177,9 +193,11 @@ def _advice(values: tuple[str, ...], value: JsonValue) -> str:
 
 def _whole_fault(name: str, parameter: Whole, value: JsonValue) -> str | None:
     low, high = parameter.minimum, parameter.maximum
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if whole and (low is None or low <= int(str(value))) and (high is None or int(str(value)) <= high):
-        return None
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    quoted = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+    meant = number if quoted is None else quoted
+    if meant is not None and (low is None or low <= meant) and (high is None or meant <= high):
+        return None if quoted is None else f"{name} {shown(value)} is text (write {value}, without quotes)"
     span = f"from {low} to {high}" if high is not None else f"of at least {low}"
     return f"{name} {shown(value)} is out of range (use a whole number {span})"
 
@@ -236,14 +254,21 @@ def _rule_broken(rule: Rule, actual: JsonValue, given: bool) -> str:
     return f"{subject} works only with {rule.needs} {one_of(rule.among)}, but {now} (write {rule.needs}: {one_of(rule.among[:1])})"
 
 
-def _check_extra(model: Model, extra: JsonObject) -> Iterator[Complaint]:
-    for name in extra:
-        if name in model.parameters:
-            yield Complaint(
-                "extra", f"extra may not hold {name}, which is a parameter (write it in request itself)"
-            )
-        elif name in model.reserved:
-            yield Complaint("extra", f"extra may not hold {name} (remove it)")
+def check_extra(
+    names: Iterable[str], reserved: Collection[str], model: Model | None = None
+) -> Iterator[Complaint]:
+    """What `extra` may not hold: parameters of the model, and names that are `reserved` whatever the model.
+
+    Without a model, one that is not known: it takes every parameter.
+    """
+    for name in names:
+        if name in reserved if model is None else name in model.parameters:
+            why = ", which is a parameter (move it up into `request`)"
+        elif model is not None and name in reserved:
+            why = f", a parameter that {model.model_id} does not take (remove it)"
+        else:
+            continue
+        yield Complaint("extra", f"`extra` may not hold `{name}`{why}", key=name)
 
 
 def shown(value: JsonValue) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -13,11 +13,13 @@ from functools import lru_cache
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import Dialect, refused_names
 from batchgen.catalogue.listing import check_listed
-from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
+from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole, is_model_name
 from batchgen.catalogue.prices import Quote, quote
 from batchgen.catalogue.rules import (
     MOST_CHARACTERS,
     Complaint,
+    as_extra,
+    check_extra,
     check_prompt_length,
     check_request,
     check_retirement,
@@ -27,7 +29,7 @@ from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.fingerprint import Fingerprinter
 from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue, Reference, Task
-from batchgen.manifest.document import Document, Node
+from batchgen.manifest.document import Document, MapNode, Node
 from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.pictures import PictureError, Pictures
@@ -42,7 +44,6 @@ REMEMBERED = 1024
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _FLAGS: Mapping[str, JsonScalar] = {"true": True, "false": False}
-_MODEL_NAME = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Expander:
             for place, fault in faults:
                 yield from self._report(place, fault)
             for complaint in settled.judged.complaints:
-                place = _place(prompt, choice, settled.judged.model, complaint.parameter)
+                place = _place(prompt, choice, settled.judged.model, complaint)
                 yield from self._report(place, complaint.message, warning=complaint.warning)
             if not faults:
                 slugs = [choice[n].slug for n in in_name]
@@ -151,19 +152,23 @@ class Expander:
         if not recipe.names and not told.faults:
             complaints = [*self._settle(recipe, (), None).judged.complaints, *complaints]
         for complaint in complaints:
-            field = _field(recipe, complaint.parameter)
+            field = _field(recipe, complaint)
             known = model is not None and complaint.parameter in model.parameters
-            place = recipe.model_node if field is None else field.node if known else field.key
+            place = recipe.model_node if field is None else field.node if known else _key(field, complaint)
             yield from self._report(place, complaint.message, warning=complaint.warning)
 
     def _of_names(self, recipe: Recipe, model: Model | None) -> list[Complaint]:
         """What is wrong with the model and the parameters' names, whatever the values are."""
         names: JsonObject = dict.fromkeys(name for name in (*recipe.fields, *recipe.faulty) if name != EXTRA)
+        extra: JsonObject = dict.fromkeys(_names_in(recipe.faulty.get(EXTRA, recipe.extra)))
         if recipe.model.names or recipe.model.faults:
-            return self._of_unknown_names(names)
-        if model is None:
-            return [*self._of_unknown(recipe.model.literals[0], names)]
-        return [each for each in self._of_known(model, names, {}) if each.parameter not in model.parameters]
+            found = [*self._of_unknown_names(names), *check_extra(extra, self._catalogue.reserved)]
+        elif model is None:
+            found = [*self._of_unknown(recipe.model.literals[0], names, extra)]
+        else:
+            known = self._of_known(model, names, extra)
+            found = [each for each in known if each.parameter not in model.parameters]
+        return self._over_dialect(found, names)
 
     def _tasks(
         self,
@@ -291,11 +296,11 @@ class Expander:
         if model is not None and pictures is not None:
             model = model.for_edits
         complaints = (
-            self._of_unknown(model_id, parameters)
+            self._of_unknown(model_id, parameters, extra)
             if model is None
             else self._of_known(model, parameters, extra)
         )
-        complaints = (*self._of_listing(model_id), *complaints, *self._of_dialect(parameters))
+        complaints = (*self._of_listing(model_id), *self._over_dialect(complaints, parameters))
         found = quote(self._catalogue, self._provider, model_id, parameters, extra, pictures or ())
         return Judged(model, complaints, found)
 
@@ -310,9 +315,9 @@ class Expander:
             *(complaint for complaint in checked if complaint.parameter not in told),
         )
 
-    def _of_unknown(self, model_id: str, parameters: JsonObject) -> tuple[Complaint, ...]:
+    def _of_unknown(self, model_id: str, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
         shown = naming.printable(model_id)
-        if not _MODEL_NAME.fullmatch(model_id):
+        if not is_model_name(model_id):
             return (Complaint(None, f'"{shown}" is no name of a model (write one such as gpt-image-2)'),)
         listing = self._catalogue.listing
         listed = listing is not None and model_id in listing.models
@@ -321,15 +326,25 @@ class Expander:
         priced = listing is not None and listing.each_usd(model_id) is not None
         price = f"has the price that {self._provider} lists" if priced else "has no price"
         message = f"the catalogue does not know the model {shown} ({advice}it is sent unchecked and {price})"
-        return (Complaint(None, message, warning=True), *self._of_unknown_names(parameters))
+        return (
+            Complaint(None, message, warning=True),
+            *self._of_unknown_names(parameters),
+            *check_extra(extra, self._catalogue.reserved),
+        )
 
     def _of_listing(self, model_id: str) -> Iterator[Complaint]:
         """What the provider's own list says of a model."""
         listing = self._catalogue.listing
-        if listing is not None and _MODEL_NAME.fullmatch(model_id):
+        if listing is not None and is_model_name(model_id):
             complaint = check_listed(listing, model_id, known=self._catalogue.models, today=self._today)
             if complaint is not None:
                 yield complaint
+
+    def _over_dialect(self, complaints: Iterable[Complaint], parameters: JsonObject) -> list[Complaint]:
+        """The complaints, and those of the dialect in place of what else is wrong with the same parameter."""
+        refused = list(self._of_dialect(parameters))
+        told = {complaint.parameter for complaint in refused}
+        return [*(each for each in complaints if each.parameter not in told), *refused]
 
     def _of_dialect(self, parameters: JsonObject) -> Iterator[Complaint]:
         """Parameters that the provider takes for no model."""
@@ -343,10 +358,16 @@ class Expander:
     def _of_unknown_names(self, parameters: JsonObject) -> list[Complaint]:
         known = self._catalogue.parameters
         return [
-            Complaint(name, f"no known model takes `{naming.printable(name)}` ({did_you_mean(name, known)})")
+            Complaint(name, f"no known model takes `{naming.printable(name)}` ({_instead(name, known)})")
             for name in parameters
             if name not in known
         ]
+
+
+def _instead(name: str, known: Collection[str]) -> str:
+    """What to write for a parameter that is not known: the one that was meant, or the way for newer ones."""
+    advice = did_you_mean(name, known)
+    return advice if advice.startswith("did you mean") else f"{advice}; or {as_extra(name)}"
 
 
 def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
@@ -366,22 +387,35 @@ def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
             return None
 
 
-def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, parameter: str | None) -> Node:
+def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, complaint: Complaint) -> Node:
     """Where a complaint belongs: the varied value when one placeholder leads to it, else the value or key."""
     recipe = prompt.recipe
-    field = _field(recipe, parameter)
-    if field is not None and (model is None or parameter not in model.parameters):
-        return field.key
+    field = _field(recipe, complaint)
+    if field is not None and (model is None or complaint.parameter not in model.parameters):
+        return _key(field, complaint)
     names = dict.fromkeys(recipe.model.names) if field is None else field.names
     if len(names) == 1:
         return choice[prompt.variation.names.index(next(iter(names)))].node
     return recipe.model_node if field is None else field.node
 
 
-def _field(recipe: Recipe, parameter: str | None) -> Field | None:
-    if parameter == EXTRA:
-        return recipe.extra
-    return recipe.fields.get(parameter or "") or recipe.faulty.get(parameter or "")
+def _field(recipe: Recipe, complaint: Complaint) -> Field | None:
+    name = complaint.parameter or ""
+    found = (recipe.extra if name == EXTRA else recipe.fields.get(name), recipe.faulty.get(name))
+    there = [field for field in found if field is not None]
+    return next(
+        (field for field in there if (complaint.key or "") in _names_in(field)), next(iter(there), None)
+    )
+
+
+def _key(field: Field, complaint: Complaint) -> Node:
+    """The parameter's name, or that of the wrong part of its value."""
+    inside = field.node.keys if isinstance(field.node, MapNode) else {}
+    return inside.get(complaint.key or "", field.key)
+
+
+def _names_in(field: Field | None) -> Collection[str]:
+    return field.node.keys if field is not None and isinstance(field.node, MapNode) else ()
 
 
 def _varied_texts(prompt: Prompt) -> Iterator[tuple[Node, Template]]:

@@ -119,9 +119,8 @@ def mentions(node: Node) -> Iterator[str]:
 class RequestReader:
     """Reads `request` mappings; problems go to `report`, and `faults` counts them."""
 
-    def __init__(self, document: Document, known: frozenset[str], report: Callable[[Problem], None]) -> None:
+    def __init__(self, document: Document, _known: frozenset[str], report: Callable[[Problem], None]) -> None:
         self._document = document
-        self._known = known
         self._report = report
         self.faults = 0
 
@@ -185,10 +184,6 @@ class RequestReader:
         for name, key in node.keys.items():
             if name in _MEANT:
                 self._say(key, _not_here(name))
-            elif name in self._known:
-                self._say(
-                    key, f"`extra` may not hold `{name}`, which is a parameter (move it up into `request`)"
-                )
 
     def _say(self, node: Node, message: str) -> None:
         self.faults += 1

@@ -36,7 +36,7 @@ MOST_TASKS = 10_000
 """`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""
 
 
-def fault(message: str, *inside: str) -> PydanticCustomError:
+def fault(message: str, *inside: str | int) -> PydanticCustomError:
     """A problem in plain words, for validators to raise; braces in it are kept as they are.
 
     `inside` leads on from the checked value to the part of it that is wrong.

@@ -27,21 +27,27 @@ def check_parts(shape: type[M], node: MapNode, document: Document, needed: M) ->
         return shape.model_validate(plain_value(node)), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
+    names = {_written(name, field): name for name, field in shape.model_fields.items()}
     parts = {
-        name: _part(shape, needed, name, value)
-        for name, value in node.values.items()
-        if name in shape.model_fields
+        name: _part(shape, needed, name, written, value)
+        for written, value in node.values.items()
+        if (name := names.get(written)) is not None
     }
     problems = [_translate(shape, node, document, detail) for detail in details]
     return needed.model_copy(update=parts), problems
 
 
-def _part(shape: type[M], needed: M, name: str, value: Node) -> object:
+def _part(shape: type[M], needed: M, name: str, written: str, value: Node) -> object:
     required = {key: getattr(needed, key) for key, field in shape.model_fields.items() if field.is_required()}
     try:
-        return getattr(shape.model_validate({**required, name: plain_value(value)}), name)
+        return getattr(shape.model_validate({**required, written: plain_value(value)}), name)
     except ValidationError:
         return getattr(needed, name)
+
+
+def _written(name: str, field: FieldInfo) -> str:
+    """The key of a field in a file, which Python may have a word of its own for."""
+    return field.alias or name
 
 
 def _translate(shape: type[Shape], node: MapNode, document: Document, error: ErrorDetails) -> Problem:
@@ -62,7 +68,7 @@ def _unknown_key(shape: type[Shape], node: MapNode, document: Document, location
     parent = _find(node, location[:-1])
     place = parent.keys[key] if isinstance(parent, MapNode) else parent
     known = _shape_at(shape, location[:-1])
-    advice = did_you_mean(key, [*known.model_fields, *known.elsewhere])
+    advice = did_you_mean(key, [*_fields(known), *known.elsewhere])
     return document.problem(place, f"unknown key `{printable(key)}` ({advice})")
 
 
@@ -78,9 +84,14 @@ def _find(node: Node, location: Location) -> Node:
     return node
 
 
+def _fields(shape: type[Shape]) -> dict[str, FieldInfo]:
+    """The fields by their keys in a file."""
+    return {_written(name, field): field for name, field in shape.model_fields.items()}
+
+
 def _steps(shape: type[Shape], location: Location) -> Iterator[tuple[type[Shape], FieldInfo]]:
     for part in location:
-        field = shape.model_fields.get(str(part))
+        field = _fields(shape).get(str(part))
         if field is not None:
             yield shape, field
             shape = _inner(field.annotation) or shape
@@ -104,7 +115,7 @@ def _write(shape: type[Shape], location: Location) -> str:
     if field is None or not field[1].examples:
         return "write a value"
     example = json.dumps(field[1].examples[0], ensure_ascii=False)
-    name = next(name for name, known in field[0].model_fields.items() if known is field[1])
+    name = next(name for name, known in _fields(field[0]).items() if known is field[1])
     return f"write {name}: {example}"
 
 
@@ -154,6 +165,16 @@ def _one_of(path: str, value: Node, error: ErrorDetails, _: str) -> str:
     return f'`{path}` is "{printable(value.text)}" ({did_you_mean(value.text, known)})'
 
 
+def _empty(path: str, _: Node, error: ErrorDetails, example: str) -> str:
+    in_a_list = bool(error["loc"]) and isinstance(error["loc"][-1], int)
+    return f"{'a text in ' if in_a_list else ''}`{path}` is empty ({example})"
+
+
+def _too_long(path: str, _: Node, error: ErrorDetails, __: str) -> str:
+    actual, most = error["ctx"]["actual_length"], error["ctx"]["max_length"]
+    return f"`{path}` has {actual} entries (write at most {most})"
+
+
 def _plain_words(_: str, __: Node, error: ErrorDetails, ___: str) -> str:
     return str(error["ctx"]["text"])
 
@@ -174,7 +195,9 @@ _WORDS: dict[str, Words] = {
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
     "model_attributes_type": _MAPPING,
-    "too_short": lambda path, _, __, example: f"`{path}` is empty ({example})",
+    "too_short": _empty,
+    "string_too_short": _empty,
+    "too_long": _too_long,
     "enum": _one_of,
     "literal_error": _one_of,
     "greater_than": _bound("more than", "gt"),

@@ -49,3 +49,12 @@ def test_an_operator_s_model_is_described_too() -> None:
     ours = CATALOGUE.with_entries({"new": Entry(), "priced": Entry("gpt-image-2", 0.04)})
     assert "price not known" in render(describe(ours, ours.models["new"], TODAY))
     assert "costs   $0.0400" in render(describe(ours, ours.models["priced"], TODAY))
+
+
+def test_pictures_of_an_operator_s_model() -> None:
+    """Nobody is told that a model takes pictures, or takes none, when that is only not known."""
+    ours = CATALOGUE.with_entries({"new": Entry(), "like": Entry("gpt-image-2"), "none": Entry(edits=None)})
+    told = {name: render(describe(ours, ours.models[name], TODAY)) for name in ("new", "like", "none")}
+    assert "Whether it takes reference pictures is not known" in told["new"]
+    assert "1 to 16 of them and a mask" in told["like"]
+    assert "Takes no reference pictures" in told["none"]

@@ -61,6 +61,8 @@ def test_paths() -> None:
     assert "/images/generations" == path_of(PLAIN, PLAIN.generate, "gpt-image-2")
     told = path_of(azure, azure.generate, "my model/../x")
     assert "/deployments/my%20model%2F..%2Fx/images?api-version=2025-04-01%20preview" == told
+    for name, sent in ((".", "%2E"), ("..", "%2E%2E"), ("a..", "a.."), ("v2.5", "v2.5")):
+        assert f"/deployments/{sent}/images" == path_of(azure, azure.generate, name).partition("?")[0]
 
 
 def test_what_a_provider_has_no_word_for() -> None:

@@ -64,11 +64,11 @@ def test_all_mistakes_at_once() -> None:
 
 
 def test_extra_is_free_but_for_what_belongs_elsewhere() -> None:
-    """Fields newer than the catalogue pass; known parameters and batchgen's own fields do not."""
+    """Fields newer than the catalogue pass; parameters that it knows do not."""
     assert complaints("gpt-image-2", {"seed": 7, "steps": [1]}) == []
-    assert complaints("gpt-image-2", {"size": "auto", "n": 2}) == [
-        "extra may not hold size, which is a parameter (write it in request itself)",
-        "extra may not hold n (remove it)",
+    assert complaints("gpt-image-2", {"size": "auto", "style": "vivid"}) == [
+        "`extra` may not hold `size`, which is a parameter (move it up into `request`)",
+        "`extra` may not hold `style`, a parameter that gpt-image-2 does not take (remove it)",
     ]
 
 

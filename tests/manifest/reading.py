@@ -17,11 +17,18 @@ SETTING = Setting(Catalogue.builtin(), ("cometapi", "openai", "sandbox"), today=
 HEAD = "batchgen: 1\nmodel: gpt-image-2\n"
 
 
-def read(folder: Path, text: str | bytes, *, name: str = "job.yaml", provider: str | None = None) -> Manifest:
+def read(
+    folder: Path,
+    text: str | bytes,
+    *,
+    name: str = "job.yaml",
+    provider: str | None = None,
+    setting: Setting = SETTING,
+) -> Manifest:
     """The manifest of a text, written to a real file."""
     path = folder / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return load_manifest(path, replace(SETTING, provider=provider))
+    return load_manifest(path, replace(setting, provider=provider))
 
 
 def tasks_of(manifest: Manifest) -> list[Task]:
@@ -32,10 +39,10 @@ def tasks_of(manifest: Manifest) -> list[Task]:
     return [each for each in expanded if isinstance(each, Task)]
 
 
-def problems_of(folder: Path, text: str | bytes) -> list[str]:
+def problems_of(folder: Path, text: str | bytes, setting: Setting = SETTING) -> list[str]:
     """Everything wrong with a text as `LINE:COLUMN: message`, in the order of the file, warnings too."""
     try:
-        manifest = read(folder, text)
+        manifest = read(folder, text, setting=setting)
     except ProblemsError as error:
         found = list(error.problems)
     else:

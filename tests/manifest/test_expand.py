@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.catalogue.catalogue import Catalogue, Entry
+from batchgen.catalogue.dialects import Dialect
+from batchgen.catalogue.model import Whole
 from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.types import Limits, OnUnknown, PriceKind, RetryPolicy
@@ -290,3 +294,70 @@ def test_what_is_too_long_is_refused_before_it_is_made(tmp_path: Path, expected:
     (error,) = errors
     assert error.message.startswith(expected)
     assert peak < 10_000_000
+
+
+SEEDED = replace(
+    SETTING,
+    catalogue=Catalogue.builtin().with_entries(
+        {"ours": Entry("gpt-image-2", parameters={"seed": Whole(0)}), "free": Entry(price_usd=0.01)}
+    ),
+)
+"""An operator's model has a parameter that no other has."""
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        (SETTING, "no known model takes `seed` (use one of "),
+        (SEEDED, "gpt-image-2 does not take seed (use one of "),
+    ],
+)
+@pytest.mark.parametrize("images", [1, 0])
+def test_the_way_for_newer_fields(tmp_path: Path, setting: Setting, line: str, images: int) -> None:
+    """Who writes a parameter that is newer than the catalogue reads where it goes; a misspelt one is only guessed."""
+    text = f"{HEAD}request: {{seed: 4}}\nprompts: [{{id: a, prompt: A, images: {images}}}]\n"
+    (found,) = (each for each in problems_of(tmp_path, text, setting) if each.startswith("3:"))
+    assert found.startswith(f"3:11: {line}")
+    assert found.endswith("; or write `extra: {seed: ...}` if it is newer than the catalogue)")
+    assert "extra" not in str(problems_of(tmp_path, text.replace("seed", "qualiti"), setting))
+
+
+@pytest.mark.parametrize("name", ["size", "sieze", "style"])
+@pytest.mark.parametrize(
+    "entry", ["prompt: A", "prompt: A, images: 0", "prompt: '{c}', images: 0, vary: {c: [1]}"]
+)
+def test_what_neither_model_nor_provider_takes_is_said_once(tmp_path: Path, name: str, entry: str) -> None:
+    """One parameter is one problem, and it is the provider's word: changing the model would not help."""
+    picky = replace(SETTING, dialects={"cometapi": Dialect(allow=frozenset({"quality"}))})
+    text = f"{HEAD}request: {{{name}: 7}}\nprompts: [{{id: a, {entry}}}]\n"
+    found = [each for each in problems_of(tmp_path, text, picky) if each.startswith("3:")]
+    assert [f"cometapi does not take {name} (it takes quality; remove it)"] == [
+        each.partition(": ")[2] for each in found
+    ]
+
+
+@pytest.mark.parametrize("model", ["gpt-image-2", "qwen-image", "free", "unheard-of"])
+def test_extra_holds_what_only_another_model_takes(tmp_path: Path, model: str) -> None:
+    """An operator's own parameter of one model stays open to `extra` for all others."""
+    text = f"batchgen: 1\nmodel: {model}\nrequest: {{extra: {{seed: 7}}}}\nprompts: [{{id: a, prompt: A}}]\n"
+    (task,) = (each for each in read(tmp_path, text, setting=SEEDED).expand() if not isinstance(each, Problem))
+    assert {"seed": 7} == task.request.extra
+
+
+@pytest.mark.parametrize(
+    ("expected", "entry"),
+    [
+        ("`extra` may not hold `seed`, which is a parameter (move it up", "model: ours, request: {extra: {§seed: 7}}"),
+        ("`extra` may not hold `size`, which is a parameter (move", "model: unheard-of, request: {extra: {§size: x}}"),
+        ("`extra` may not hold `style`, a parameter that ours does not", "model: ours, request: {extra: {§style: x}}"),
+        ("`extra` may not hold `size`, which", 'model: "{c}", images: 0, vary: {c: [a]}, request: {extra: {§size: x}}'),
+        ("`extra` may not hold `size`, which", "images: 0, request: {extra: {§size: x}}"),
+        ("`extra` may not hold `size`, which", "request: {extra: {§size: x, other: 012}}"),
+    ],
+)  # fmt: skip
+def test_extra_takes_no_parameter_of_its_own_model(tmp_path: Path, expected: str, entry: str) -> None:
+    """A parameter of the model has one place, as has one that the built-in catalogue knows, in faulty entries too."""
+    before, _, after = f"{HEAD}prompts:\n  - {{id: a, prompt: A, {entry}}}\n".partition("§")
+    place = f"{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}: "
+    found = [line for line in problems_of(tmp_path, before + after, SEEDED) if line.startswith(place)]
+    assert [place + expected] == [line[: len(place + expected)] for line in found]

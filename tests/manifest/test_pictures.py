@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from batchgen.catalogue.catalogue import Catalogue, Entry
+from batchgen.catalogue.model import Edits, Whole
 from batchgen.manifest.pictures import MAX_BYTES
-from tests.manifest.reading import HEAD, problems_of, read, tasks_of
+from tests.manifest.reading import HEAD, SETTING, problems_of, read, tasks_of
 from tests.support.png import png
 
 
@@ -156,6 +159,30 @@ def test_models_and_parameters_that_take_no_pictures(tmp_path: Path) -> None:
     fidelity = HEAD.replace("gpt-image-2", "gpt-image-1.5")
     found = problems_of(tmp_path, manifest("references: [mug.png], request: {input_fidelity: high}", fidelity))
     assert all("retires on" in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        (Entry(price_usd=0.04), None),
+        (Entry(parameters={"seed": Whole(0)}), None),
+        (Entry(edits=Edits(2, mask=True, image_tokens=1536)), None),
+        (Entry(edits=Edits(1, mask=True, image_tokens=1536)), "qwen-image-edit takes at most 1 references"),
+        (Entry(edits=Edits(2, mask=False, image_tokens=1536)), "qwen-image-edit takes no mask"),
+        (Entry(edits=None), "qwen-image-edit takes no references"),
+        (Entry("qwen-image"), "qwen-image-edit takes no references"),
+    ],
+)
+def test_pictures_for_an_operator_s_model(tmp_path: Path, entry: Entry, words: str | None) -> None:
+    """Naming a model takes its pictures from nobody: they are refused only where the entry or its family says so."""
+    saved(tmp_path / "mug.png"), saved(tmp_path / "mask.png", mode="RGBA")
+    named = replace(SETTING, catalogue=Catalogue.builtin().with_entries({"qwen-image-edit": entry}))
+    text = manifest(
+        "references: [mug.png, mug.png], mask: mask.png", HEAD.replace("gpt-image-2", "qwen-image-edit")
+    )
+    found = problems_of(tmp_path, text, named)
+    assert len(found) == (words is not None)
+    assert all(words is not None and words in each for each in found)
 
 
 def test_too_many_pictures(tmp_path: Path) -> None:
