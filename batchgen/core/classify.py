@@ -59,6 +59,12 @@ _REFUSED_CODES = frozenset(
         "content_filter",
         "prompt_blocked",
         "sensitive_words_detected",
+        # Volcengine, DashScope and LiteLLM
+        "inputtextsensitivecontentdetected",
+        "inputimagesensitivecontentdetected",
+        "outputimagesensitivecontentdetected",
+        "datainspectionfailed",
+        "contentpolicyviolationerror",
     }
 )
 _BILLING_CODES = frozenset(
@@ -72,6 +78,10 @@ _BILLING_CODES = frozenset(
         "organization_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
         "project_spend_limit_exceeded",
+        # LiteLLM, DashScope and Volcengine
+        "budget_exceeded",
+        "arrearage",
+        "accountoverdueerror",
     }
 )
 _MODEL_CODES = frozenset({"model_not_found", "unsupported_model"})
@@ -81,10 +91,22 @@ _INVALID_CODES = frozenset({"invalid_request", "convert_request_failed"})
 _MISTAKEN_TYPES = frozenset({"invalid_request_error", "image_generation_user_error"})
 _BUSY_CODES = frozenset({"bad_response_status_code"})
 
+# Words decide only where no code does: of OpenAI, xAI, LiteLLM, SiliconFlow and the new-api family.
 _REFUSED_WORDS = re.compile(
-    r"safety system|content[ _-](?:policy|policies|filter)|sensitive words?", re.IGNORECASE
+    r"safety system|content[ _-]?(?:policy|policies|filter|moderation)|sensitive words?|usage guidelines",
+    re.IGNORECASE,
 )
-_MODEL_WORDS = re.compile(r"no available channel|无可用渠道|must be verified to use the model", re.IGNORECASE)
+_MODEL_WORDS = re.compile(
+    r"no available channel|无可用渠道|must be verified to use the model|invalid model name passed"
+    r"|\bmodel (?:\S{1,200} )?does not exist",
+    re.IGNORECASE,
+)
+_MONEY_WORDS = re.compile(
+    r"check your plan and billing|\b(?:balance|credits?|funds) (?:is|are) (?:insufficient|not enough|exhausted)"
+    r"|\b(?:insufficient|not enough|no|out of) (?:account )?(?:balance|credits?|funds)\b|overdue balance|余额不足|欠费",
+    re.IGNORECASE,
+)
+_KEY_WORDS = re.compile(r"\b(?:incorrect|invalid) api[ _-]?key", re.IGNORECASE)
 _BUSY_WORDS = re.compile(r"currently busy|saturated|饱和", re.IGNORECASE)
 
 _BELIEVED_IN_2XX = frozenset(
@@ -179,7 +201,7 @@ def _class_of_code(error: ErrorBody) -> FailureClass | None:
 
 
 def _class_of_4xx(status: int, error: ErrorBody) -> FailureClass:
-    if status == HTTPStatus.PAYMENT_REQUIRED:
+    if status == HTTPStatus.PAYMENT_REQUIRED or _MONEY_WORDS.search(error.message):
         return FailureClass.BILLING
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return FailureClass.RATE_LIMITED
@@ -188,7 +210,7 @@ def _class_of_4xx(status: int, error: ErrorBody) -> FailureClass:
     # A complaint about one parameter, such as `moderation`, is no refusal of the prompt.
     if _REFUSED_WORDS.search(error.message) and error.param in {"", "prompt"}:
         return FailureClass.REFUSED
-    if status in {401, 403}:
+    if status in {401, 403} or _KEY_WORDS.search(error.message):
         return FailureClass.AUTH
     if status in _CONFLICTS or _busy(error):
         return FailureClass.TRANSIENT

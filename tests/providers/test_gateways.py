@@ -95,6 +95,31 @@ def test_a_link(document: JsonValue) -> None:
         (200, {"created": 1, "data": []}, C.NO_IMAGE, "no image"),
         (200, {"created": 1, "data": [{"error": {"code": "content_filter", "message": "sensitive"}}]}, C.REFUSED, "sensitive"),
         (200, {"error": {"message": "no money", "type": "insufficient_quota"}}, C.BILLING, "no money"),
+        # xAI
+        (403, {"code": "forbidden", "error": "Content violates usage guidelines."}, C.REFUSED, "guidelines"),
+        (400, {"error": "Generated image rejected by content moderation."}, C.REFUSED, "moderation"),
+        (400, {"error": "Incorrect API key provided: xa***yz. You can obtain one."}, C.AUTH, "API key"),
+        (403, {"error": "Your team has no credits left."}, C.BILLING, "credits"),
+        # Volcengine, DashScope
+        (400, {"error": {"code": "InputTextSensitiveContentDetected", "message": "may contain"}}, C.REFUSED, "may contain"),
+        (200, {"data": [{"error": {"code": "OutputImageSensitiveContentDetected", "message": "x"}}]}, C.REFUSED, "x"),
+        (400, {"code": "DataInspectionFailed", "message": "data may be unfit"}, C.REFUSED, "unfit"),
+        (403, {"error": {"code": "AccountOverdueError", "message": "overdue balance"}}, C.BILLING, "overdue"),
+        # LiteLLM
+        (400, {"error": {"message": "litellm.ContentPolicyViolationError: no", "type": None, "code": "400"}}, C.REFUSED, "no"),
+        (429, {"error": {"message": "Budget has been exceeded!", "type": "budget_exceeded", "code": "429"}}, C.BILLING, "Budget"),
+        (400, {"error": {"message": "Invalid model name passed in model=nope-x", "code": "400"}}, C.MODEL, "nope-x"),
+        # SiliconFlow
+        (400, {"code": 20012, "message": "Model does not exist. Please check it carefully.", "data": None}, C.MODEL, "exist"),
+        (403, {"code": 30001, "message": "Sorry, your account balance is insufficient", "data": None}, C.BILLING, "balance"),
+        # a proxy that strips codes
+        (429, {"error": {"message": "You exceeded your current quota, please check your plan and billing details."}}, C.BILLING, "quota"),
+        # what only sounds like it
+        (429, {"error": {"message": "Quota of images per minute exceeded, try again in 12s"}}, C.RATE_LIMITED, "Quota"),
+        (400, {"error": {"message": "Invalid value for moderation: 'none'", "param": "moderation"}}, C.INVALID, "moderation"),
+        (400, {"error": {"message": "This model takes no size", "param": "size"}}, C.INVALID, "size"),
+        (403, {"error": {"message": "Country not supported"}}, C.AUTH, "Country"),
+        (400, {"error": {"message": "white balance must be a number"}}, C.INVALID, "balance"),
     ],
 )  # fmt: skip
 def test_an_error(status: int, document: JsonValue, expected: C, words: str) -> None:
