@@ -44,7 +44,7 @@ class _Reading:
         self._document = document
         self._setting = setting
         self._problems = list(document.problems)
-        self._requests = RequestReader(document, setting.catalogue.parameters, self._problems.append)
+        self._requests = RequestReader(document, self._problems.append)
         self._root = self._mapping(document.root)
         self._entries = self._prompt_nodes()
 

@@ -119,7 +119,7 @@ def mentions(node: Node) -> Iterator[str]:
 class RequestReader:
     """Reads `request` mappings; problems go to `report`, and `faults` counts them."""
 
-    def __init__(self, document: Document, _known: frozenset[str], report: Callable[[Problem], None]) -> None:
+    def __init__(self, document: Document, report: Callable[[Problem], None]) -> None:
         self._document = document
         self._report = report
         self.faults = 0

@@ -27,6 +27,11 @@ def drawing(inner: str) -> bytes:
         '<image href="data:image/png;base64,iVBORw0KGgo="/>',
         '<animate attributeName="x" from="0" to="8"/><title>A "boat" &amp; more</title><!-- note -->',
         "<a><text>shop</text></a>",
+        '<g id="a" class="b" data-name="Layer 1" aria-label="boat" role="img" xml:space="preserve"/>',
+        '<filter id="f"><feGaussianBlur stdDeviation="2"/><feOffset dx="1"/></filter><rect filter="url(#f)"/>',
+        '<clipPath id="c"><circle r="4"/></clipPath><g clip-path="url(\'#c\')" transform="rotate(45 4 4)"/>',
+        "<style>/* url(https://only.a.comment) */ .a:hover{fill:rgb(1 2 3);transform:translate(1px)}</style>",
+        '<text x="1" y="2" font-family="Inter, sans-serif">Fresh (and cheap) @ the market</text>',
     ],
 )
 def test_what_only_shows_is_taken(inner: str) -> None:
@@ -38,10 +43,31 @@ def test_what_only_shows_is_taken(inner: str) -> None:
     ("inner", "words"),
     [
         ("<script>alert(1)</script>", "holds a <script>"),
-        ("<x:SCRIPT xmlns:x='http://www.w3.org/2000/svg'/>", "holds a <script>"),
+        ("<x:SCRIPT xmlns:x='http://www.w3.org/2000/svg'/>", "holds a <SCRIPT>"),
+        ("<style>@import url(https://x.example/a.css);<g/></style>", "its style holds an element"),
+        ("<style>@im/**/port url(https://x.example/a.css)</style>", "fetches something"),
+        (
+            "<style>a{background:image-set('data:image/png;base64,AA' 1x,'https://x.example/2x' 2x)}</style>",
+            "fetches something",
+        ),
+        (
+            "<style>a{background:url(data:image/png;base64,AA),url(https://x.example/)}</style>",
+            "fetches something",
+        ),
+        ("<rect style=\"filter:src('https://x.example/')\"/>", "fetches something"),
+        ('<h:img xmlns:h="http://www.w3.org/1999/xhtml" srcset="https://x.example/"/>', "holds a <img>"),
+        ('<h:form xmlns:h="http://www.w3.org/1999/xhtml" action="javascript:alert(1)"/>', "holds a <form>"),
+        ('<a ping="https://x.example/" href="#a"/>', "leads elsewhere (ping)"),
+        ('<g xml:base="https://x.example/"/>', "leads elsewhere (xml:base)"),
+        ('<g xmlns:e="http://www.w3.org/2001/xml-events" e:event="load"/>', "an attribute of something else"),
+        (
+            '<set attributeName="style" to="background:url(https://x.example/)"/>',
+            "changes where its parts lead",
+        ),
+        ('<animate attributeName="fill" values="url(https://x.example/#a)"/>', "fetches something"),
         ('<g onload="alert(1)"/>', "holds a handler (onload)"),
         ('<g OnClick="alert(1)"/>', "holds a handler"),
-        ("<foreignObject><div/></foreignObject>", "holds a <foreignobject>"),
+        ("<foreignObject><div/></foreignObject>", "holds a <foreignObject>"),
         ('<a href="javascript:alert(1)"/>', "leads elsewhere"),
         ('<a xlink:href="&#106;avascript:alert(1)"/>', "leads elsewhere"),
         ('<image href="https://tracker.example/x.png"/>', "leads elsewhere"),
@@ -64,6 +90,7 @@ def test_what_does_more_is_refused(inner: str, words: str) -> None:
     ("data", "words"),
     [
         (b'<!DOCTYPE svg [<!ENTITY a "aaaa">]><svg>&a;</svg>', "declares a document type"),
+        (b'<svg xmlns="http://www.w3.org/1999/xhtml"/>', "its first element is svg"),
         (b"<svg><g></svg>", "damaged SVG drawing: mismatched tag"),
         (drawing("<g/>") + b"<svg/>", "damaged SVG drawing"),
         (drawing("<g>" * 300 + "</g>" * 300), "more parts than an honest one"),
@@ -76,3 +103,12 @@ def test_what_is_no_whole_drawing(data: bytes, words: str) -> None:
     with pytest.raises(NotAnImageError) as caught:
         media_of(data, allow_svg=True)
     assert words in str(caught.value)
+
+
+def test_the_usual_document_type_is_taken() -> None:
+    """Many programs write it, and nobody fetches what it names."""
+    doctype = (
+        '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">'
+    )
+    data = b'<?xml version="1.0" encoding="UTF-8"?>' + doctype.encode() + drawing("<g/>")
+    assert Media("image/svg+xml", "svg", 8, 8) == media_of(data, allow_svg=True)
