@@ -30,7 +30,7 @@ def drawing(inner: str) -> bytes:
         '<g id="a" class="b" data-name="Layer 1" aria-label="boat" role="img" xml:space="preserve"/>',
         '<filter id="f"><feGaussianBlur stdDeviation="2"/><feOffset dx="1"/></filter><rect filter="url(#f)"/>',
         '<clipPath id="c"><circle r="4"/></clipPath><g clip-path="url(\'#c\')" transform="rotate(45 4 4)"/>',
-        "<style>/* url(https://only.a.comment) */ .a:hover{fill:rgb(1 2 3);transform:translate(1px)}</style>",
+        "<style>/* the boat */ .a:hover{fill:rgb(1 2 3);transform:translate(1px)}</style>",
         '<text x="1" y="2" font-family="Inter, sans-serif">Fresh (and cheap) @ the market</text>',
     ],
 )
@@ -45,6 +45,10 @@ def test_what_only_shows_is_taken(inner: str) -> None:
         ("<script>alert(1)</script>", "holds a <script>"),
         ("<x:SCRIPT xmlns:x='http://www.w3.org/2000/svg'/>", "holds a <SCRIPT>"),
         ("<style>@import url(https://x.example/a.css);<g/></style>", "its style holds an element"),
+        (
+            "<style>a{content:'/*'}b{background:url(https://x.example/)}c{content:'*/'}</style>",
+            "fetches something",
+        ),
         ("<style>@im/**/port url(https://x.example/a.css)</style>", "fetches something"),
         (
             "<style>a{background:image-set('data:image/png;base64,AA' 1x,'https://x.example/2x' 2x)}</style>",
