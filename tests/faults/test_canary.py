@@ -63,7 +63,7 @@ def b64(key: str) -> str:
 
 
 ECHOES: dict[str, Echo] = {
-    "message": lambda key, _: error(400, f"Incorrect API key provided: {key}."),
+    "message": lambda key, _: error(400, f"You sent {key}, which is odd."),
     "code": lambda key, _: error(400, "Wrong.", key),
     "param": lambda key, _: error(400, "Wrong.", param=key, type=key),
     "message-header": lambda key, _: error(400, f"Authorization: Bearer {key} was sent"),
