@@ -9,6 +9,21 @@ from datetime import datetime
 from enum import StrEnum
 from http import HTTPStatus
 
+from batchgen.core.error_words import (
+    AUTH_CODES,
+    BILLING_CODES,
+    BUSY_CODES,
+    BUSY_WORDS,
+    INVALID_CODES,
+    KEY_WORDS,
+    LIMIT_CODES,
+    MISTAKEN_TYPES,
+    MODEL_CODES,
+    MODEL_WORDS,
+    MONEY_WORDS,
+    REFUSED_CODES,
+    REFUSED_WORDS,
+)
 from batchgen.core.plain import REASON_LIMIT, one_line
 from batchgen.core.retry_after import retry_after_s
 from batchgen.core.types import Failure, FailureClass, Paid
@@ -52,63 +67,6 @@ _FAULT_WORDS: Mapping[NetworkFault, str] = {
     NetworkFault.GARBLED: "the answer was not HTTP that can be read",
 }
 
-_REFUSED_CODES = frozenset(
-    {
-        "moderation_blocked",
-        "content_policy_violation",
-        "content_filter",
-        "prompt_blocked",
-        "sensitive_words_detected",
-        # Volcengine, DashScope and LiteLLM
-        "inputtextsensitivecontentdetected",
-        "inputimagesensitivecontentdetected",
-        "outputimagesensitivecontentdetected",
-        "datainspectionfailed",
-        "contentpolicyviolationerror",
-    }
-)
-_BILLING_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "insufficient_user_quota",
-        "pre_consume_token_quota_failed",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "project_spend_limit_exceeded",
-        # LiteLLM, DashScope and Volcengine
-        "budget_exceeded",
-        "arrearage",
-        "accountoverdueerror",
-    }
-)
-_MODEL_CODES = frozenset({"model_not_found", "unsupported_model"})
-_AUTH_CODES = frozenset({"invalid_api_key", "account_deactivated"})
-_LIMIT_CODES = frozenset({"rate_limit_exceeded", "slow_down", "token_concurrency_limit_reached"})
-_INVALID_CODES = frozenset({"invalid_request", "convert_request_failed"})
-_MISTAKEN_TYPES = frozenset({"invalid_request_error", "image_generation_user_error"})
-_BUSY_CODES = frozenset({"bad_response_status_code"})
-
-# Words decide only where no code does: of OpenAI, xAI, LiteLLM, SiliconFlow and the new-api family.
-_REFUSED_WORDS = re.compile(
-    r"safety system|content[ _-]?(?:policy|policies|filter|moderation)|sensitive words?|usage guidelines",
-    re.IGNORECASE,
-)
-_MODEL_WORDS = re.compile(
-    r"no available channel|无可用渠道|must be verified to use the model|invalid model name passed"
-    r"|\bmodel (?:\S{1,200} )?does not exist",
-    re.IGNORECASE,
-)
-_MONEY_WORDS = re.compile(
-    r"check your plan and billing|\b(?:balance|credits?|funds) (?:is|are) (?:insufficient|not enough|exhausted)"
-    r"|\b(?:insufficient|not enough|no|out of) (?:account )?(?:balance|credits?|funds)\b|overdue balance|余额不足|欠费",
-    re.IGNORECASE,
-)
-_KEY_WORDS = re.compile(r"\b(?:incorrect|invalid) api[ _-]?key", re.IGNORECASE)
-_BUSY_WORDS = re.compile(r"currently busy|saturated|饱和", re.IGNORECASE)
-
 _BELIEVED_IN_2XX = frozenset(
     {FailureClass.REFUSED, FailureClass.BILLING, FailureClass.AUTH, FailureClass.MODEL}
 )
@@ -134,8 +92,9 @@ def classify_status(
     """Turn an answer that brought no image into a failure. Header names are in lower case; `now` is aware.
 
     Codes are those documented by OpenAI (developers.openai.com, "Error codes"), CometAPI (apidoc.cometapi.com,
-    "Error codes") and the new-api gateway (github.com/QuantumNous/new-api, types/error.go). 502, 504 and 520 to
-    524 come from gateways that gave up waiting: the image may have been made.
+    "Error codes") and the new-api gateway (github.com/QuantumNous/new-api, types/error.go); those of others,
+    and words, are in `error_words`. 502, 504 and 520 to 524 come from gateways that gave up waiting: the image may
+    have been made.
     """
     body = error or ErrorBody()
     kind = _class_of(status, body, waits=_asks_to_wait(headers, now))
@@ -158,7 +117,7 @@ def classify_event(
     By its code, else by its type: what is wrong with the request is final, anything else is the provider's trouble.
     `begun` is whether partial images had come: then the provider may charge for its work.
     """
-    mistaken = error.type.lower() in _MISTAKEN_TYPES
+    mistaken = error.type.lower() in MISTAKEN_TYPES
     kind = _class_of_code(error) or (
         _class_of_4xx(HTTPStatus.BAD_REQUEST, error)
         if mistaken
@@ -191,26 +150,27 @@ def _class_of_code(error: ErrorBody) -> FailureClass | None:
     """What a documented code means, whatever the status around it: gateways remap statuses."""
     codes = {error.code.lower(), error.type.lower()}
     tables = (
-        (_BILLING_CODES, FailureClass.BILLING),
-        (_REFUSED_CODES, FailureClass.REFUSED),
-        (_MODEL_CODES, FailureClass.MODEL),
-        (_AUTH_CODES, FailureClass.AUTH),
-        (_LIMIT_CODES, FailureClass.RATE_LIMITED),
+        (BILLING_CODES, FailureClass.BILLING),
+        (REFUSED_CODES, FailureClass.REFUSED),
+        (MODEL_CODES, FailureClass.MODEL),
+        (AUTH_CODES, FailureClass.AUTH),
+        (LIMIT_CODES, FailureClass.RATE_LIMITED),
     )
     return next((kind for table, kind in tables if codes & table), None)
 
 
 def _class_of_4xx(status: int, error: ErrorBody) -> FailureClass:
-    if status == HTTPStatus.PAYMENT_REQUIRED or _MONEY_WORDS.search(error.message):
+    # A complaint about one parameter, such as `moderation`, is no refusal of the prompt and stops no job.
+    general = error.param in {"", "prompt"}
+    if status == HTTPStatus.PAYMENT_REQUIRED or (general and MONEY_WORDS.search(error.message)):
         return FailureClass.BILLING
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return FailureClass.RATE_LIMITED
-    if _MODEL_WORDS.search(error.message):
+    if MODEL_WORDS.search(error.message):
         return FailureClass.MODEL
-    # A complaint about one parameter, such as `moderation`, is no refusal of the prompt.
-    if _REFUSED_WORDS.search(error.message) and error.param in {"", "prompt"}:
+    if general and REFUSED_WORDS.search(error.message):
         return FailureClass.REFUSED
-    if status in {401, 403} or _KEY_WORDS.search(error.message):
+    if status in {401, 403} or (general and KEY_WORDS.search(error.message)):
         return FailureClass.AUTH
     if status in _CONFLICTS or _busy(error):
         return FailureClass.TRANSIENT
@@ -218,9 +178,9 @@ def _class_of_4xx(status: int, error: ErrorBody) -> FailureClass:
 
 
 def _class_of_5xx(status: int, error: ErrorBody, *, waits: bool) -> FailureClass:
-    if _MODEL_WORDS.search(error.message):
+    if MODEL_WORDS.search(error.message):
         return FailureClass.MODEL
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR and error.code.lower() in _INVALID_CODES:
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and error.code.lower() in INVALID_CODES:
         return FailureClass.INVALID
     if status == HTTPStatus.SERVICE_UNAVAILABLE and waits:
         return FailureClass.RATE_LIMITED
@@ -228,7 +188,7 @@ def _class_of_5xx(status: int, error: ErrorBody, *, waits: bool) -> FailureClass
 
 
 def _busy(error: ErrorBody) -> bool:
-    return error.code.lower() in _BUSY_CODES or bool(_BUSY_WORDS.search(error.message))
+    return error.code.lower() in BUSY_CODES or bool(BUSY_WORDS.search(error.message))
 
 
 def _asks_to_wait(headers: Mapping[str, str], now: datetime) -> bool:

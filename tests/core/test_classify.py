@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from batchgen.core.classify import (
     ErrorBody,
     NetworkFault,
+    classify_event,
     classify_network,
     classify_status,
     is_redirect,
@@ -114,6 +115,93 @@ def test_every_documented_signal_has_its_class(
 ) -> None:
     """The table of statuses, codes and words that providers document."""
     assert wanted is classify_status(status, headers, error, "", NOW).failure_class
+
+
+PLAN = "You exceeded your current quota, please check your plan and billing details."
+GUIDELINES = "Content violates usage guidelines."
+MODERATED = "Generated image rejected by content moderation."
+KEY = "Incorrect API key provided: xa***yz."
+NO_MODEL = "Model does not exist. Please check it carefully."
+
+SAID_ELSEWHERE = [
+    # xAI
+    (403, ErrorBody(GUIDELINES), C.REFUSED),
+    (400, ErrorBody(GUIDELINES, param="prompt"), C.REFUSED),
+    (400, ErrorBody(MODERATED), C.REFUSED),
+    (400, ErrorBody("Your prompt did not pass our content moderation."), C.REFUSED),
+    (400, ErrorBody(KEY), C.AUTH),
+    (403, ErrorBody("Your newly created team doesn't have any credits yet."), C.BILLING),
+    (403, ErrorBody("Your team has no credits left."), C.BILLING),
+    # Volcengine, DashScope
+    (400, ErrorBody(code="InputTextSensitiveContentDetected"), C.REFUSED),
+    (400, ErrorBody(code="InputImageSensitiveContentDetected"), C.REFUSED),
+    (400, ErrorBody(code="OutputImageSensitiveContentDetected"), C.REFUSED),
+    (200, ErrorBody(code="OutputImageSensitiveContentDetected"), C.REFUSED),
+    (400, ErrorBody(code="DataInspectionFailed"), C.REFUSED),
+    (403, ErrorBody("The request failed because your account has an overdue balance."), C.BILLING),
+    (403, ErrorBody("Your account has an overdue payment."), C.BILLING),
+    (400, ErrorBody("Your payment is overdue."), C.BILLING),
+    # LiteLLM
+    (400, ErrorBody(type="ContentPolicyViolationError", code="400"), C.REFUSED),
+    (400, ErrorBody(code="ContentPolicyViolationError"), C.REFUSED),
+    (400, ErrorBody("litellm.ContentPolicyViolationError: no", code="400"), C.REFUSED),
+    (400, ErrorBody("Budget has been exceeded!", "budget_exceeded", "400"), C.BILLING),
+    (429, ErrorBody("Budget has been exceeded!", "budget_exceeded", "429"), C.BILLING),
+    (400, ErrorBody("Invalid model name passed in model=nope-x", code="400"), C.MODEL),
+    # SiliconFlow
+    (400, ErrorBody(NO_MODEL, code="20012"), C.MODEL),
+    (403, ErrorBody("Sorry, your account balance is insufficient", code="30001"), C.BILLING),
+    # OpenAI behind a proxy that strips codes
+    (429, ErrorBody(PLAN), C.BILLING),
+]
+
+ONLY_SOUNDS_LIKE_IT = [
+    (400, ErrorBody("Invalid value for moderation."), C.INVALID),
+    (400, ErrorBody("Invalid value for content moderation."), C.INVALID),
+    (400, ErrorBody(GUIDELINES, param="quality"), C.INVALID),
+    (400, ErrorBody("White balance is insufficient.", param="white_balance"), C.INVALID),
+    (400, ErrorBody("Invalid API key format.", param="user"), C.INVALID),
+    (400, ErrorBody("This model takes no such size."), C.INVALID),
+    (400, ErrorBody("Quality 'x' does not exist for this model."), C.INVALID),
+    (403, ErrorBody("Forbidden"), C.AUTH),
+    (403, ErrorBody("See our usage guidelines for who may use this."), C.AUTH),
+    (429, ErrorBody("Your quota per minute is used up."), C.RATE_LIMITED),
+    (429, ErrorBody("You exceeded your current quota of requests, try again in 12s."), C.RATE_LIMITED),
+    (429, ErrorBody(PLAN, code="rate_limit_exceeded"), C.RATE_LIMITED),
+    (429, ErrorBody(MODERATED), C.RATE_LIMITED),
+    (502, ErrorBody(GUIDELINES), C.UNKNOWN),
+    (200, ErrorBody(MODERATED), C.NO_IMAGE),
+]
+
+
+@pytest.mark.parametrize(("status", "error", "wanted"), SAID_ELSEWHERE)
+def test_other_makers_and_gateways_are_understood(status: int, error: ErrorBody, wanted: FailureClass) -> None:
+    """A refusal stops no job and an empty account is not tried again, whoever says so and in whatever words."""
+    assert wanted is classified(status, error).failure_class
+
+
+@pytest.mark.parametrize(("status", "error", "wanted"), ONLY_SOUNDS_LIKE_IT)
+def test_words_that_only_sound_like_it_decide_nothing(
+    status: int, error: ErrorBody, wanted: FailureClass
+) -> None:
+    """One parameter's fault, a limit of a minute, a code that says otherwise, or a lost answer keep their class."""
+    assert wanted is classified(status, error).failure_class
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (ErrorBody(code="DataInspectionFailed"), C.REFUSED),
+        (ErrorBody(type="budget_exceeded"), C.BILLING),
+        (ErrorBody(MODERATED, "invalid_request_error"), C.REFUSED),
+        (ErrorBody(KEY, "invalid_request_error"), C.AUTH),
+        (ErrorBody("Invalid value.", "invalid_request_error", param="moderation"), C.INVALID),
+        (ErrorBody("Something broke."), C.TRANSIENT),
+    ],
+)
+def test_an_error_in_a_stream_is_read_alike(error: ErrorBody, wanted: FailureClass) -> None:
+    """The same codes, and the same words where the type says that the request is at fault."""
+    assert wanted is classify_event(error, status=200, headers={}, begun=False, now=NOW).failure_class
 
 
 HEADERS = st.dictionaries(

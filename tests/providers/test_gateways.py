@@ -100,8 +100,10 @@ def test_a_link(document: JsonValue) -> None:
         (400, {"error": "Generated image rejected by content moderation."}, C.REFUSED, "moderation"),
         (400, {"error": "Incorrect API key provided: xa***yz. You can obtain one."}, C.AUTH, "API key"),
         (403, {"error": "Your team has no credits left."}, C.BILLING, "credits"),
+        (403, {"code": "forbidden", "error": "Your newly created team doesn't have any credits yet."}, C.BILLING, "credits"),
         # Volcengine, DashScope
         (400, {"error": {"code": "InputTextSensitiveContentDetected", "message": "may contain"}}, C.REFUSED, "may contain"),
+        (400, {"error": {"code": "InputImageSensitiveContentDetected", "message": "may contain"}}, C.REFUSED, "may contain"),
         (200, {"data": [{"error": {"code": "OutputImageSensitiveContentDetected", "message": "x"}}]}, C.REFUSED, "x"),
         (400, {"code": "DataInspectionFailed", "message": "data may be unfit"}, C.REFUSED, "unfit"),
         (403, {"error": {"code": "AccountOverdueError", "message": "overdue balance"}}, C.BILLING, "overdue"),
@@ -118,6 +120,7 @@ def test_a_link(document: JsonValue) -> None:
         (429, {"error": {"message": "Quota of images per minute exceeded, try again in 12s"}}, C.RATE_LIMITED, "Quota"),
         (400, {"error": {"message": "Invalid value for moderation: 'none'", "param": "moderation"}}, C.INVALID, "moderation"),
         (400, {"error": {"message": "This model takes no size", "param": "size"}}, C.INVALID, "size"),
+        (400, {"error": {"message": "Invalid value for content moderation"}}, C.INVALID, "moderation"),
         (403, {"error": {"message": "Country not supported"}}, C.AUTH, "Country"),
         (400, {"error": {"message": "white balance must be a number"}}, C.INVALID, "balance"),
     ],
