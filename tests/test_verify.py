@@ -10,6 +10,7 @@ import signal
 import sqlite3
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def drop_ledger(desk: Desk) -> None:
         path.unlink()
 
 
-def verify(desk: Desk, *words: str, expect: int = 0) -> dict[str, object]:
+def verify(desk: Desk, *words: str, expect: int = 0) -> dict[str, Any]:
     """`batchgen verify job.yaml --json`; returns its findings without the empty ones."""
     told = desk.json("verify", "job.yaml", *words, expect=expect)
     return {name: value for name, value in told.items() if value and name not in {"job", "counts", "repair"}}
@@ -299,7 +300,7 @@ def test_an_image_that_only_a_log_knows_is_taken_in(desk: Desk, till: Till, harm
     drop_ledger(desk)
     if verb == "verify":
         told = verify(desk, "--repair")
-        assert ["images/boat--1--01.png"] == told["unnoted"][-1:]  # type: ignore[index]
+        assert ["images/boat--1--01.png"] == told["unnoted"][-1:]
         assert ["images/boat--2--01.png"] == told["foreign"]
     else:
         shutil.copy(desk.folder / "backup.sqlite", desk.job / "ledger.sqlite")

@@ -7,6 +7,7 @@ import json
 import traceback
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -354,3 +355,23 @@ async def test_an_error_of_ours_does_not_tell_the_key() -> None:
             with pytest.raises(Exception, match="Content-Length") as caught:
                 await generate(provider)
     assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("names", "headers", "wanted"),
+    [
+        ({}, {"x-ratelimit-remaining-images": "0", "x-ratelimit-reset-images": "6m0s"}, 360.0),
+        ({"remaining": "RateLimit-Remaining", "reset": "RateLimit-Reset"}, {"RateLimit-Remaining": "0", "RateLimit-Reset": "7"}, 7.0),
+        ({}, {"RateLimit-Remaining": "0", "RateLimit-Reset": "7"}, None),
+    ],
+)  # fmt: skip
+async def test_headers_of_rate_limits_have_the_names_that_the_dialect_gives_them(
+    names: dict[str, Any], headers: dict[str, str], wanted: float | None
+) -> None:
+    """A good answer tells the limiter that nothing is left, whatever the provider calls the headers."""
+    async with serving(answering(IMAGE, headers=headers)) as api:
+        endpoint = endpoint_of(api.base_url)
+        named = replace(endpoint, dialect=replace(endpoint.dialect, **names))
+        async with open_provider(named, concurrency=1) as provider:
+            image = await generate(provider)
+    assert wanted == image.answer.exhausted_s
