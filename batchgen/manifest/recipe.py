@@ -10,7 +10,7 @@ from batchgen.core.errors import Problem
 from batchgen.core.types import JsonScalar, JsonValue
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.scalars import Unclear, describe, is_null, native, quote_it
+from batchgen.manifest.scalars import Kind, Unclear, describe, is_null, native, quote_it
 from batchgen.manifest.template import Template, mentioned, parse_template
 
 EXTRA = "extra"
@@ -158,7 +158,10 @@ class RequestReader:
             return {name: self._pattern(value) for name, value in node.values.items()}
         value = native(node)
         if isinstance(value, Unclear):
-            self._say(node, f"{describe(node)} ({quote_it(node)})")
+            advice = quote_it(node)
+            if value.kind is Kind.ODD_BOOLEAN:
+                advice = f"write {_SWITCHES[node.text.lower()]}, or {advice}"
+            self._say(node, f"{describe(node)} ({advice})")
             return node.text
         return self._text(node) if isinstance(value, str) else value
 
@@ -190,6 +193,7 @@ class RequestReader:
         self._report(self._document.problem(node, message))
 
 
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _MEANT = {
     "model": "the model has its own key (write `model:` beside `request:`)",
     "prompt": "the prompt has its own key (write `prompt:` beside `request:`)",

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from anyio.lowlevel import checkpoint
 
+from batchgen.core.fingerprint import TRANSPORT
 from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView
 from batchgen.core.types import TaskState
@@ -136,11 +137,12 @@ def card(view: TaskView) -> Card:
 
 
 def _facts(view: TaskView) -> Iterator[str]:
-    """Model, pixels, quality and format in this order, then whatever else was asked for."""
+    """Model, pixels, quality and format in this order, then whatever else was asked for; not how it travelled."""
     yield safe_text(view.request.model)
     if view.width and view.height:
         yield f"{view.width} × {view.height} px"
-    parameters = {**view.request.parameters, **view.request.extra}
+    asked_for = {**view.request.parameters, **view.request.extra}
+    parameters = {name: value for name, value in asked_for.items() if name not in TRANSPORT}
     for name in _LOOK_FIRST:
         if name in parameters:
             yield safe_text(str(parameters.pop(name)))

@@ -56,6 +56,7 @@ def only_problem(folder: Path, marked: str) -> str:
         ("a single } in", HEAD + 'prompt_template: §"{prompt} }"\n' + FINE),
         ("`n` cannot be set in a request: every request is for one image", HEAD + "request: {§n: 2}\n" + FINE),
         ("stream \"yes\" is neither yes nor no (write true or false", HEAD + 'request: {stream: §"yes"}\n' + FINE),
+        ('an unquoted yes is a yes-or-no value, for some programs (write true, or quote it: "yes")', HEAD + "request: {stream: §yes}\n" + FINE),
         ("partial_images works only with stream true, but stream is false when left out (write stream: true)", HEAD + "request: {partial_images: §2}\n" + FINE),
         ("partial_images 4 is out of range (use a whole number from 0 to 3)", HEAD + "request: {stream: true, partial_images: §4}\n" + FINE),
         ("`image` cannot be set in a request: pictures have their own key", HEAD + "request: {§image: a.png}\n" + FINE),

@@ -162,7 +162,7 @@ async def test_the_policy_allows_exactly_the_own_style_and_script(tmp_path: Path
 
 async def test_every_image_with_its_prompt_parameters_and_cost(tmp_path: Path) -> None:
     """Samples stand under one prompt, varied values each have theirs; single prompts share a shelf."""
-    look: JsonObject = {"size": "768x512", "quality": "high", "output_format": "png", "seed": 7}
+    look: JsonObject = {"size": "768x512", "quality": "high", "output_format": "png", "stream": True, "seed": 7}
     views = [
         view("boat--01", parameters=look),
         view("boat--02", parameters=look, cost_usd=None),
