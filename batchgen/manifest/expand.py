@@ -5,35 +5,30 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.catalogue.dialects import Dialect, refused_names
-from batchgen.catalogue.listing import check_listed
-from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole, is_model_name
-from batchgen.catalogue.prices import Quote, quote
+from batchgen.catalogue.dialects import Dialect
+from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
 from batchgen.catalogue.rules import (
     MOST_CHARACTERS,
     Complaint,
-    as_extra,
-    check_extra,
     check_prompt_length,
-    check_request,
-    check_retirement,
 )
 from batchgen.catalogue.sizes import Size
 from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.fingerprint import Fingerprinter
-from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue, Reference, Task
+from batchgen.core.types import ImageRequest, JsonScalar, JsonValue, Task
+from batchgen.manifest.along import ALONE, Along, along, refused_pictures
 from batchgen.manifest.document import Document, MapNode, Node
 from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
-from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.pictures import PictureError, Pictures
-from batchgen.manifest.recipe import EXTRA, Field, Recipe, WholeValue, fill, templates_of
+from batchgen.manifest.judging import Judged, Judging
+from batchgen.manifest.pictures import Pictures
+from batchgen.manifest.recipe import EXTRA, Field, Recipe, WholeValue, fill, names_in, templates_of
 from batchgen.manifest.template import Template
 from batchgen.manifest.variations import Value
 
@@ -47,15 +42,6 @@ _FLAGS: Mapping[str, JsonScalar] = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What the catalogue says of a model with parameters."""
-
-    model: Model | None
-    complaints: tuple[Complaint, ...]
-    quote: Quote
-
-
-@dataclass(frozen=True, slots=True)
 class Settled:
     """A recipe with its placeholders filled."""
 
@@ -64,24 +50,6 @@ class Settled:
     extra: dict[str, JsonValue]
     judged: Judged
     faulty: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Along:
-    """The pictures of one task, and what is wrong with them, each with its place."""
-
-    references: tuple[Reference, ...] = ()
-    mask: Reference | None = None
-    faults: tuple[tuple[Node, str], ...] = ()
-
-    @property
-    def sizes(self) -> tuple[Size, ...]:
-        """Pixels of all that is sent."""
-        sent = self.references if self.mask is None else (*self.references, self.mask)
-        return tuple((picture.width, picture.height) for picture in sent)
-
-
-ALONE = Along()
 
 
 class Expander:
@@ -101,7 +69,7 @@ class Expander:
         self._catalogue = catalogue
         self._provider = provider
         self._dialect = dialect
-        self._today = today
+        self._judging = Judging(catalogue, provider, dialect, today)
         self._wrapper = wrapper
         self._pictures = pictures
         self._fingerprints = Fingerprinter(provider)
@@ -109,7 +77,7 @@ class Expander:
         self._at_place: Counter[tuple[int, int]] = Counter()
         # Bounded, and gone with this object.
         self._settle = lru_cache(REMEMBERED)(self._settle_afresh)
-        self._judge = lru_cache(REMEMBERED)(self._judge_afresh)
+        self._judge = lru_cache(REMEMBERED)(self._judging)
 
     def expand(self, prompt: Prompt) -> Iterator[Task | Problem]:
         """The tasks of a prompt, and what is wrong with those that are left out."""
@@ -125,13 +93,13 @@ class Expander:
                 for place, fault in too_long:
                     yield from self._report(place, fault)
                 continue
-            along = self._along(prompt, variables) if prompt.references else ALONE
+            pictures = along(self._pictures, prompt, variables) if prompt.references else ALONE
             settled = self._settle(
                 prompt.recipe,
                 tuple((names[n], choice[n].text, choice[n].written) for n in in_request),
-                along.sizes if prompt.references else None,
+                pictures.sizes if prompt.references else None,
             )
-            faults = [*along.faults, *self._too_many(prompt, settled.judged.model)]
+            faults = [*pictures.faults, *self._refused(prompt, settled.judged.model)]
             for place, fault in faults:
                 yield from self._report(place, fault)
             for complaint in settled.judged.complaints:
@@ -139,7 +107,7 @@ class Expander:
                 yield from self._report(place, complaint.message, warning=complaint.warning)
             if not faults:
                 slugs = [choice[n].slug for n in in_name]
-                yield from self._tasks(prompt, variables, slugs, settled, along, position)
+                yield from self._tasks(prompt, variables, slugs, settled, pictures, position)
 
     def check(self, recipe: Recipe) -> Iterator[Problem]:
         """What is wrong with a request that is faulty or of a faulty entry.
@@ -148,7 +116,7 @@ class Expander:
         """
         told = recipe.model
         model = None if told.names or told.faults else self._catalogue.find(told.literals[0])
-        complaints = self._of_names(recipe, model)
+        complaints = self._judging.of_names(recipe, model)
         if not recipe.names and not told.faults:
             complaints = [*self._settle(recipe, (), None).judged.complaints, *complaints]
         for complaint in complaints:
@@ -157,26 +125,13 @@ class Expander:
             place = recipe.model_node if field is None else field.node if known else _key(field, complaint)
             yield from self._report(place, complaint.message, warning=complaint.warning)
 
-    def _of_names(self, recipe: Recipe, model: Model | None) -> list[Complaint]:
-        """What is wrong with the model and the parameters' names, whatever the values are."""
-        names: JsonObject = dict.fromkeys(name for name in (*recipe.fields, *recipe.faulty) if name != EXTRA)
-        extra: JsonObject = dict.fromkeys(_names_in(recipe.faulty.get(EXTRA, recipe.extra)))
-        if recipe.model.names or recipe.model.faults:
-            found = [*self._of_unknown_names(names), *check_extra(extra, self._catalogue.reserved)]
-        elif model is None:
-            found = [*self._of_unknown(recipe.model.literals[0], names, extra)]
-        else:
-            known = self._of_known(model, names, extra)
-            found = [each for each in known if each.parameter not in model.parameters]
-        return self._over_dialect(found, names)
-
     def _tasks(
         self,
         prompt: Prompt,
         variables: Mapping[str, str],
         slugs: list[str],
         settled: Settled,
-        along: Along,
+        pictures: Along,
         position: int,
     ) -> Iterator[Task | Problem]:
         rendered, prompt_fault = self._prompt(prompt, variables, settled.judged.model)
@@ -191,7 +146,7 @@ class Expander:
                     yield from self._report(place, fault)
             return
         request = ImageRequest(
-            settled.model, rendered, settled.parameters, settled.extra, along.references, along.mask
+            settled.model, rendered, settled.parameters, settled.extra, pictures.references, pictures.mask
         )
         price = settled.judged.quote.price(rendered)
         fingerprint = self._fingerprints.of(request)
@@ -231,40 +186,9 @@ class Expander:
             self._at_place[where] += 1
             yield self._document.problem(place, message, warning=warning)
 
-    def _along(self, prompt: Prompt, variables: Mapping[str, str]) -> Along:
-        references, faults = list[Reference](), list[tuple[Node, str]]()
-        mask = None
-        for place, name in prompt.references:
-            try:
-                references.append(self._pictures.reference(name.render(variables)))
-            except PictureError as error:
-                faults.append((place, str(error)))
-        if prompt.mask is not None and references and not faults:
-            place, name = prompt.mask
-            try:
-                mask = self._pictures.mask(name.render(variables), references[0])
-            except PictureError as error:
-                faults.append((place, str(error)))
-        return Along(tuple(references), mask, tuple(faults))
-
-    def _too_many(self, prompt: Prompt, model: Model | None) -> Iterator[tuple[Node, str]]:
-        """Pictures that the provider or the model does not take."""
-        if not prompt.references:
-            return
-        first = prompt.references[0][0]
-        if self._dialect.edit is None:
-            yield first, f"{self._provider} takes no references (remove them, or use another provider)"
-        if model is None:
-            return
-        name, edits = model.model_id, model.edits
-        if edits is None:
-            advice = "use a model that does, such as gpt-image-2, or remove them"
-            yield first, f"{name} takes no references ({advice})"
-        elif len(prompt.references) > edits.references:
-            place = prompt.references[edits.references][0]
-            yield place, f"{name} takes at most {edits.references} references (remove some)"
-        elif prompt.mask is not None and not edits.mask:
-            yield prompt.mask[0], f"{name} takes no mask (remove it)"
+    def _refused(self, prompt: Prompt, model: Model | None) -> Iterator[tuple[Node, str]]:
+        edits_at_all = self._dialect.edit is not None
+        return refused_pictures(prompt, model, self._provider, edits_at_all=edits_at_all)
 
     def _settle_afresh(
         self,
@@ -289,85 +213,6 @@ class Expander:
         assert isinstance(extra, dict)  # the reader refused anything else
         judged = self._judge(model_id, json.dumps([parameters, extra]), pictures)
         return Settled(model_id, parameters, extra, judged, any(not each.warning for each in judged.complaints))
-
-    def _judge_afresh(self, model_id: str, request: str, pictures: tuple[Size, ...] | None) -> Judged:
-        parameters, extra = json.loads(request)
-        model = self._catalogue.find(model_id)
-        if model is not None and pictures is not None:
-            model = model.for_edits
-        complaints = (
-            self._of_unknown(model_id, parameters, extra)
-            if model is None
-            else self._of_known(model, parameters, extra)
-        )
-        complaints = (*self._of_listing(model_id), *self._over_dialect(complaints, parameters))
-        found = quote(self._catalogue, self._provider, model_id, parameters, extra, pictures or ())
-        return Judged(model, complaints, found)
-
-    def _of_known(self, model: Model, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
-        retirement = check_retirement(model, self._provider, self._today)
-        unknown = self._of_unknown_names(parameters)
-        told = {complaint.parameter for complaint in unknown}
-        checked = check_request(model, parameters, extra)
-        return (
-            *(() if retirement is None else (retirement,)),
-            *unknown,
-            *(complaint for complaint in checked if complaint.parameter not in told),
-        )
-
-    def _of_unknown(self, model_id: str, parameters: JsonObject, extra: JsonObject) -> tuple[Complaint, ...]:
-        shown = naming.printable(model_id)
-        if not is_model_name(model_id):
-            return (Complaint(None, f'"{shown}" is no name of a model (write one such as gpt-image-2)'),)
-        listing = self._catalogue.listing
-        listed = listing is not None and model_id in listing.models
-        nearest = None if listed else self._catalogue.nearest(model_id)
-        advice = f"did you mean {nearest}? " if nearest else ""
-        priced = listing is not None and listing.each_usd(model_id) is not None
-        price = f"has the price that {self._provider} lists" if priced else "has no price"
-        message = f"the catalogue does not know the model {shown} ({advice}it is sent unchecked and {price})"
-        return (
-            Complaint(None, message, warning=True),
-            *self._of_unknown_names(parameters),
-            *check_extra(extra, self._catalogue.reserved),
-        )
-
-    def _of_listing(self, model_id: str) -> Iterator[Complaint]:
-        """What the provider's own list says of a model."""
-        listing = self._catalogue.listing
-        if listing is not None and is_model_name(model_id):
-            complaint = check_listed(listing, model_id, known=self._catalogue.models, today=self._today)
-            if complaint is not None:
-                yield complaint
-
-    def _over_dialect(self, complaints: Iterable[Complaint], parameters: JsonObject) -> list[Complaint]:
-        """The complaints, and those of the dialect in place of what else is wrong with the same parameter."""
-        refused = list(self._of_dialect(parameters))
-        told = {complaint.parameter for complaint in refused}
-        return [*(each for each in complaints if each.parameter not in told), *refused]
-
-    def _of_dialect(self, parameters: JsonObject) -> Iterator[Complaint]:
-        """Parameters that the provider takes for no model."""
-        for name in refused_names(self._dialect, parameters):
-            taken = ", ".join(sorted(self._dialect.allow or ()))
-            shown = naming.printable(name)
-            yield Complaint(
-                name, f"{self._provider} does not take {shown} (it takes {taken or 'none'}; remove it)"
-            )
-
-    def _of_unknown_names(self, parameters: JsonObject) -> list[Complaint]:
-        known = self._catalogue.parameters
-        return [
-            Complaint(name, f"no known model takes `{naming.printable(name)}` ({_instead(name, known)})")
-            for name in parameters
-            if name not in known
-        ]
-
-
-def _instead(name: str, known: Collection[str]) -> str:
-    """What to write for a parameter that is not known: the one that was meant, or the way for newer ones."""
-    advice = did_you_mean(name, known)
-    return advice if advice.startswith("did you mean") else f"{advice}; or {as_extra(name)}"
 
 
 def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
@@ -403,19 +248,13 @@ def _field(recipe: Recipe, complaint: Complaint) -> Field | None:
     name = complaint.parameter or ""
     found = (recipe.extra if name == EXTRA else recipe.fields.get(name), recipe.faulty.get(name))
     there = [field for field in found if field is not None]
-    return next(
-        (field for field in there if (complaint.key or "") in _names_in(field)), next(iter(there), None)
-    )
+    return next((field for field in there if (complaint.key or "") in names_in(field)), next(iter(there), None))
 
 
 def _key(field: Field, complaint: Complaint) -> Node:
     """The parameter's name, or that of the wrong part of its value."""
     inside = field.node.keys if isinstance(field.node, MapNode) else {}
     return inside.get(complaint.key or "", field.key)
-
-
-def _names_in(field: Field | None) -> Collection[str]:
-    return field.node.keys if field is not None and isinstance(field.node, MapNode) else ()
 
 
 def _varied_texts(prompt: Prompt) -> Iterator[tuple[Node, Template]]:

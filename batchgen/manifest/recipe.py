@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -103,6 +103,11 @@ def templates_of(pattern: Pattern) -> Iterator[Template]:
     elif isinstance(pattern, list | dict):
         for part in pattern if isinstance(pattern, list) else pattern.values():
             yield from templates_of(part)
+
+
+def names_in(field: Field | None) -> Collection[str]:
+    """The keys of a field whose value is a mapping, such as `extra`."""
+    return field.node.keys if field is not None and isinstance(field.node, MapNode) else ()
 
 
 def mentions(node: Node) -> Iterator[str]:
