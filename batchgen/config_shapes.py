@@ -15,9 +15,10 @@ from batchgen.catalogue import sizes
 from batchgen.catalogue.dialects import Answers
 from batchgen.catalogue.load import FILES, REQUEST_ITSELF
 from batchgen.catalogue.model import PICTURE_TOKENS, Grid
+from batchgen.catalogue.references import MOST_REFERENCES
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.core.naming import printable
-from batchgen.manifest.schema import MOST_REFERENCES, Duration, Report, Shape, fault
+from batchgen.manifest.schema import Duration, Report, Shape, fault
 from batchgen.manifest.schema import Limits as LimitsShape
 from batchgen.providers.settings import REQUEST_DEADLINE_S
 

@@ -163,6 +163,11 @@ class ImageRequest:
     references: tuple[Reference, ...] = ()
     mask: Reference | None = None
 
+    @property
+    def pictures(self) -> tuple[Reference, ...]:
+        """All that go along, the mask last."""
+        return self.references if self.mask is None else (*self.references, self.mask)
+
 
 @dataclass(frozen=True, slots=True)
 class Task:

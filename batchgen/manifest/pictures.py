@@ -9,18 +9,13 @@ import warnings
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from batchgen.catalogue.references import MASK_BYTES, PICTURE_BYTES, PICTURE_TYPES
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.naming import printable
 from batchgen.core.types import Reference
 from batchgen.system.files import open_regular
 
-MAX_BYTES = 50 * 2**20
-"""What OpenAI's reference allows a picture."""
-MASK_BYTES = 4 * 2**20
-"""What its specification allows a mask; the guide speaks of more."""
-
-_TAKEN = frozenset({"image/png", "image/jpeg", "image/webp"})
 _REMEMBERED = 1024
 _GPS = 0x8825
 
@@ -79,7 +74,7 @@ def _looked_at(folder: Path, name: str) -> tuple[Reference, bool]:
         media = media_of(data)
     except NotAnImageError as error:
         raise PictureError(f"{shown} cannot be sent: {error} (save it as PNG, JPEG or WebP)") from error
-    if media.media_type not in _TAKEN:
+    if media.media_type not in PICTURE_TYPES:
         raise PictureError(f"{shown} is {media.media_type}, which is not taken (save it as PNG, JPEG or WebP)")
     clear = _transparent(data, shown)
     digest = hashlib.sha256(data).hexdigest()
@@ -102,10 +97,12 @@ def read_picture(folder: Path, name: str) -> bytes:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise PictureError(f"{shown} is no file (name a PNG, JPEG or WebP picture)")
-        if status.st_size > MAX_BYTES:
-            raise PictureError(f"{shown} is larger than {MAX_BYTES // 2**20} MiB (make the picture smaller)")
+        if status.st_size > PICTURE_BYTES:
+            raise PictureError(
+                f"{shown} is larger than {PICTURE_BYTES // 2**20} MiB (make the picture smaller)"
+            )
         with open_regular(path) as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(PICTURE_BYTES + 1)
     except FileNotFoundError as error:
         raise PictureError(
             f"there is no file {shown} in the manifest's folder (put the picture there)"

@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from batchgen.catalogue.catalogue import Catalogue
+from batchgen.catalogue.references import MOST_REFERENCES
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault, printable
 from batchgen.core.types import OnUnknown
@@ -28,9 +29,6 @@ LATER_KEYS = {
     "where": "filter a table's rows",
 }
 """Keys of a prompt that belong to later versions of the program, with what this one cannot do yet."""
-
-MOST_REFERENCES = 16
-"""No model takes more pictures with one request."""
 
 MOST_TASKS = 10_000
 """`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""

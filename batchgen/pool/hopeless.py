@@ -59,5 +59,5 @@ class Hopeless:
 
 
 def _shape(request: ImageRequest) -> str:
-    pictures = [picture.sha256 for picture in (*request.references, request.mask) if picture is not None]
-    return json.dumps([request.model, request.parameters, request.extra, pictures])
+    pictures = [picture.sha256 for picture in request.pictures]
+    return json.dumps([request.model, request.parameters, request.extra, pictures, request.mask is None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,45 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import RawResponseMessage
 from aiohttp.streams import StreamReader
 
+from batchgen import __version__
+from batchgen.providers.body import CHUNK_BYTES
+
 _HEAD_END = re.compile(rb"\n\r?\n")
 _TORN = 2
 """So many bytes of a head's end may be in an earlier segment."""
+
+
+AGENT = f"batchgen/{__version__}"
+
+CONNECT_S = 30.0
+"""How long a connection may take to be made."""
+
+LONGEST_FIELD_BYTES = 8190
+"""Of a header in an answer, as aiohttp has it."""
+
+
+def strict_session(
+    connector: aiohttp.BaseConnector,
+    *,
+    accept: str = "*/*",
+    traces: Sequence[aiohttp.TraceConfig] = (),
+    field_bytes: int = LONGEST_FIELD_BYTES,
+) -> aiohttp.ClientSession:
+    """A session that adds nothing of its own: no cookies, no proxy or password of the environment, no decompression.
+
+    Deadlines of a whole request are its caller's. `field_bytes` is the longest header that is read.
+    """
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers={"User-Agent": AGENT, "Accept": accept, "Accept-Encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        trace_configs=list(traces),
+        read_bufsize=CHUNK_BYTES,
+        max_field_size=field_bytes,
+    )
 
 
 class FreshConnector(aiohttp.TCPConnector):

@@ -18,7 +18,7 @@ from batchgen.core.retry import backoff_s
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, Link, Paid
 from batchgen.providers.addresses import AddressRefusedError, guarded_socket_factory
 from batchgen.providers.body import BODY_CAP_BYTES, CHUNK_BYTES, BodyTooLargeError, collect
-from batchgen.providers.connections import FreshConnector
+from batchgen.providers.connections import FreshConnector, strict_session
 from batchgen.providers.endpoint import Endpoint, is_loopback
 from batchgen.providers.faults import FOREIGN, detail_of, retold
 from batchgen.providers.links import expired_words, expiry, own, parse_link, refusal
@@ -29,7 +29,6 @@ from batchgen.system.patience import Patience, fail_after
 from batchgen.system.turns import Turn, forget_frames
 
 MOST_REDIRECTS = 3
-CONNECT_S = 30.0
 _AGAIN = frozenset({408, 425, 429})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -215,7 +214,7 @@ def _translated(error: Exception) -> Exception:
 
 @asynccontextmanager
 async def open_downloads(
-    endpoint: Endpoint, *, concurrency: int, agent: str, large: Turn, policy: DownloadPolicy, now: Clock
+    endpoint: Endpoint, *, concurrency: int, large: Turn, policy: DownloadPolicy, now: Clock
 ) -> AsyncIterator[Downloads]:
     """Open the sessions for downloads: no key, no cookies, no proxy, no configuration of the environment.
 
@@ -224,17 +223,5 @@ async def open_downloads(
     loopback_ok = is_loopback(URL(endpoint.base_url).host or "")
     guarded = FreshConnector(limit=concurrency, socket_factory=guarded_socket_factory(loopback_ok))
     trusted = FreshConnector(limit=concurrency)
-    async with _session(guarded, agent) as first, _session(trusted, agent) as second:
+    async with strict_session(guarded) as first, strict_session(trusted) as second:
         yield Downloads(endpoint, first, second, policy, large, now)
-
-
-def _session(connector: aiohttp.TCPConnector, agent: str) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        headers={"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        read_bufsize=CHUNK_BYTES,
-    )

@@ -27,9 +27,8 @@ def open_pictures(folder: Path, request: ImageRequest) -> list[BinaryIO]:
 
     Raises `PictureChangedError`. A name that leads elsewhere by now cannot make another file leave the machine.
     """
-    pictures = request.references if request.mask is None else (*request.references, request.mask)
     with ExitStack() as files:
-        opened = [files.enter_context(_opened(folder, picture)) for picture in pictures]
+        opened = [files.enter_context(_opened(folder, picture)) for picture in request.pictures]
         files.pop_all()  # from here on they are the caller's
         return opened
 

@@ -13,7 +13,6 @@ import msgspec
 from anyio import to_thread
 from yarl import URL
 
-from batchgen import __version__
 from batchgen.catalogue.dialects import fields_of, path_of
 from batchgen.core.classify import NetworkFault, classify_network, request_id
 from batchgen.core.errors import AttemptError
@@ -27,9 +26,9 @@ from batchgen.core.types import (
     JsonObject,
     Link,
 )
-from batchgen.providers.body import CHUNK_BYTES, BodyTooLargeError
-from batchgen.providers.connections import FreshConnector
-from batchgen.providers.downloads import CONNECT_S, PATIENT, DownloadPolicy, Downloads, open_downloads
+from batchgen.providers.body import BodyTooLargeError
+from batchgen.providers.connections import FreshConnector, strict_session
+from batchgen.providers.downloads import PATIENT, DownloadPolicy, Downloads, open_downloads
 from batchgen.providers.endpoint import Endpoint
 from batchgen.providers.faults import FOREIGN, detail_of, fault_of, never_written, retold
 from batchgen.providers.forms import PictureChangedError, form_of, open_pictures
@@ -39,8 +38,6 @@ from batchgen.providers.reading import EVENT_STREAM, Exchange, Reading, too_larg
 from batchgen.system.clock import Clock, utc_now
 from batchgen.system.patience import Patience, fail_after
 from batchgen.system.turns import Turn, turns_kept
-
-AGENT = f"batchgen/{__version__}"
 
 _HEADER_CAP_BYTES = 64 * 1024
 _JSON = "application/json"
@@ -169,7 +166,6 @@ class HttpProvider:
         dialect = self._endpoint.dialect
         return {
             dialect.auth_header: dialect.auth_prefix + self._endpoint.key.reveal(),
-            "Accept-Encoding": "identity",
             "X-Client-Request-Id": attempt_id,
             "Idempotency-Key": idempotency_key,
         }
@@ -211,22 +207,10 @@ async def open_provider(
     """
     trace = aiohttp.TraceConfig()
     trace.on_request_chunk_sent.append(_on_chunk_sent)
-    session = aiohttp.ClientSession(
-        connector=FreshConnector(limit=concurrency),
-        headers={"User-Agent": AGENT},
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        trace_configs=[trace],
-        read_bufsize=CHUNK_BYTES,
-        max_field_size=_HEADER_CAP_BYTES,
-    )
+    session = strict_session(FreshConnector(limit=concurrency), traces=[trace], field_bytes=_HEADER_CAP_BYTES)
     large = Turn()
     async with (
         session,
-        open_downloads(
-            endpoint, concurrency=concurrency, agent=AGENT, large=large, policy=downloads, now=now
-        ) as fetching,
+        open_downloads(endpoint, concurrency=concurrency, large=large, policy=downloads, now=now) as fetching,
     ):
         yield HttpProvider(endpoint, session, fetching, large, now, pictures)

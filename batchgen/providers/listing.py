@@ -16,10 +16,9 @@ from batchgen.core.plain import one_line
 from batchgen.core.types import JsonValue
 from batchgen.providers.answers import error_of, json_of
 from batchgen.providers.body import CHUNK_BYTES, LARGE_BYTES, BodyTooLargeError, collect
-from batchgen.providers.downloads import CONNECT_S
+from batchgen.providers.connections import FreshConnector, strict_session
 from batchgen.providers.endpoint import Endpoint
 from batchgen.providers.faults import FOREIGN, detail_of, fault_of, retold
-from batchgen.providers.http import AGENT
 from batchgen.providers.listed import Page, page_of
 from batchgen.providers.masking import Mask
 from batchgen.providers.packing import is_packed, unpack
@@ -62,15 +61,7 @@ async def fetch_models(
 
     Without a key only the public catalogue is read. Each answer must be there after `answer_s` seconds. Raises `ListingError` in plain words, which hold no key.
     """
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
-        headers={"User-Agent": AGENT, "Accept": "application/json", "Accept-Encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        read_bufsize=CHUNK_BYTES,
-    )
+    session = strict_session(FreshConnector(), accept="application/json")
     async with session:
         return await _Asking(session, endpoint, settings, answer_s).answered()
 

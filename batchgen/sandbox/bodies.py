@@ -12,16 +12,17 @@ import anyio.to_thread
 import pybase64
 from aiohttp import BodyPartReader, web
 
+from batchgen.catalogue.references import MASK_BYTES, MOST_REFERENCES, PICTURE_BYTES
 from batchgen.core.types import JsonValue
 from batchgen.sandbox.errors import ApiError, bad
-from batchgen.sandbox.references import MASK_BYTES, MAX_BYTES, MOST_IMAGES, References, Tray, Upload
+from batchgen.sandbox.references import References, Tray, Upload
 
 JSON, FORM = "application/json", "multipart/form-data"
 
 URL_CHARACTERS = 20_971_520
 """What the API's document allows an image_url."""
 
-EDIT_BYTES = (MOST_IMAGES + 1) * MAX_BYTES
+EDIT_BYTES = (MOST_REFERENCES + 1) * PICTURE_BYTES
 """Room for as many pictures as an edit may have, each as large as it may be."""
 
 _TEXT_BYTES = 512 * 1024
@@ -85,7 +86,7 @@ async def _read_form(request: web.Request, tray: Tray, workers: anyio.CapacityLi
 async def _upload(part: BodyPartReader) -> Upload:
     name = (part.name or "").removesuffix("[]")
     declared = part.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return Upload(name, declared, await _bytes_of(part, MASK_BYTES if name == "mask" else MAX_BYTES))
+    return Upload(name, declared, await _bytes_of(part, MASK_BYTES if name == "mask" else PICTURE_BYTES))
 
 
 async def _bytes_of(part: BodyPartReader, cap_bytes: int) -> bytes:

@@ -9,21 +9,14 @@ from http import HTTPStatus
 
 from PIL import Image
 
+from batchgen.catalogue.references import MASK_BYTES, MOST_REFERENCES, PICTURE_BYTES, PICTURE_TYPES
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.types import Media
 from batchgen.sandbox.errors import ApiError, bad
 
-MOST_IMAGES = 16
-MAX_BYTES = 50 * 2**20
-"""What OpenAI's reference allows a picture."""
-MASK_BYTES = 4 * 2**20
-"""What its specification allows a mask."""
-
 KEPT_EDGE = 1024
 """Pictures are kept no larger than this: what is painted from them is not larger either."""
-
-_TAKEN = ("image/jpeg", "image/png", "image/webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +47,9 @@ class Tray:
 
     def add(self, upload: Upload) -> None:
         """Take an image. Raises `ApiError`."""
-        if len(self._sizes) == MOST_IMAGES:
-            raise bad(f"Too many images: at most {MOST_IMAGES}.", code="invalid_value", param=upload.param)
-        media = _checked(upload, MAX_BYTES)
+        if len(self._sizes) == MOST_REFERENCES:
+            raise bad(f"Too many images: at most {MOST_REFERENCES}.", code="invalid_value", param=upload.param)
+        media = _checked(upload, PICTURE_BYTES)
         if self._first is None:
             self._first = _small(upload)
         self._sizes.append((media.width, media.height))
@@ -94,10 +87,10 @@ def _checked(upload: Upload, cap_bytes: int) -> Media:
     except NotAnImageError as error:
         raise _bad_file(upload, str(error)) from error
     for kind in (upload.declared or media.media_type, media.media_type):
-        if kind not in _TAKEN:
+        if kind not in PICTURE_TYPES:
             message = (
                 f"Invalid file '{upload.param}': unsupported mimetype ('{kind[:60]}'). Supported file formats are "
-                f"{', '.join(_TAKEN)}."
+                f"{', '.join(PICTURE_TYPES)}."
             )
             raise bad(message, code="unsupported_file_mimetype", param=upload.param)
     return media

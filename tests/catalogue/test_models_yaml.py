@@ -14,8 +14,8 @@ from batchgen.catalogue.dialects import Dialect, path_of
 from batchgen.catalogue.load import models_of, read_document
 from batchgen.catalogue.model import AnySize, Choice, Flag, FlatPricing, Model, Parameter, TokenPricing
 from batchgen.catalogue.prices import quote
+from batchgen.catalogue.references import MOST_REFERENCES
 from batchgen.catalogue.rules import check_request, default_of
-from batchgen.manifest.schema import MOST_REFERENCES
 
 FAMILY_KEYS = {
     "maker", "models", "retires", "replacement", "prompt_limit", "max_images", "revises", "parameters", "rules",

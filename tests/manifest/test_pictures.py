@@ -12,7 +12,7 @@ from PIL import Image
 
 from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.model import Edits, Whole
-from batchgen.manifest.pictures import MAX_BYTES
+from batchgen.catalogue.references import PICTURE_BYTES
 from tests.manifest.reading import HEAD, SETTING, problems_of, read, tasks_of
 from tests.support.png import png
 
@@ -91,7 +91,7 @@ def _placed(folder: Path) -> None:
 
 def _large(folder: Path) -> None:
     with (folder / "bad").open("wb") as file:
-        file.truncate(MAX_BYTES + 1)
+        file.truncate(PICTURE_BYTES + 1)
 
 
 def _gif(folder: Path) -> None:

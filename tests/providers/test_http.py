@@ -14,7 +14,8 @@ from aiohttp import web
 
 from batchgen.core.errors import AttemptError, UsageError
 from batchgen.core.types import FailureClass, ImageBytes, ImageRequest, Link, Paid, Usage
-from batchgen.providers.http import AGENT, open_provider
+from batchgen.providers.connections import AGENT
+from batchgen.providers.http import open_provider
 from batchgen.providers.proxies import proxy_host
 from tests.providers.servers import (
     KEY,
