@@ -90,6 +90,7 @@ def test_a_full_disk_stops_before_anything_is_paid_that_cannot_be_kept(desk: Des
     """Of any size, in bytes or in inodes: exit 3, every paid image kept; once there is room the next run goes on."""
     desk.manifest([BOATS], limits={"concurrency": 4})
     desk.run("--limit", "0")
+    desk.till.script(Rule(delay_s=0.5))  # long enough for four to want their room at once
     with disk(desk.folder / "output", options):
         # The ledger, its journal and the room of four answers take their share of the small disk.
         (desk.folder / "output/filler").write_bytes(b"x" * 2000)
