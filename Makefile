@@ -7,8 +7,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: -r
 
 OTHER_PYTHONS := 3.12 3.13
-# Kills and starvation stand at calls of libc, which are the same under every Python: once is enough.
-ELSEWHERE := --ignore=tests/torture
+# What stands at calls of libc, at a disk or a browser is the same under every Python: once is enough.
+ONCE      := torture faults/test_canary.py faults/test_clocks.py providers/test_fuzz.py providers/test_memory.py \
+             reports/test_browser.py test_disks.py test_scale.py
+ELSEWHERE := $(addprefix --ignore=tests/,$(ONCE))
 
 .PHONY: demo install test torture test-all test-wheel test-pythons check bench format lock clean help
 
@@ -37,7 +39,7 @@ $(VENV)/.dev: locks/dev.lock $(VENV)/.runtime
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
-torture: $(VENV)/.dev  ## kill and starve runs at every call they make (about 20 minutes)
+torture: $(VENV)/.dev  ## kill and starve runs at every call they make (about 12 minutes)
 	BATCHGEN_TORTURE=long $(BIN)/python -m pytest tests/torture
 
 test-all: test-wheel test-pythons  ## what needs more: the wheel alone, other Pythons
@@ -51,7 +53,7 @@ test-wheel: $(VENV)/.dev  ## the wheel, alone in an empty environment, runs the 
 	cd build/wheel && venv/bin/batchgen run ../../jobs/welcome.yaml --output output
 	test -s build/wheel/output/welcome/index.html
 
-test-pythons:  ## the tests, all but torture, on the other supported Pythons that this machine has
+test-pythons:  ## the tests, but for those of ONCE, on the other supported Pythons that this machine has
 	@for version in $(OTHER_PYTHONS); do \
 	  python=; \
 	  for found in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
