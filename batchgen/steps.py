@@ -110,6 +110,7 @@ class Steps:
             raise
         if survey.whole:
             await self.ledger.settle_manifest()
+        await self.ledger.note_size()
         self.planned = await survey.finish()
         return self.planned
 

@@ -105,6 +105,19 @@ class Manifest:
             )
         return self.document.problem(later.id_node, message)
 
+    def twins(self, task: Task, earlier: Task) -> Problem:
+        """The warning about two tasks that ask for exactly the same picture, at the place of the later one's prompt."""
+        later, former = self._prompt(task), self._prompt(earlier)
+        if later is former:
+            where, mend = "also of this prompt", "use the varied value in the prompt"
+        else:
+            where, mend = f"from the prompt on line {former.line}", "change one of the prompts, or remove it"
+        message = (
+            f"{task.task_id} asks for exactly the same picture as {earlier.task_id}, {where}, and each costs "
+            f"({mend}; for several tries of one picture write `images: 2`)"
+        )
+        return self.document.problem(later.id_node, message, warning=True)
+
     def warning(self, message: str, *keys: str) -> Problem:
         """A warning about the value of nested keys, or as near to it as the file goes."""
         node = self.document.root
