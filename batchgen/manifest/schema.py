@@ -15,7 +15,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.references import MOST_REFERENCES
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault, printable
@@ -95,13 +94,21 @@ def _varied_value(value: object) -> object:
     return value
 
 
+MOMENT_PATTERN = r"^([0-2][0-9]:[0-5][0-9]|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}\S*)$"
 _PER_MINUTE = {"type": "number", "minimum": SLOWEST_PER_MINUTE, "maximum": FASTEST_PER_MINUTE}
 _SIMPLE = {"type": ["string", "number"]}
 
 Duration = Annotated[
     float,
     PlainValidator(_duration_s),
-    WithJsonSchema({"type": "string", "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\s*([0-9]+h)?([0-9]+m)?([0-9]+s)?\s*$",
+            "minLength": 2,
+            "errorMessage": f"Write {EXAMPLES}.",
+        }
+    ),
 ]
 Rate = Annotated[
     float | dict[str, float],
@@ -116,22 +123,8 @@ Rate = Annotated[
     ),
 ]
 VariedValue = Annotated[str | int | float, PlainValidator(_varied_value), WithJsonSchema(_SIMPLE)]
-RequestValues = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "extra": {
-                    "type": ["object", "null"],
-                    "description": "Passed through untouched, for fields that are newer than the catalogue.",
-                    "examples": [{"seed": 7}],
-                }
-            },
-            "additionalProperties": {"type": ["string", "number", "boolean", "object", "array", "null"]},
-        }
-    ),
-]
+RequestValues = dict[str, Any]
+"""Parameters of a model, which the catalogue checks and describes."""
 
 
 class Limits(Shape):
@@ -154,6 +147,10 @@ class Limits(Shape):
         None,
         description="Nothing is sent after this time: the next such local time, or an ISO 8601 date-time. In quotes.",
         examples=["06:30", "2026-01-31T06:30:00+01:00"],
+        json_schema_extra={
+            "pattern": MOMENT_PATTERN,
+            "errorMessage": 'Write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00".',
+        },
     )
     max_duration: Duration | None = Field(
         None, description="How long a run may send; instead of `finish_by`.", examples=["5h", "90m", "1h30m"]
@@ -192,11 +189,15 @@ class PromptEntry(Shape):
     id: str = Field(
         description="Name of the prompt and of its images' files; unique without regard to case.",
         examples=["paper-boat", "mug-{color}"],
-        json_schema_extra={"pattern": r"^[A-Za-z0-9{][A-Za-z0-9_{}-]*$"},
+        json_schema_extra={
+            "pattern": r"^([A-Za-z0-9]|\{[^{}]+\})([A-Za-z0-9_-]|\{[^{}]+\})*$",
+            "errorMessage": "Write only letters A-Z, digits, - and _, beginning with a letter or digit.",
+        },
     )
     prompt: str = Field(
         description="What the image shows. {name} is replaced by a varied value; {{ and }} are braces.",
         examples=["A {color} mug on an oak table, studio light."],
+        json_schema_extra={"pattern": r"\S", "errorMessage": "The prompt is empty."},
     )
     model: str | None = Field(None, description="Model of this prompt.", examples=["gpt-image-2"])
     images: int = Field(1, ge=1, le=1_000_000, description="Images of every combination.", examples=[4])
@@ -241,7 +242,11 @@ class Head(Shape):
         None,
         description="Name of the job and of its output folder; the file's name without ending when left out.",
         examples=["spring-campaign"],
-        json_schema_extra={"pattern": f"^{ID_PATTERN}$", "maxLength": ID_LIMIT},
+        json_schema_extra={
+            "pattern": f"^{ID_PATTERN}$",
+            "maxLength": ID_LIMIT,
+            "errorMessage": "Write only letters A-Z, digits, - and _, beginning with a letter or digit.",
+        },
     )
     description: str = Field("", description="What the job is for.", examples=["Spring landing pages"])
     provider: str | None = Field(
@@ -261,7 +266,10 @@ class Head(Shape):
         None,
         description="Wraps every prompt; holds {prompt}.",
         examples=["{prompt} Flat vector style, teal and orange."],
-        json_schema_extra={"pattern": r"\{prompt\}"},
+        json_schema_extra={
+            "pattern": r"\{prompt\}",
+            "errorMessage": "Write {prompt} where the prompt belongs.",
+        },
     )
     limits: Limits = Field(default=Limits(), description="Bounds of the job.", examples=[{"budget_usd": 25.0}])
     retry: Retry = Field(
@@ -290,18 +298,3 @@ class ManifestFile(Head):
         description="What to make.",
         examples=[[{"id": "paper-boat", "prompt": "A paper boat at sunrise."}]],
     )
-
-
-def json_schema() -> dict[str, object]:
-    """The JSON Schema (draft 2020-12) of a manifest, with the parameters that the built-in catalogue knows."""
-    schema = ManifestFile.model_json_schema()
-    names = sorted(Catalogue.builtin().parameters)
-    for owner in (schema, schema["$defs"]["PromptEntry"]):
-        for branch in owner["properties"]["request"]["anyOf"]:
-            branch.get("properties", {}).update(
-                {
-                    name: {"description": f"The model's parameter {name}.", "examples": [f"{{{name}}}"]}
-                    for name in names
-                }
-            )
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "batchgen manifest"}
