@@ -15,7 +15,7 @@ from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.core.records import Dearer
 from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
-from batchgen.hints import growth, twins, unmatched
+from batchgen.hints import growth, staged, unmatched
 from batchgen.job import Job, Options
 from batchgen.reports.text import usd_text
 from batchgen.rooms import proxy_for
@@ -46,7 +46,7 @@ async def stage(job: Job, ledger: Ledger) -> list[Problem]:
             break
     if any(not problem.warning for problem in problems):
         raise ProblemsError(problems[:PROBLEMS_SHOWN])
-    return [*problems, *await twins(job.manifest, ledger)]
+    return [*problems, *await staged(job.manifest, ledger)]
 
 
 def _priced(task: Task, options: Options) -> Task:
@@ -72,8 +72,7 @@ class Survey:
 
     def __post_init__(self) -> None:
         """No glob has met a task yet."""
-        options = self.job.options
-        self.unmatched = dict.fromkeys((*options.only, *(options.retry.tasks if options.retry else ())))
+        self.unmatched = dict.fromkeys(self.job.options.only)
 
     async def pages(self) -> AsyncIterator[Sequence[Planned]]:
         """The plan in manifest order, page by page; summed up in `summary` as it goes."""

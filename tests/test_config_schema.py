@@ -53,7 +53,7 @@ def test_it_is_a_schema_that_explains_every_key() -> None:
         f"providers: {{gateway: {{{GATEWAY}, dialect: {{like: openai, rename: {{size: image_size}}, edit: null}}}}}}",
         "catalogue: {my-model: {family: gpt-image-2, price_usd: 0.04, for: posters}}",
         "catalogue: {new: {parameters: {mood: {values: [calm, wild], default: calm}, seed: {minimum: 0}}, edits: null}}",
-        'catalogue: {old: {retires: "2027-01-31", edits: {references: 4}, parameters: {x: null, y: {flag: true}}}}',
+        'catalogue: {old: {family: dall-e-3, retires: "2027-01-31", edits: {references: 4}, parameters: {style: null, y: {flag: true}}}}',
         "defaults: {concurrency: 8}\noutput: elsewhere\nverify: decode\nreport: {thumbnails: true}\n",
     ],
 )

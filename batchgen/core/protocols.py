@@ -141,6 +141,9 @@ class Ledger(Protocol):
     def staged_names(self) -> AsyncIterator[Sequence[tuple[str, str]]]:
         """(task id, prompt id) of every staged task, in manifest order, in batches."""
 
+    async def staged_models(self) -> Collection[str]:
+        """Models of the staged tasks."""
+
     async def twins(self, limit: int) -> tuple[int, Sequence[tuple[Task, Task]]]:
         """How many staged tasks ask for exactly what an earlier one asks for, and the first `limit` with the earlier one.
 

@@ -37,6 +37,9 @@ SELECT * FROM temp.staged WHERE task_id = :task_id;
 -- staged_names: ids of staged tasks and of their prompts, in manifest order
 SELECT position, task_id, prompt_id FROM temp.staged WHERE position > :after ORDER BY position LIMIT :limit;
 
+-- staged_models: models of the staged tasks
+SELECT DISTINCT model FROM temp.staged;
+
 -- twins_count: staged tasks that ask for exactly what an earlier one asks for, further images of a prompt left aside
 SELECT count(*) - count(DISTINCT fingerprint) FROM temp.staged WHERE sample = 1;
 

@@ -75,6 +75,10 @@ class SqliteLedger:
             yield [(task_id, prompt_id) for _, task_id, prompt_id in page]
             after = page[-1][0]
 
+    async def staged_models(self) -> Collection[str]:
+        """Models of the staged tasks."""
+        return await self._do(staging.models)
+
     async def twins(self, limit: int) -> tuple[int, Sequence[tuple[Task, Task]]]:
         """Staged tasks that ask for exactly what an earlier one asks for."""
         return await self._do(staging.twins, limit)

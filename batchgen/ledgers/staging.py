@@ -36,6 +36,12 @@ def names_page(connection: sqlite3.Connection, after: int) -> list[tuple[int, st
     return [(row["position"], row["task_id"], row["prompt_id"]) for row in rows]
 
 
+def models(connection: sqlite3.Connection) -> list[str]:
+    """Models of the staged tasks."""
+    connection.execute(queries()["stage_create"])
+    return [row[0] for row in connection.execute(queries()["staged_models"])]
+
+
 def twins(connection: sqlite3.Connection, limit: int) -> tuple[int, list[tuple[Task, Task]]]:
     """How many staged tasks ask for exactly what an earlier one asks for, and the first, each with the earlier one.
 

@@ -11,11 +11,14 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import yaml
 
 from batchgen.core.errors import Problem, ProblemsError, UsageError
+from batchgen.core.naming import printable
+from batchgen.manifest.guess import nearest
 from batchgen.manifest.syntax import explain
 
 MAX_BYTES = 64 * 2**20
@@ -24,6 +27,8 @@ MAX_DEPTH = 32
 """The format needs 6 levels; the rest is room for `extra`."""
 MAX_REFUSALS = 100
 """A refused file is refused after this many reasons: nobody reads more, and a hostile one has millions."""
+MOST_NEIGHBOURS = 1000
+"""Files of a folder that are looked at for one that was probably meant."""
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset({"!", _TAG + "str"})
@@ -90,7 +95,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: there is no such file") from error
+        raise UsageError(f"{path}: there is no such file{_instead(path)}") from error
     except OSError as error:
         raise _refuse(str(path), 1, 1, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
@@ -98,6 +103,16 @@ def read_bytes(path: Path) -> bytes:
             str(path), 1, 1, f"the file is larger than {MAX_BYTES // 2**20} MiB (split it into several)"
         )
     return data
+
+
+def _instead(path: Path) -> str:
+    """The file of the same folder that was probably meant."""
+    try:
+        there = [each.name for each in islice(path.parent.iterdir(), MOST_NEIGHBOURS)]
+    except OSError:
+        return ""
+    meant = nearest(path.name, [name for name in there if name.endswith((".yaml", ".yml"))])
+    return f" (did you mean {printable(str(path.parent / meant))}?)" if meant else ""
 
 
 def compose(file: str, data: bytes) -> Document:

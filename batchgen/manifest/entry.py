@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from batchgen.core.errors import Problem
 from batchgen.core.naming import id_fault, printable
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
-from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.guess import did_you_mean, nearest
 from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, mentions
 from batchgen.manifest.scalars import Kind, describe, is_null, kind_of
 from batchgen.manifest.schema import LATER_KEYS, PromptEntry
@@ -307,9 +307,9 @@ class EntryReader:
                     self._say(place, f"`{{{name}}}` is not varied in this prompt ({_missing(name, varied)})")
         for name in self._around():
             if name not in varied:
-                message = (
-                    f"`prompt_template` uses `{{{name}}}`, which this prompt does not vary (add it to `vary`)"
-                )
+                meant = nearest(name, varied)
+                advice = f"did you mean {{{meant}}} there?" if meant else "add it to `vary`"
+                message = f"`prompt_template` uses `{{{name}}}`, which this prompt does not vary ({advice})"
                 self._say(node.values.get(PROMPT, node), message)
 
     def _around(self) -> tuple[str, ...]:

@@ -72,6 +72,13 @@ class Manifest:
     wrapper: Template | None
     unexpanded: tuple[Recipe, ...] = ()
 
+    @property
+    def rated_models(self) -> Collection[str]:
+        """Models that the manifest names in its limits."""
+        limits = self.document.root.values.get("limits") if isinstance(self.document.root, MapNode) else None
+        rate = limits.values.get("images_per_minute") if isinstance(limits, MapNode) else None
+        return rate.keys if isinstance(rate, MapNode) else ()
+
     def expand(self) -> Iterator[Task | Problem]:
         """The tasks in the order of the file, lazily, with the problems that only expansion finds between them.
 
