@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, menti
 from batchgen.manifest.scalars import Kind, describe, is_null, kind_of
 from batchgen.manifest.schema import LATER_KEYS, PromptEntry
 from batchgen.manifest.template import Template, is_name, parse_template
-from batchgen.manifest.translate import check_parts
+from batchgen.manifest.translate import MOST_REPEATED, check_parts
 from batchgen.manifest.variations import MOST_VARIABLES, Exclusion, Value, Variation
+from batchgen.manifest.wording import flow
 
 PROMPT = "prompt"
 """The variable that stands for the prompt in `prompt_template`."""
@@ -84,7 +86,8 @@ class EntryReader:
         self._sound = True
         if not isinstance(node, MapNode):
             self._say(
-                node, f"a prompt is a mapping, but {describe(node)} (write `id:` and `prompt:` under a `- `)"
+                node,
+                f"a prompt has a line `id: ...` and a line `prompt: ...`, but {describe(node)} ({_as_prompt(node)})",
             )
             return None
         later = self._later_keys(node)
@@ -273,12 +276,14 @@ class EntryReader:
             self._say(node, f"the id {printable(name)} {used} on line {first.line} already (choose another)")
 
     def _check_slugs_of(self, name: str, values: tuple[Value, ...]) -> None:
-        advice = "write an `id` with placeholders, or choose other values"
+        advice = "write an `id` that tells them apart, such as mug-{number}, or choose other values"
         seen: dict[str, Value] = {}
         for value in values:
             shown = printable(value.text)
             if not value.slug:
-                message = f'"{shown}" has no ASCII letter or digit, so it cannot name a file ({advice})'
+                message = (
+                    f'"{shown}" has none of the letters a-z and no digit, so it cannot name a file ({advice})'
+                )
                 self._say(value.node, message)
             elif (other := seen.setdefault(value.slug, value)) is not value and other.text != value.text:
                 message = f'"{shown}" and "{printable(other.text)}" of `{name}` both become {value.slug} in a file\'s name ({advice})'
@@ -314,7 +319,11 @@ class EntryReader:
 
     def _around(self) -> tuple[str, ...]:
         wrapper = self._defaults.wrapper
-        return () if wrapper is None else tuple(dict.fromkeys(name for name in wrapper.names if name != PROMPT))
+        if wrapper is None:
+            return ()
+        # Where `{prompt}` is missing, a name like it was meant to be it, which is said already.
+        mine = {PROMPT, *((nearest(PROMPT, wrapper.names),) if PROMPT not in wrapper.names else ())}
+        return tuple(dict.fromkeys(name for name in wrapper.names if name not in mine))
 
     def _check_unused(self, node: MapNode, vary: MapNode, uses: set[str]) -> None:
         """In a part that could not be read, whatever looks like a variable counts as its use."""
@@ -336,6 +345,18 @@ class EntryReader:
     def _tell(self, problem: Problem) -> None:
         self._sound = False
         self._report(problem)
+
+
+def _as_prompt(node: Node) -> str:
+    """What to write for an entry that is only a text."""
+    if isinstance(node, Scalar) and _NO_BLANK.match(node.text):
+        return "put a blank behind each colon: `id: my-picture`"
+    if isinstance(node, Scalar) and node.text and len(node.text) <= MOST_REPEATED:
+        return f"write `- id: my-picture`, and under `id` a line `prompt: {flow(node.text)}`"
+    return "write `- id: my-picture`, and under `id` a line `prompt: what to paint`"
+
+
+_NO_BLANK = re.compile(r"[a-z_]+:\S")
 
 
 def given(node: MapNode, key: str) -> Node | None:

@@ -11,7 +11,7 @@ from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import JsonObject, RetryPolicy
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
 from batchgen.manifest.entry import PROMPT, Defaults, EntryReader, Prompt, given
-from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.guess import did_you_mean, nearest
 from batchgen.manifest.job import Manifest, Setting
 from batchgen.manifest.limits import limits_of
 from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, mentions
@@ -83,7 +83,11 @@ class _Reading:
     def _mapping(self, root: Node | None) -> MapNode:
         if isinstance(root, MapNode):
             return root
-        what = "the file is empty" if root is None else f"a manifest is a mapping, but {describe(root)}"
+        what = (
+            "the file is empty"
+            if root is None
+            else f"a manifest is made of lines such as `model: gpt-image-2`, but {describe(root)}"
+        )
         raise ProblemsError([*self._problems, self._document.problem(root, f"{what} (begin with batchgen: 1)")])
 
     def _prompt_nodes(self) -> list[Node]:
@@ -143,7 +147,11 @@ class _Reading:
         if PROMPT in template.names:
             return template
         if PROMPT not in mentions(node):
-            self._say(node, "`prompt_template` must hold the prompt (write {prompt} where it belongs)")
+            meant = nearest(PROMPT, template.names)
+            advice = (
+                f"did you mean {{prompt}} where {{{meant}}} is?" if meant else "write {prompt} where it belongs"
+            )
+            self._say(node, f"`prompt_template` must hold the prompt ({advice})")
         return replace(template, faults=template.faults or UNREAD.faults)
 
     def _defaults(self, head: Head, wrapper: Template | None) -> Defaults:

@@ -58,7 +58,8 @@ def _job_key(value: str) -> str:
 def _duration_s(value: object) -> float:
     seconds = parse_duration(value) if isinstance(value, str) else None
     if seconds is None:
-        raise fault(f"this is no duration (write {EXAMPLES})")
+        shown = f'"{printable(value)}"' if isinstance(value, str) else "this"
+        raise fault(f"{shown} is no length of time (write {EXAMPLES})")
     return seconds
 
 

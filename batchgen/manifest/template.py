@@ -99,6 +99,10 @@ def _fault(piece: re.Match[str]) -> str:
     name: str | None = piece[1]
     if name is None:
         where = printable(piece.string[max(piece.start() - 10, 0) : piece.end() + 10])
+        if piece[0] == "{" and (begun := _NAME.match(piece.string, piece.end())):
+            return (
+                f"a {{ in `{where}` is never closed (write {{{begun[0]}}} for the variable, {{{{ for a brace)"
+            )
         return f"a single {piece[0]} in `{where}` (write {piece[0] * 2} for a brace, {{name}} for a variable)"
     return (
         f"`{{{printable(name)}}}` is no variable: names are letters, digits, _ and - "
