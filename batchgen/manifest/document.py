@@ -11,14 +11,13 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import yaml
 
 from batchgen.core.errors import Problem, ProblemsError, UsageError
 from batchgen.core.naming import printable
-from batchgen.manifest.guess import nearest
+from batchgen.manifest.neighbours import nearest_file
 from batchgen.manifest.syntax import explain
 
 MAX_BYTES = 64 * 2**20
@@ -27,9 +26,6 @@ MAX_DEPTH = 32
 """The format needs 6 levels; the rest is room for `extra`."""
 MAX_REFUSALS = 100
 """A refused file is refused after this many reasons: nobody reads more, and a hostile one has millions."""
-MOST_NEIGHBOURS = 1000
-"""Files of a folder that are looked at for one that was probably meant."""
-
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset({"!", _TAG + "str"})
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("int", "float", "bool", "null"))
@@ -107,11 +103,7 @@ def read_bytes(path: Path) -> bytes:
 
 def _instead(path: Path) -> str:
     """The file of the same folder that was probably meant."""
-    try:
-        there = [each.name for each in islice(path.parent.iterdir(), MOST_NEIGHBOURS)]
-    except OSError:
-        return ""
-    meant = nearest(path.name, [name for name in there if name.endswith((".yaml", ".yml"))])
+    meant = nearest_file(path.parent, path.name, (".yaml", ".yml"))
     return f" (did you mean {printable(str(path.parent / meant))}?)" if meant else ""
 
 

@@ -14,6 +14,7 @@ from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.naming import printable
 from batchgen.core.types import Reference
+from batchgen.manifest.neighbours import nearest_file
 from batchgen.system.files import open_regular
 
 _REMEMBERED = 1024
@@ -89,8 +90,8 @@ def read_picture(folder: Path, name: str) -> bytes:
         raise PictureError(
             f"{shown} is no path inside the manifest's folder (write one such as pictures/mug.png)"
         )
+    root = folder.resolve()
     try:
-        root = folder.resolve(strict=True)
         path = (root / name).resolve(strict=True)
         if not path.is_relative_to(root):
             raise PictureError(f"{shown} leads out of the manifest's folder (copy the picture into it)")
@@ -104,11 +105,24 @@ def read_picture(folder: Path, name: str) -> bytes:
         with open_regular(path) as file:
             return file.read(PICTURE_BYTES + 1)
     except FileNotFoundError as error:
-        raise PictureError(
-            f"there is no file {shown} in the manifest's folder (put the picture there)"
-        ) from error
+        advice = _instead(root, name) or "put the picture there"
+        raise PictureError(f"there is no file {shown} in the manifest's folder ({advice})") from error
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links
         raise PictureError(f"{shown} cannot be read ({error})") from error
+
+
+def _instead(root: Path, name: str) -> str:
+    """The picture of the same folder that was probably meant, "" for none. Nothing outside of `root` is looked at."""
+    beside = PurePosixPath(name).parent
+    try:
+        folder = (root / beside).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return ""
+    meant = nearest_file(folder, PurePosixPath(name).name, _ENDINGS) if folder.is_relative_to(root) else None
+    return f"did you mean {printable(str(beside / meant))}?" if meant else ""
+
+
+_ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def _transparent(data: bytes, shown: str) -> bool:

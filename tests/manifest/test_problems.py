@@ -227,6 +227,24 @@ def test_places_name_the_file_as_given(tmp_path: Path, monkeypatch: pytest.Monke
     assert str(caught.value).startswith("job.yaml:1:4: ")
 
 
+def test_a_picture_that_was_probably_meant(tmp_path: Path) -> None:
+    """A name with a slip names the picture of the same folder; nothing outside of the manifest's folder is looked at."""
+    outside = tmp_path / "outside"
+    folder = tmp_path / "inside"
+    (folder / "pictures").mkdir(parents=True)
+    outside.mkdir()
+    for place in (folder / "pictures", outside):
+        (place / "mug.png").touch()
+    (folder / "link").symlink_to(outside)
+    text = HEAD + "prompts:\n  - {id: a, prompt: A, references: [pictures/mgu.png]}\n"
+
+    (inside,) = problems_of(folder, text)
+    (led_out,) = problems_of(folder, text.replace("pictures/", "link/"))
+
+    assert inside.endswith("pictures/mgu.png in the manifest's folder (did you mean pictures/mug.png?)")
+    assert led_out.endswith("link/mgu.png in the manifest's folder (put the picture there)")
+
+
 def test_missing_file(tmp_path: Path) -> None:
     """A manifest that is not there is a mistake of the command."""
     from batchgen.manifest.load import load_manifest
