@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from batchgen.manifest.schema import LATER_KEYS, json_schema
+from batchgen.manifest.schema import json_schema
 
 
 def properties(schema: object) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -37,7 +37,9 @@ def test_keys_of_the_contract() -> None:
     entry = schema["$defs"]["PromptEntry"]
     documented = {"id", "prompt", "model", "images", "vary", "exclude", "request", "tags", "references", "mask"}
     assert documented == set(entry["properties"])
-    assert not documented & set(LATER_KEYS)
+    table = schema["$defs"]["TableEntry"]
+    assert documented | {"table", "sheet", "where"} == set(table["properties"])
+    assert ["table"] == table["required"]
     assert not schema["additionalProperties"] and not entry["additionalProperties"]
     assert ["batchgen", "prompts"] == schema["required"]
 

@@ -1,0 +1,56 @@
+"""Files that a manifest names: in its folder or below it, whatever links there are, and nothing but files."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from batchgen.core.naming import printable
+from batchgen.system.files import open_regular
+
+
+class InsideError(Exception):
+    """A file that cannot be read; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a file is for: `noun` names it, `example` is a path of one, `advice` says what to name instead.
+
+    `smaller` says what to do with one of more than `most_bytes`.
+    """
+
+    noun: str
+    example: str
+    advice: str
+    smaller: str
+    most_bytes: int
+
+
+def open_inside(folder: Path, name: str, wanted: Wanted) -> BinaryIO:
+    """Open a file of a folder to read it; links may not lead out of it. Raises `InsideError`."""
+    shown = printable(name)
+    parts = PurePosixPath(name).parts
+    if not name or "\\" in name or "\0" in name or name.startswith("/") or ".." in parts or ":" in name:
+        raise InsideError(
+            f"{shown} is no path inside the manifest's folder (write one such as {wanted.example})"
+        )
+    try:
+        root = folder.resolve(strict=True)
+        path = (root / name).resolve(strict=True)
+        if not path.is_relative_to(root):
+            raise InsideError(f"{shown} leads out of the manifest's folder (copy the {wanted.noun} into it)")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InsideError(f"{shown} is no file ({wanted.advice})")
+        if status.st_size > wanted.most_bytes:
+            raise InsideError(f"{shown} is larger than {wanted.most_bytes // 2**20} MiB ({wanted.smaller})")
+        return open_regular(path)
+    except FileNotFoundError as error:
+        raise InsideError(
+            f"there is no file {shown} in the manifest's folder (put the {wanted.noun} there)"
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links
+        raise InsideError(f"{shown} cannot be read ({error})") from error
