@@ -45,10 +45,10 @@ async def unused_rates(manifest: Manifest, ledger: Ledger) -> list[Problem]:
 async def twins(manifest: Manifest, ledger: Ledger) -> list[Problem]:
     """Warnings about staged tasks that ask for exactly the same picture, one a prompt."""
     count, pairs = await ledger.twins(TWINS_LOOKED_AT)
-    told: dict[int, Problem] = {}
+    told: dict[tuple[str, int], Problem] = {}
     for task, earlier in pairs:
         problem = manifest.twins(task, earlier)
-        told.setdefault(problem.line, problem)
+        told.setdefault((problem.file, problem.line), problem)
     shown = list(told.values())[:TWINS_SHOWN]
     if count > len(shown):
         message = f"in all, {count:,} tasks ask for exactly the same picture as an earlier one"

@@ -17,6 +17,7 @@ from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
 from batchgen.hints import growth, staged, unmatched
 from batchgen.job import Job, Options
+from batchgen.manifest.tables.alike import Alike
 from batchgen.reports.text import usd_text
 from batchgen.rooms import proxy_for
 from batchgen.system.clock import moment_of
@@ -37,13 +38,15 @@ async def stage(job: Job, ledger: Ledger) -> list[Problem]:
     Raises `ProblemsError` with all problems, those of the document and those of the expansion.
     """
     problems = [*job.manifest.problems, *job.warnings()]
-    stream = job.manifest.expand()
+    stream, clashes = job.manifest.expand(), Alike()
     while items := await to_thread.run_sync(lambda: list(islice(stream, BATCH))):
         tasks = [_priced(item, job.options) for item in items if isinstance(item, Task)]
         problems += [item for item in items if isinstance(item, Problem)]
-        problems += [job.manifest.clash(task, earlier) for task, earlier in await ledger.stage(tasks)]
+        for task, earlier in await ledger.stage(tasks):
+            problems += clashes.take(job.manifest.clash(task, earlier))
         if len(problems) > PROBLEMS_SHOWN:
             break
+    problems += clashes.rest()
     if any(not problem.warning for problem in problems):
         raise ProblemsError(problems[:PROBLEMS_SHOWN])
     return [*problems, *await staged(job.manifest, ledger)]

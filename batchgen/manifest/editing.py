@@ -33,7 +33,7 @@ def json_schema(catalogue: Catalogue | None = None, providers: Iterable[str] = (
     """
     known = Catalogue.builtin() if catalogue is None else catalogue
     schema = tidy(ManifestFile.model_json_schema())
-    entry = schema["$defs"]["PromptEntry"]
+    entry = _one_kind_of_entry(schema)
     put(schema, "provider", provider_schema(providers))
     for owner in (schema, entry):
         put(owner, "model", {"anyOf": [model_schema(known), {"type": "null"}]})
@@ -43,6 +43,24 @@ def json_schema(catalogue: Catalogue | None = None, providers: Iterable[str] = (
     _add_models(schema["$defs"]["Limits"]["properties"]["images_per_minute"], known)
     _add_conditions(schema, entry, known)
     return {"$schema": DIALECT, **schema, "title": "batchgen manifest"}
+
+
+def _one_kind_of_entry(schema: Schema) -> Schema:
+    """Make prompts and tables one kind of entry: an editor offers all keys before it can know which one it will be."""
+    kinds: Schema = schema["$defs"]
+    prompt: Schema = kinds["PromptEntry"]
+    entry: Schema = kinds.pop("TableEntry")
+    kinds["PromptEntry"] = entry
+    entry["description"] = prompt["description"]
+    entry["properties"] |= {key: prompt["properties"][key] for key in ("id", "prompt")}
+    del entry["required"]
+    of_a_table = {"anyOf": [{"required": ["sheet"]}, {"required": ["where"]}]}
+    entry["allOf"] = [
+        {"if": {"not": {"required": ["table"]}}, "then": {"required": ["id", "prompt"]}},
+        {"if": of_a_table, "then": {"required": ["table"]}},
+    ]
+    schema["properties"]["prompts"]["items"] = {"$ref": "#/$defs/PromptEntry"}
+    return entry
 
 
 def provider_schema(providers: Iterable[str]) -> Schema:
@@ -107,7 +125,7 @@ def _add_conditions(schema: Schema, entry: Schema, catalogue: Catalogue) -> None
         _unless(_alone(every), _request("AnyRequest")),
         _unless(_named(every), _in_prompts(_request("AnyRequest"))),
     ]
-    entry["allOf"] = [{"if": _named_otherwise(every), "then": _request("AnyRequest")}]
+    entry["allOf"].append({"if": _named_otherwise(every), "then": _request("AnyRequest")})
     for number, models in enumerate(at_the_top, start=1):
         top, own = f"Request{number}", f"OwnRequest{number}"
         schema["$defs"] |= {top: at_the_top[models], own: in_a_prompt[models]}

@@ -11,7 +11,7 @@ MOST_NEIGHBOURS = 1000
 """Files of a folder that are looked at."""
 
 
-def nearest_file(folder: Path, name: str, endings: tuple[str, ...]) -> str | None:
+def nearest_file(folder: Path, name: str, endings: tuple[str, ...] = ("",)) -> str | None:
     """The name of a file of the folder that is like `name` and has one of these endings; None when there is none."""
     try:
         there = [each.name for each in islice(folder.iterdir(), MOST_NEIGHBOURS)]

@@ -22,13 +22,6 @@ from batchgen.core.types import OnUnknown
 from batchgen.manifest.durations import EXAMPLES, parse_duration
 from batchgen.manifest.moments import moment_fault
 
-LATER_KEYS = {
-    "table": "read prompts from a table",
-    "sheet": "read prompts from a table",
-    "where": "filter a table's rows",
-}
-"""Keys of a prompt that belong to later versions of the program, with what this one cannot do yet."""
-
 MOST_TASKS = 10_000
 """`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""
 
@@ -96,6 +89,18 @@ def _varied_value(value: object) -> object:
 
 
 MOMENT_PATTERN = r"^([0-2][0-9]:[0-5][0-9]|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}\S*)$"
+
+
+def _wanted_values(value: object) -> object:
+    """One value of a column, or several."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(each, str | int | float) for each in listed):
+        raise fault(
+            "a row's value must be a text or a number, or a list of them (write `column: value`, in quotes)"
+        )
+    return value
+
+
 _PER_MINUTE = {"type": "number", "minimum": SLOWEST_PER_MINUTE, "maximum": FASTEST_PER_MINUTE}
 _SIMPLE = {"type": ["string", "number"]}
 
@@ -122,6 +127,29 @@ Rate = Annotated[
             ]
         }
     ),
+]
+_VALUES = {
+    "anyOf": [
+        {"type": "array", "minItems": 1, "items": _SIMPLE},
+        {
+            "type": "object",
+            "properties": {
+                "file": {
+                    "type": "string",
+                    "description": "A text file in the manifest's folder, one value a line; # begins a comment.",
+                    "examples": ["colors.txt"],
+                }
+            },
+            "required": ["file"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_WANTED = {"type": ["string", "number", "boolean"]}
+WantedValues = Annotated[
+    str | int | float | list[str | int | float],
+    PlainValidator(_wanted_values),
+    WithJsonSchema({"anyOf": [_WANTED, {"type": "array", "minItems": 1, "items": _WANTED}]}),
 ]
 VariedValue = Annotated[str | int | float, PlainValidator(_varied_value), WithJsonSchema(_SIMPLE)]
 RequestValues = dict[str, Any]
@@ -202,10 +230,10 @@ class PromptEntry(Shape):
     )
     model: str | None = Field(None, description="Model of this prompt.", examples=["gpt-image-2"])
     images: int = Field(1, ge=1, le=1_000_000, description="Images of every combination.", examples=[4])
-    vary: dict[str, Annotated[list[VariedValue], Field(min_length=1)]] = Field(
+    vary: dict[str, Annotated[list[VariedValue], Field(min_length=1), WithJsonSchema(_VALUES)]] = Field(
         default_factory=dict,
-        description="Values by variable; every combination becomes an image.",
-        examples=[{"color": ["red", "blue"]}],
+        description="Values by variable, or {file: NAME} with one value a line; every combination becomes an image.",
+        examples=[{"color": ["red", "blue"]}, {"color": {"file": "colors.txt"}}],
     )
     exclude: list[dict[str, VariedValue]] = Field(
         default_factory=list,
@@ -231,6 +259,34 @@ class PromptEntry(Shape):
         None,
         description="A PNG as large as the first reference; where it is transparent, the picture is painted anew.",
         examples=["mug-mask.png"],
+    )
+
+
+class TableEntry(PromptEntry):
+    """An entry whose prompts come from a table: one prompt a row, its columns are variables."""
+
+    id: str = Field(
+        "{id}",
+        description="Name of each row's prompt, with columns as placeholders; the column `id` when left out.",
+        examples=["{sku}"],
+        json_schema_extra={"pattern": r"^[A-Za-z0-9{][A-Za-z0-9_{}-]*$"},
+    )
+    prompt: str = Field(
+        "{prompt}",
+        description="What the images show, with columns as placeholders; the column `prompt` when left out.",
+        examples=["{name}: {tagline}. Catalogue photo."],
+    )
+    table: Annotated[str, Field(min_length=1)] = Field(
+        description="A .csv, .tsv, .xlsx or .jsonl file in the manifest's folder; each row makes a prompt.",
+        examples=["products.csv"],
+    )
+    sheet: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="The sheet of a workbook (.xlsx); the first one when left out.", examples=["Products"]
+    )
+    where: dict[str, WantedValues] = Field(
+        default_factory=dict,
+        description="Only rows with this value, or one of these values, in a column; all columns must fit.",
+        examples=[{"ready": "yes"}, {"category": ["mugs", "plates"]}],
     )
 
 
@@ -294,7 +350,7 @@ class Head(Shape):
 class ManifestFile(Head):
     """A job manifest of batchgen: which images to make, with which model, within which limits."""
 
-    prompts: list[PromptEntry] = Field(
+    prompts: list[PromptEntry | TableEntry] = Field(
         min_length=1,
         description="What to make.",
         examples=[[{"id": "paper-boat", "prompt": "A paper boat at sunrise."}]],

@@ -45,9 +45,9 @@ prompts:                          # what to paint: every entry begins with a das
     request: {quality: medium}    # for this entry alone
     tags: [shop]                  # words to find its pictures by
 
-  # - table: products.csv         # a picture for every row of a table; edit it with Excel or LibreOffice
-  #   id: "{sku}"                 # {sku}, {name} and {tagline} are columns of the table
-  #   prompt: "{name}: {tagline}. Catalogue photo."
+  - table: products.csv           # a picture for every row of a table; edit it with Excel or LibreOffice
+    id: "{sku}"                   # {sku}, {name} and {tagline} are columns of the table
+    prompt: "{name}: {tagline}. Catalogue photo."
 """
 
 TABLE = """\

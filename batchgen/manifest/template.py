@@ -57,6 +57,12 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def usable_name(text: str) -> str:
+    """A name that a variable may have, as near to a text as it gets: `Product Name` becomes `Product_Name`."""
+    name = re.sub(r"[^\w-]+", "_", text).strip("_-")
+    return name if is_name(name) else f"column_{name}".rstrip("_")
+
+
 def parse_template(text: str) -> Template:
     """Cut a text at its placeholders."""
     if "{" not in text and "}" not in text:

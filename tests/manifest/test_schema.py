@@ -20,13 +20,12 @@ from batchgen.core.types import Task
 from batchgen.manifest.document import compose
 from batchgen.manifest.editing import json_schema
 from batchgen.manifest.scalars import plain_value
-from batchgen.manifest.schema import LATER_KEYS
 from tests.manifest.reading import HEAD, problems_of, read
 
 SCHEMA = json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
 CATALOGUE = Catalogue.builtin()
-DOCUMENTED = {"id", "prompt", "model", "images", "vary", "exclude", "request", "tags", "references", "mask"}
+DOCUMENTED = {"id", "prompt", "model", "images", "vary", "exclude", "request", "tags", "references", "mask", "table", "sheet", "where"}  # fmt: skip
 
 
 def properties(schema: object) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -68,7 +67,6 @@ def test_keys_of_the_contract() -> None:
     assert set(top.split()) == set(SCHEMA["properties"])
     entry = SCHEMA["$defs"]["PromptEntry"]
     assert DOCUMENTED == set(entry["properties"])
-    assert not DOCUMENTED & set(LATER_KEYS)
     assert not SCHEMA["additionalProperties"] and not entry["additionalProperties"]
     assert ["batchgen", "prompts"] == SCHEMA["required"]
 
@@ -154,6 +152,10 @@ PLAIN = "prompts: [{id: a, prompt: A boat}]\n"
         HEAD + 'prompts: [{id: a, prompt: "{c}", vary: {c: [true]}}]\n',
         HEAD + 'prompts: [{id: a, prompt: "{prompt}", vary: {prompt: [a]}}]\n',
         HEAD + "prompts: [{id: a, prompt: A, references: []}]\n",
+        HEAD + "prompts: [{id: a, prompt: A, where: {b: c}}]\n",
+        HEAD + "prompts: [{id: a, prompt: A, sheet: Products}]\n",
+        HEAD + "prompts: [{table: [a.csv]}]\n",
+        HEAD + 'prompts: [{id: a, prompt: "{c}", vary: {c: {file: a.txt, skip: 1}}}]\n',
         HEAD + "prompts: [{id: a, prompt: A, request: {quality: best}}]\n",
         HEAD + "prompts: [{id: a, prompt: A, model: dall-e-3, request: {quality: low}}]\n",
     ],
@@ -180,6 +182,24 @@ def test_common_mistakes_are_refused(tmp_path: Path, text: str) -> None:
 )  # fmt: skip
 def test_what_is_right_is_not_refused(tmp_path: Path, text: str) -> None:
     """Placeholders, models of other prompts, defaults that a prompt takes away."""
+    assert [] == [problem for problem in problems_of(tmp_path, text) if "warning" not in problem]
+    assert [] == [error.message for error in VALIDATOR.iter_errors(instance(text))]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{table: products.csv, id: "{sku}", prompt: "{name}"}',
+        "{table: products.csv, where: {name: [Tea, Cake], sku: x}}",
+        '{table: products.csv, id: "{sku}-{c}", prompt: "{name} {c}", vary: {c: {file: colors.txt}}}',
+    ],
+)
+def test_tables_and_lists_are_not_refused(tmp_path: Path, entry: str) -> None:
+    """Entries that need no id or prompt of their own, conditions, values from a file."""
+    (tmp_path / "products.csv").write_text("sku,name,id,prompt\nx,Tea,a,A tea\ny,Cake,b,A cake\n")
+    (tmp_path / "colors.txt").write_text("red\nblue\n")
+    text = f"{HEAD}prompts:\n  - {entry}\n"
+
     assert [] == [problem for problem in problems_of(tmp_path, text) if "warning" not in problem]
     assert [] == [error.message for error in VALIDATOR.iter_errors(instance(text))]
 
