@@ -99,6 +99,8 @@ def config_schema() -> Schema:
     shapes: tuple[type[Shape], ...] = (ProviderShape, DialectShape, EntryShape)
     for shape in shapes:
         own = tidy(shape.model_json_schema())
+        for key in own["properties"].values():
+            key.pop("default", None)  # an editor would write all of them out
         schema["$defs"] |= {**own.pop("$defs", {}), shape.__name__: own}
     for name, meanings in MEANINGS.items():
         _explain(schema if name == "ConfigShape" else schema["$defs"][name], meanings)
