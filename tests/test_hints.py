@@ -54,6 +54,17 @@ def test_a_variable_that_changes_only_the_name_makes_twins(desk: Desk) -> None:
     assert 0 == done.code
 
 
+def test_rows_of_a_table_that_are_twins(desk: Desk) -> None:
+    """The later row is named, with its column, and the earlier one."""
+    (desk.folder / "teas.csv").write_text("sku,name\na,Green tea\nb,Black tea\nc,Green tea\n")
+    desk.manifest([{"table": "teas.csv", "id": "{sku}", "prompt": "{name}"}])
+
+    (line,) = desk.do("validate", "job.yaml").out.splitlines()
+
+    told = "teas.csv:4:name: warning: c--01 asks for exactly the same picture as a--01, from row 2 of teas.csv"
+    assert line.startswith(told)
+
+
 def test_the_hundredth_twin_is_counted_and_not_told(desk: Desk) -> None:
     """Ten lines, and how many there are in all."""
     desk.manifest([{"id": f"p{number}", "prompt": "A boat."} for number in range(100)])

@@ -73,8 +73,9 @@ def _is_note(document: Document, empty: Node) -> bool:
     """Whether a value is empty because its text begins with a #."""
     if len(document.data) > MOST_SEARCHED_BYTES:
         return False
-    line = _lines(document.data)[empty.line - 1]
-    return line[empty.column - 1 :].lstrip().startswith(b"#")
+    lines = _lines(document.data)
+    # YAML knows more ends of lines than these, so that it may count more lines.
+    return empty.line <= len(lines) and lines[empty.line - 1][empty.column - 1 :].lstrip().startswith(b"#")
 
 
 @lru_cache(maxsize=1)

@@ -248,6 +248,15 @@ def test_a_picture_that_was_probably_meant(tmp_path: Path) -> None:
     assert led_out.endswith("link/mgu.png in the manifest's folder (put the picture there)")
 
 
+def test_ends_of_lines_that_only_yaml_knows(tmp_path: Path) -> None:
+    """A line more than an editor counts is no reason to fail."""
+    text = HEAD + 'description: "a\u2028b\u2028c"\nprompts:\n  - {id: a, prompt: A}\n  - id: b\n    prompt:'
+
+    (problem,) = problems_of(tmp_path, text)
+
+    assert "`prompt` is empty (write prompt: " in problem
+
+
 def test_missing_file(tmp_path: Path) -> None:
     """A manifest that is not there is a mistake of the command."""
     from batchgen.manifest.load import load_manifest
