@@ -29,6 +29,8 @@ NO_VARIATION = Variation()
 _WITHOUT_USES = frozenset({"vary", "exclude", "images", "tags", "table", "sheet", "where"})
 _UNKNOWN = PromptEntry(id="unknown", prompt="unknown")
 _UNKNOWN_TABLE = TableEntry(table="unknown.csv")
+MOST_TABLES = 100
+"""Tables of one manifest; each is an open file until its rows are read."""
 TABLE_KEYS = ("sheet", "where")
 """Keys that say nothing without `table`."""
 
@@ -95,6 +97,7 @@ class EntryReader:
         self._sound = True
         self._model_missed = False
         self._columns: tuple[str, ...] = ()
+        self._tables = 0
         self._ids: dict[str, Node] = {}
         self.unexpanded: list[Recipe] = []
 
@@ -107,10 +110,16 @@ class EntryReader:
             )
             return None
         node = self._with_values(node)
+        if TABLE in node.keys and self._tables == MOST_TABLES:
+            self._say(
+                node.keys[TABLE], f"more than {MOST_TABLES} tables are too many (write several manifests)"
+            )
+            return None
         rows = EntryTable(node, self._folder) if TABLE in node.keys else None
         if rows is None:
             self._check_without_table(node)
             return self._entry(PromptEntry, _UNKNOWN, _without_table(node), None)
+        self._tables += 1
         node = rows.filled()
         for place, message in rows.faults:
             self._say(place, message)

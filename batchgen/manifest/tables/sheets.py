@@ -101,19 +101,16 @@ def _rows(sheet: Any) -> Iterator[Line]:  # noqa: ANN401
             date_formats=book._date_formats,
             timedelta_formats=book._timedelta_formats,
         )
-        rows: Element | None = None
-        for event, element in iterparse(source, events=("start", "end")):
-            if element.tag == DATA_TAG:
-                if event == "end":
-                    return
-                rows = element
-            elif event == "end" and element.tag == ROW_TAG and rows is not None:
+        for _, element in iterparse(source):
+            if element.tag == ROW_TAG:
                 with warnings.catch_warnings(
                     action="ignore"
                 ):  # of dates out of range, which are error cells then
                     number, cells = parser.parse_row(element)
                 yield number, _cells(cells, element)
-                rows.clear()
+                element.clear()
+            elif element.tag == DATA_TAG:
+                return
 
 
 def _cells(cells: list[dict[str, Any]], row: Element) -> list[Cell]:
