@@ -338,7 +338,7 @@ class EntryReader:
         """A faulty one would mislead: which values it takes in is not known."""
         if prompt_id.faults:
             return
-        if self._columns and self._columns_in(prompt_id.names) == ():
+        if self._columns and set(prompt_id.names) <= set(variation.names):
             name = next(filter(is_name, self._columns), "COLUMN")
             self._say(node, f"every row would have the same `id` (write a column into it, such as {{{name}}})")
         elif not prompt_id.names:
@@ -346,9 +346,6 @@ class EntryReader:
         for name, values in zip(variation.names, variation.values, strict=True):
             if name not in prompt_id.names:
                 self._check_slugs_of(name, values)
-
-    def _columns_in(self, names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(name for name in names if name in self._columns)
 
     def _check_literal_id(self, name: str, node: Node) -> None:
         """An id without placeholders; the others are checked when their values are known."""
@@ -415,7 +412,7 @@ class EntryReader:
             parts = (value for key, value in node.values.items() if key not in _WITHOUT_USES)
             used.update(name for part in parts for name in mentions(part))
         for name in vary.values:
-            usable = is_name(name) and name != PROMPT
+            usable = is_name(name) and name != PROMPT and name not in self._columns
             if usable and name not in used and name not in self._defaults.perhaps:
                 self._say(
                     vary.keys[name],

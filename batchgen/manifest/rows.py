@@ -37,13 +37,13 @@ class EntryTable:
         """The entry with `{id}` and `{prompt}` where it leaves them to the columns of these names."""
         node = self._node
         place = node.values.get(TABLE, node)
-        stand_ins: dict[str, Node] = {
-            key: Scalar(place.line, place.column, f"{{{key}}}", plain=False)
-            for key in FALLBACKS
-            if key not in node.values
-        }
-        if self.table is not None:
-            for key in stand_ins.keys() - {*self.columns}:
+        stand_ins: dict[str, Node] = {}
+        for key in FALLBACKS:
+            if key in node.values or self.table is None:
+                continue
+            if key in self.columns:
+                stand_ins[key] = Scalar(place.line, place.column, f"{{{key}}}", plain=False)
+            else:
                 self.faults.append((place, self._missing(key)))
         return MapNode(node.line, node.column, node.keys, {**stand_ins, **node.values})
 
