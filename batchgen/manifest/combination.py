@@ -20,7 +20,6 @@ _EMPTY = {
     "id": "the row has no id (write one, or leave the row out with `where`)",
     "prompt": "the row has no prompt (describe the picture, or leave the row out with `where`)",
 }
-_EMPTY_CELL = "the cell is empty, but the prompt needs it (write a value, or leave the row out with `where`)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,17 +43,13 @@ class Layout:
         used = (
             () if prompt.table is None else [name for name in prompt.table.columns if name in prompt.table.used]
         )
-        keys = {**dict.fromkeys(prompt.text.names, "prompt"), **dict.fromkeys(prompt.id.names, "id")}
-        whole = {"id": prompt.id.whole, "prompt": prompt.text.whole}
+        in_pictures = frozenset(name for _, picture in pictures for name in picture.names)
         return cls(
             prompt,
             tuple(_varied_texts(prompt)),
             tuple(n for n, name in enumerate(prompt.variation.names) if name not in prompt.id.names),
-            frozenset(name for _, picture in pictures for name in picture.names),
-            {
-                name: _EMPTY[keys[name]] if name in keys and whole[keys[name]] == name else _EMPTY_CELL
-                for name in used
-            },
+            in_pictures,
+            {name: _empty(prompt, name, in_pictures) for name in used},
         )
 
     def void(self, row: Row) -> frozenset[str]:
@@ -153,6 +148,21 @@ def key_of(field: Field, complaint: Complaint) -> Node:
     """The parameter's name, or that of the wrong part of its value."""
     inside = field.node.keys if isinstance(field.node, MapNode) else {}
     return inside.get(complaint.key or "", field.key)
+
+
+def _empty(prompt: Prompt, column: str, in_pictures: Collection[str]) -> str:
+    """What to say of an empty cell."""
+    if column in (prompt.id.whole, prompt.text.whole):
+        return _EMPTY["id" if column == prompt.id.whole else "prompt"]
+    users = {
+        "`id`": prompt.id.names,
+        "`prompt`": prompt.text.names,
+        "`model`": prompt.recipe.model.names,
+        "`request`": prompt.recipe.names,
+        "`references`": in_pictures,
+    }
+    user = next((user for user, names in users.items() if column in names), "`prompt_template`")
+    return f"the cell is empty, but {user} needs it (write a value, or leave the row out with `where`)"
 
 
 def _varied_texts(prompt: Prompt) -> Iterator[tuple[Node, Template]]:

@@ -31,6 +31,8 @@ NO_VARIATION = Variation()
 _WITHOUT_USES = frozenset({"vary", "exclude", "images", "tags", "table", "sheet", "where"})
 _UNKNOWN = PromptEntry(id="unknown", prompt="unknown")
 _UNKNOWN_TABLE = TableEntry(table="unknown.csv")
+MOST_TABLES = 100
+"""Tables of one manifest; each is an open file until its rows are read."""
 TABLE_KEYS = ("sheet", "where")
 """Keys that say nothing without `table`."""
 
@@ -97,6 +99,7 @@ class EntryReader:
         self._sound = True
         self._model_missed = False
         self._columns: tuple[str, ...] = ()
+        self._tables = 0
         self._ids: dict[str, Node] = {}
         self.unexpanded: list[Recipe] = []
 
@@ -110,10 +113,16 @@ class EntryReader:
             )
             return None
         node = self._with_values(node)
+        if TABLE in node.keys and self._tables == MOST_TABLES:
+            self._say(
+                node.keys[TABLE], f"more than {MOST_TABLES} tables are too many (write several manifests)"
+            )
+            return None
         rows = EntryTable(node, self._folder) if TABLE in node.keys else None
         if rows is None:
             self._check_without_table(node)
             return self._entry(PromptEntry, _UNKNOWN, _without_table(node), None)
+        self._tables += 1
         node = rows.filled()
         for place, message in rows.faults:
             self._say(place, message)
@@ -332,7 +341,7 @@ class EntryReader:
         """A faulty one would mislead: which values it takes in is not known."""
         if prompt_id.faults:
             return
-        if self._columns and self._columns_in(prompt_id.names) == ():
+        if self._columns and set(prompt_id.names) <= set(variation.names):
             name = next(filter(is_name, self._columns), "COLUMN")
             self._say(node, f"every row would have the same `id` (write a column into it, such as {{{name}}})")
         elif not prompt_id.names:
@@ -340,9 +349,6 @@ class EntryReader:
         for name, values in zip(variation.names, variation.values, strict=True):
             if name not in prompt_id.names:
                 self._check_slugs_of(name, values)
-
-    def _columns_in(self, names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(name for name in names if name in self._columns)
 
     def _check_literal_id(self, name: str, node: Node) -> None:
         """An id without placeholders; the others are checked when their values are known."""
@@ -415,7 +421,7 @@ class EntryReader:
             parts = (value for key, value in node.values.items() if key not in _WITHOUT_USES)
             used.update(name for part in parts for name in mentions(part))
         for name in vary.values:
-            usable = is_name(name) and name != PROMPT
+            usable = is_name(name) and name != PROMPT and name not in self._columns
             if usable and name not in used and name not in self._defaults.perhaps:
                 self._say(
                     vary.keys[name],

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from batchgen.core.naming import printable
-from batchgen.manifest.document import ListNode, MapNode, Node, Scalar
+from batchgen.manifest.document import Elsewhere, ListNode, MapNode, Node, Scalar
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.tables.lines import Source, TableError
+from batchgen.manifest.tables.lines import TableError, letters
 from batchgen.manifest.tables.opening import open_table
 from batchgen.manifest.tables.table import Table
 from batchgen.manifest.tables.where import Condition, Where
@@ -37,13 +37,13 @@ class EntryTable:
         """The entry with `{id}` and `{prompt}` where it leaves them to the columns of these names."""
         node = self._node
         place = node.values.get(TABLE, node)
-        stand_ins: dict[str, Node] = {
-            key: Scalar(place.line, place.column, f"{{{key}}}", plain=False)
-            for key in FALLBACKS
-            if key not in node.values
-        }
-        if self.table is not None:
-            for key in stand_ins.keys() - {*self.columns}:
+        stand_ins: dict[str, Node] = {}
+        for key in FALLBACKS:
+            if key in node.values or self.table is None:
+                continue
+            if key in self.columns:
+                stand_ins[key] = Scalar(place.line, place.column, f"{{{key}}}", plain=False)
+            else:
                 self.faults.append((place, self._missing(key)))
         return MapNode(node.line, node.column, node.keys, {**stand_ins, **node.values})
 
@@ -60,18 +60,18 @@ class EntryTable:
         name = place.text
         sheet_name = sheet.text if isinstance(sheet, Scalar) and sheet.text else None
 
-        def again(stack: ExitStack) -> Source:
-            return open_table(stack, self._folder, name, sheet_name)
-
         file = str(self._folder / name)
-        try:
-            with ExitStack() as stack:
-                header = again(stack).header
-        except TableError as error:
-            message = str(error) if error.row is None else f"{printable(name)}, row {error.row}: {error}"
-            self.faults.append((self._node.values.get(error.key, place), message))
-            return None
-        return Table(file, header, again, where=self._where(header))
+        with ExitStack() as opened:
+            try:
+                source = open_table(opened, self._folder, name, sheet_name)
+            except TableError as error:
+                node = self._node.values.get(error.key, place)
+                if error.row is not None:
+                    heading = letters(error.column or 0)
+                    node = Elsewhere(error.row, 1, "", plain=False, file=file, heading=heading)
+                self.faults.append((node, str(error)))
+                return None
+            return Table.of(file, source, opened.pop_all(), self._where(source.header))
 
     def _where(self, header: tuple[str, ...]) -> Where:
         node = self._node.values.get("where")

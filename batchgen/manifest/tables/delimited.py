@@ -28,9 +28,10 @@ def read_delimited(file: BinaryIO) -> Iterator[Line]:
     """The rows of a file, the header first, blank ones as rows without cells. Raises `TableError`."""
     number = 0
     try:
-        for number, record in enumerate(_records(file), 1):
-            _check_text(record, number)
-            yield number, record
+        with _decoded(file) as text:
+            for number, record in enumerate(_records(text), 1):
+                _check_text(record, number)
+                yield number, record
     except csv.Error as error:
         too_long = "field larger" in str(error)
         what = (
@@ -43,8 +44,7 @@ def read_delimited(file: BinaryIO) -> Iterator[Line]:
         raise TableError(f"the text is damaged behind row {number} ({_SAVE})", number + 1) from error
 
 
-def _records(file: BinaryIO) -> Iterator[list[str]]:
-    text = _decoded(file)
+def _records(text: io.TextIOWrapper) -> Iterator[list[str]]:
     head = text.readlines(_HEAD_CHARACTERS)
     found = _SEP.fullmatch(head[0]) if head else None
     if found:

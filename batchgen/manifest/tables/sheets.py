@@ -30,16 +30,14 @@ def read_sheet(file: BinaryIO, sheet: str | None) -> Iterator[Line]:
     _check_archive(file)
     # Imported here: most jobs have no workbook, and it is slow to import.
     import openpyxl
-    from defusedxml.common import DefusedXmlException
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         with warnings.catch_warnings(action="ignore"):  # of parts of the workbook that hold no values
             workbook = openpyxl.load_workbook(file, read_only=True, data_only=True)
         yield from _rows(_sheet(workbook, sheet))
-    except DefusedXmlException as error:
-        raise TableError(f"it holds XML that no spreadsheet program writes ({_SAVE} anew)") from error
-    # openpyxl raises all of these for files that are damaged, and documents few of them.
+    # openpyxl raises all of these for files that are damaged, and documents few of them; ValueError also for XML whose
+    # entities would fill the memory.
     except (
         InvalidFileException,
         zipfile.BadZipFile,
@@ -101,19 +99,16 @@ def _rows(sheet: Any) -> Iterator[Line]:  # noqa: ANN401
             date_formats=book._date_formats,
             timedelta_formats=book._timedelta_formats,
         )
-        rows: Element | None = None
-        for event, element in iterparse(source, events=("start", "end")):
-            if element.tag == DATA_TAG:
-                if event == "end":
-                    return
-                rows = element
-            elif event == "end" and element.tag == ROW_TAG and rows is not None:
+        for _, element in iterparse(source):
+            if element.tag == ROW_TAG:
                 with warnings.catch_warnings(
                     action="ignore"
                 ):  # of dates out of range, which are error cells then
                     number, cells = parser.parse_row(element)
                 yield number, _cells(cells, element)
-                rows.clear()
+                element.clear()
+            elif element.tag == DATA_TAG:
+                return
 
 
 def _cells(cells: list[dict[str, Any]], row: Element) -> list[Cell]:
@@ -131,9 +126,9 @@ def _cells(cells: list[dict[str, Any]], row: Element) -> list[Cell]:
 
 
 def _unfinished(cell: Element) -> bool:
-    """Whether a cell has a formula without a result."""
+    """Whether a cell without a value has a formula; the result of one may be the empty text."""
     tags = {part.tag.rpartition("}")[2] for part in cell}
-    return "f" in tags and "v" not in tags
+    return "f" in tags and not ("v" in tags and cell.get("t") == "str")
 
 
 def _text(value: object, cell: Mapping[str, Any]) -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -33,22 +34,30 @@ NO_ROW = Row("", 0, {})
 """Stands for the row of a prompt that comes from no table."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Table:
     """A table of an entry. Its header was read; `read` reads the rows, which may take a while.
 
-    `open` opens it again. `used` are the columns that must hold values. `numbers` are the numbers of the rows that make
+    `lines` are all its rows, from a file that `close` closes. `used` are the columns that must hold values. `numbers` are the numbers of the rows that make
     prompts, those that are not blank and that `where` lets pass, four bytes each.
     """
 
     file: str
     header: tuple[str, ...]
-    open: Callable[[ExitStack], Source]
+    lines: Iterator[Line]
+    close: Callable[[], object]
     used: frozenset[str] = frozenset()
     where: Where = field(default_factory=Where)
     numbers: array[int] = field(default_factory=lambda: array("I"))
     spool: Spool | None = None
     problems: list[Problem] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, file: str, source: Source, opened: ExitStack, where: Where) -> Table:
+        """A table that was opened; it is closed when its rows were read, or with this object."""
+        table = cls(file, source.header, source.lines, opened.close, where=where)
+        weakref.finalize(table, opened.close)
+        return table
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -60,6 +69,7 @@ class Table:
         if self.spool is None:
             self.spool = Spool()
             self.problems = Taking(self, self.spool).take()
+            self.close()
         return self.problems
 
     def rows(self) -> Iterator[Row]:
@@ -89,11 +99,10 @@ class Taking:
         self._check_header()
         rows = 0
         try:
-            with ExitStack() as stack:
-                for number, cells in self._lines(stack):
-                    if any(map(shown, cells)):
-                        rows += 1
-                        self._take(number, cells)
+            for number, cells in self._table.lines:
+                if any(map(shown, cells)):
+                    rows += 1
+                    self._take(number, cells)
         except TableError as error:
             self._say(error.row or 1, error.column or 0, str(error))
         else:
@@ -101,12 +110,6 @@ class Taking:
                 self._say(2, 0, "there are no rows below the columns' names (write one for each prompt)")
         self._problems += self._alike.rest()
         return self._problems
-
-    def _lines(self, stack: ExitStack) -> Iterator[Line]:
-        source = self._table.open(stack)
-        if source.header != self._header:
-            raise TableError("the file was changed while it was read (try again)", 1)
-        return source.lines
 
     def _check_header(self) -> None:
         for place, name in enumerate(self._header):
