@@ -130,7 +130,7 @@ class Manifest:
         later, former = self._prompt(task), self._prompt(earlier)
         row, other = self._row(later, task), self._row(former, earlier)
         if later is former and row == other:
-            message = f"two combinations of this prompt both become the file {task.task_id} (write an `id` with placeholders)"
+            message = f"two combinations of this prompt both become the file {task.task_id} (write an `id` that tells them apart, such as mug-{{number}})"
         elif later is former:
             message = f"the id {task.prompt_id} is used in row {other} already (give each row an id of its own)"
         else:

@@ -340,7 +340,7 @@ def test_values_from_a_file(tmp_path: Path) -> None:
     assert [
         'colors.txt:4:1: `c` has "red" twice (remove one of them)',
         'colors.txt:2:1: "!" has none of the letters a-z and no digit, so it cannot name a file (write an `id` that tells them apart, such as mug-{number}, or choose other values)',
-        'colors.txt:3:1: "Red" and "red" of `c` both become red in a file\'s name (write an `id` with placeholders, or choose other values)',
+        'colors.txt:3:1: "Red" and "red" of `c` both become red in a file\'s name (write an `id` that tells them apart, such as mug-{number}, or choose other values)',
     ] == wrong(tmp_path, text)
 
 
