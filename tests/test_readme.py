@@ -47,7 +47,13 @@ def test_every_manifest_of_the_docs_is_accepted(tmp_path: Path) -> None:
         if block.startswith("batchgen: 1")
     ]
 
-    assert len(examples) >= 3
+    for page in pages:
+        for name, content in re.findall(
+            r"`([\w.]+)`:\n\n```\w*\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            (tmp_path / name).write_text(content, encoding="utf-8")
+
+    assert len(examples) >= 5
     for number, example in enumerate(examples):
         path = tmp_path / f"example-{number}.yaml"
         path.write_text(example, encoding="utf-8")
