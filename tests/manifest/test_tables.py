@@ -15,10 +15,13 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl.utils.datetime import WINDOWS_EPOCH
 
 from batchgen.core.errors import Problem
 from batchgen.core.types import Task
 from batchgen.manifest.tables.delimited import DELIMITERS, read_delimited
+from batchgen.manifest.tables.lines import Bad
+from batchgen.manifest.tables.sheet_xml import Book, read_rows
 from tests.manifest.reading import HEAD, read, tasks_of
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\x1f\ufeff"), max_size=12)
@@ -202,6 +205,24 @@ def test_cells_without_a_value(tmp_path: Path) -> None:
         "t.xlsx:2:prompt: it is #N/A, an error of the spreadsheet (mend its formula, or write a value)",
         "t.xlsx:3:prompt: its formula has no stored result (open the file, let it calculate, and save it)",
     ] == wrong(tmp_path, entry("table: t.xlsx"))
+
+
+def test_cells_of_all_kinds() -> None:
+    """Every way in which programs write a cell; places may be left out, and how a text is spoken is no part of it."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    xml = f"""<x:worksheet xmlns:x="{main}"><x:sheetData><x:row r="3">
+    <x:c r="B3" t="s"><x:v>1</x:v></x:c><x:c t="b"><x:v>0</x:v></x:c><x:c t="str"><x:f>A1</x:f><x:v></x:v></x:c>
+    <x:c t="inlineStr"><x:is><x:r><x:t>one </x:t></x:r><x:r><x:t>two</x:t></x:r><x:rPh><x:t>no</x:t></x:rPh></x:is></x:c>
+    <x:c s="1"><x:v>46053.5</x:v></x:c><x:c s="1"><x:v>1e99</x:v></x:c><x:c><x:v>0.30000000000000004</x:v></x:c>
+    <x:c r="AA3"><x:v>1E3</x:v></x:c></x:row><x:row><x:c><x:v>1.5e-7</x:v></x:c></x:row></x:sheetData></x:worksheet>"""
+    book = Book(["zero", "one"], {1}, set(), WINDOWS_EPOCH)
+
+    (number, cells), after = read_rows(io.BytesIO(xml.encode()), book)
+
+    assert (3, ["", "one", "FALSE", "", "one two", "2026-01-31T12:00:00"]) == (number, list(cells[:6]))
+    assert ("0.3", "", "1000") == (cells[7], cells[8], cells[-1])
+    assert isinstance(cells[6], Bad)
+    assert (27, (4, ["0.00000015"])) == (len(cells), after)
 
 
 def test_hostile_workbooks(tmp_path: Path) -> None:
