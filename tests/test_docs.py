@@ -191,14 +191,15 @@ def _instance(text: str) -> object:
 
 
 def _put_files(folder: Path, example: Example, text: str) -> None:
-    """Put the pictures that a manifest names beside it, and its tables: the page's own, in the order in which they are named."""
+    """Put the pictures that a manifest names beside it, and the tables and lists that the page shows behind their names."""
     document = yaml.safe_load(re.sub(r"(?<![\"'\w]){(\w+)}", r"\1", text))
     for entry in document["prompts"]:
         for name in [*entry.get("references", []), *filter(None, [entry.get("mask")])]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             mode = "RGBA" if name == entry.get("mask") else "RGB"
             Image.new(mode, (1024, 1024)).save(folder / name)
-    tables = [one for one in EXAMPLES if one.page == example.page and one.language == "csv"]
-    names = re.findall(r"(?:table|file): *([\w./-]+\.(?:csv|txt))", text)
-    for name, table in zip(names, tables, strict=False):
-        (folder / name).write_text(table.text)
+    told = re.finditer(
+        r"`([\w./-]+)`:\n\n```\w*\n(.*?)^```$", example.page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    for found in told:
+        (folder / found[1]).write_text(found[2], encoding="utf-8")

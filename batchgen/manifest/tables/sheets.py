@@ -1,20 +1,20 @@
 """XLSX: a sheet's stored values as the texts that a person sees, or at least knows."""
 
-# ruff: noqa: SLF001 - openpyxl hands out a formula without a result as an empty cell, so its parser is asked itself
+# ruff: noqa: SLF001 - the rows are read by other means than openpyxl's, see `sheet_xml`
 
 from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time
-from decimal import Decimal
+from collections.abc import Iterator
 from typing import Any, BinaryIO
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import ParseError
+from xml.parsers.expat import ExpatError
 
 from batchgen.core.naming import printable
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.tables.lines import Bad, Cell, Line, TableError
+from batchgen.manifest.tables.lines import Line, TableError
+from batchgen.manifest.tables.sheet_xml import Book, read_rows
 
 UNPACKED_BYTES = 512 * 2**20
 """A million long prompts unpack to less; a file made to fill the memory to more."""
@@ -42,6 +42,7 @@ def read_sheet(file: BinaryIO, sheet: str | None) -> Iterator[Line]:
         InvalidFileException,
         zipfile.BadZipFile,
         ParseError,
+        ExpatError,
         OSError,
         ValueError,
         KeyError,
@@ -85,74 +86,7 @@ def _sheet(workbook: Any, name: str | None) -> Any:  # noqa: ANN401 - openpyxl's
 
 
 def _rows(sheet: Any) -> Iterator[Line]:  # noqa: ANN401
-    """Openpyxl's own reading of rows says nothing of a formula without a result, so its parser is asked."""
-    from defusedxml.ElementTree import iterparse
-    from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
-
-    book = sheet.parent
-    with sheet.parent._archive.open(sheet._worksheet_path) as source:
-        parser = WorkSheetParser(
-            source,
-            sheet._shared_strings,
-            data_only=True,
-            epoch=book.epoch,
-            date_formats=book._date_formats,
-            timedelta_formats=book._timedelta_formats,
-        )
-        for _, element in iterparse(source):
-            if element.tag == ROW_TAG:
-                with warnings.catch_warnings(
-                    action="ignore"
-                ):  # of dates out of range, which are error cells then
-                    number, cells = parser.parse_row(element)
-                yield number, _cells(cells, element)
-                element.clear()
-            elif element.tag == DATA_TAG:
-                return
-
-
-def _cells(cells: list[dict[str, Any]], row: Element) -> list[Cell]:
-    line: list[Cell] = []
-    for cell, element in zip(cells, row, strict=True):
-        line.extend([""] * (cell["column"] - 1 - len(line)))
-        value = cell["value"]
-        if value is None and _unfinished(element):
-            line.append(
-                Bad("", "its formula has no stored result (open the file, let it calculate, and save it)")
-            )
-        else:
-            line.append(_text(value, cell))
-    return line
-
-
-def _unfinished(cell: Element) -> bool:
-    """Whether a cell without a value has a formula; the result of one may be the empty text."""
-    tags = {part.tag.rpartition("}")[2] for part in cell}
-    return "f" in tags and not ("v" in tags and cell.get("t") == "str")
-
-
-def _text(value: object, cell: Mapping[str, Any]) -> Cell:
-    if cell["data_type"] == "e":
-        return Bad(
-            str(value),
-            f"it is {printable(str(value))}, an error of the spreadsheet (mend its formula, or write a value)",
-        )
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "TRUE" if value else "FALSE"  # as CSV has them
-        case int():
-            return str(value)
-        case float():
-            return _number(value)
-        case datetime() if value.time() == time():
-            return value.date().isoformat()
-        case datetime() | date() | time():
-            return value.isoformat()
-    return str(value)
-
-
-def _number(value: float) -> str:
-    """As spreadsheet programs show it: 12 and not 12.0, and no more digits than they keep."""
-    return str(int(value)) if value.is_integer() else format(Decimal(f"{value:.15g}"), "f")
+    workbook = sheet.parent
+    book = Book(sheet._shared_strings, workbook._date_formats, workbook._timedelta_formats, workbook.epoch)
+    with workbook._archive.open(sheet._worksheet_path) as source:
+        yield from read_rows(source, book)
