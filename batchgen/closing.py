@@ -111,5 +111,5 @@ async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary
         list_usd=list_usd,
         budget_usd=job.limits.budget_usd,
     )
-    await write_results(job.folder, ledger.tasks)
+    await write_results(job.folder, ledger.tasks, job.manifest.columns)
     return await write_gallery(job.folder, facts, ledger.tasks)

@@ -119,7 +119,7 @@ class _Reading:
         if root is None:
             return MapNode(1, 1)
         if not isinstance(root, MapNode):
-            message = f"a configuration is a mapping, but {describe(root)} (write `providers:` and the like)"
+            message = f"a configuration is made of lines such as `output: output`, but {describe(root)} (write `providers:` and the like)"
             raise ProblemsError([*self._problems, self._document.problem(root, message)])
         return root
 
@@ -139,7 +139,9 @@ class _Reading:
             if isinstance(entry, MapNode):
                 yield name, entry
             else:
-                self._say(entry, f"`{key}.{printable(name)}` must be a mapping, but {describe(entry)}")
+                self._say(
+                    entry, f"`{key}.{printable(name)}` must be lines of `name: value`, but {describe(entry)}"
+                )
 
     def _provider(self, name: str, node: MapNode, root: MapNode) -> ProviderSettings:
         listed = root.values["providers"]
@@ -196,7 +198,7 @@ class _Reading:
         if not isinstance(node, MapNode):
             self._say(
                 node,
-                "`dialect` is a name or a mapping (write dialect: openai, or `like: openai` and what differs)",
+                "`dialect` is a name, or lines that say what differs (write dialect: openai, or `like: openai` and what differs)",
             )
             return None
         shape, problems = check_parts(DialectShape, node, self._document, DialectShape())

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from batchgen.core.errors import UsageError
 from batchgen.core.protocols import Engine, ImageStore, Provider
 from batchgen.engines.local import LocalEngine
+from batchgen.manifest.guess import did_you_mean
 from batchgen.system.clock import Clock
 
 EngineFactory = Callable[[Provider, ImageStore, Clock], Engine]
@@ -19,5 +20,5 @@ ENGINES: Mapping[str, EngineFactory] = MappingProxyType({"local": LocalEngine})
 def engine_factory(name: str) -> EngineFactory:
     """The engine of a name. Raises `UsageError`."""
     if name not in ENGINES:
-        raise UsageError(f'there is no engine "{name}" (use one of: {", ".join(sorted(ENGINES))})')
+        raise UsageError(f'there is no engine "{name}" ({did_you_mean(name, ENGINES)})')
     return ENGINES[name]

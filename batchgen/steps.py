@@ -20,6 +20,7 @@ from batchgen.core.protocols import Engine, ImageStore, Ledger
 from batchgen.core.records import RunRecord
 from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import Change, StopReason, TaskState
+from batchgen.hints import check_names
 from batchgen.job import Job
 from batchgen.pool.attempts import Attempts
 from batchgen.pool.loop import Pool, PoolSettings
@@ -102,6 +103,8 @@ class Steps:
         """
         survey = Survey(self.job, self.ledger, self.store, new_summary(self.job, self.host, warnings))
         try:
+            retry = self.job.options.retry
+            await check_names(retry.tasks if retry else (), self.ledger)
             async for page in survey.pages():
                 survey.check_prices()
                 await self._queue(page)
@@ -110,6 +113,7 @@ class Steps:
             raise
         if survey.whole:
             await self.ledger.settle_manifest()
+        await self.ledger.note_size()
         self.planned = await survey.finish()
         return self.planned
 

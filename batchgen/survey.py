@@ -15,7 +15,9 @@ from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.core.records import Dearer
 from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
+from batchgen.hints import growth, staged, unmatched
 from batchgen.job import Job, Options
+from batchgen.manifest.tables.alike import Alike
 from batchgen.reports.text import usd_text
 from batchgen.rooms import proxy_for
 from batchgen.system.clock import moment_of
@@ -36,16 +38,18 @@ async def stage(job: Job, ledger: Ledger) -> list[Problem]:
     Raises `ProblemsError` with all problems, those of the document and those of the expansion.
     """
     problems = [*job.manifest.problems, *job.warnings()]
-    stream = job.manifest.expand()
+    stream, clashes = job.manifest.expand(), Alike()
     while items := await to_thread.run_sync(lambda: list(islice(stream, BATCH))):
         tasks = [_priced(item, job.options) for item in items if isinstance(item, Task)]
         problems += [item for item in items if isinstance(item, Problem)]
-        problems += [job.manifest.clash(task, earlier) for task, earlier in await ledger.stage(tasks)]
+        for task, earlier in await ledger.stage(tasks):
+            problems += clashes.take(job.manifest.clash(task, earlier))
         if len(problems) > PROBLEMS_SHOWN:
             break
+    problems += clashes.rest()
     if any(not problem.warning for problem in problems):
         raise ProblemsError(problems[:PROBLEMS_SHOWN])
-    return problems
+    return [*problems, *await staged(job.manifest, ledger)]
 
 
 def _priced(task: Task, options: Options) -> Task:
@@ -66,10 +70,17 @@ class Survey:
     models: dict[str, int] = field(default_factory=dict)
     unpriced: set[str] = field(default_factory=set)
     dearer: Sequence[Dearer] = ()
+    hints: list[str] = field(default_factory=list)
+    unmatched: dict[str, None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """No glob has met a task yet."""
+        self.unmatched = dict.fromkeys(self.job.options.only)
 
     async def pages(self) -> AsyncIterator[Sequence[Planned]]:
         """The plan in manifest order, page by page; summed up in `summary` as it goes."""
         self.dearer = await self.ledger.dearer()
+        self.hints += await growth(self.job.manifest, self.ledger)
         async for page in self.ledger.compare():
             damage = await self.store.damaged([known.image for known in page if known.image is not None])
             planned = [await self._decide(known, damage) for known in page]
@@ -91,6 +102,8 @@ class Survey:
         """Count what `--only` and `--limit` leave in; the count decides where the limit is."""
         options = self.job.options
         for one in planned:
+            for glob in [glob for glob in self.unmatched if matches(one.task.task_id, (glob,))]:
+                del self.unmatched[glob]
             if not matches(one.task.task_id, options.only):
                 continue
             if one.send and options.limit is not None and self.summary.to_send >= options.limit:
@@ -140,8 +153,7 @@ class Survey:
         if run_usd is not None and summary.cost.expected_usd > run_usd:
             cost = f"${summary.cost.expected_usd:.2f}"
             warnings.append(f"the plan costs {cost}, more than --budget-usd {run_usd:g}; the run stops in time")
-        if self.job.options.only and not summary.tasks:
-            warnings.append(f"no task's id matches --only {' --only '.join(self.job.options.only)}")
+        warnings += [*self.hints, *await unmatched(self.unmatched, self.ledger)]
         if fault := self._price_fault():
             warnings.append(f"a run would refuse this: {fault}")
         return warnings

@@ -114,19 +114,6 @@ def test_the_schema_is_json(desk: Desk) -> None:
     assert {"batchgen", "prompts"} <= set(schema["required"])
 
 
-def test_the_starter_files_work(desk: Desk, till: Till) -> None:
-    """What `init` writes validates, and runs on the sandbox as it is; it overwrites nothing."""
-    del desk.environ["COMETAPI_KEY"]
-
-    assert 0 == desk.do("init").code
-    assert 0 == desk.do("validate", "my-first-job.yaml").code
-    assert (5, 5, 0.0) == pick(desk.json("run", "my-first-job.yaml"), "tasks", "stored", "cost_usd")
-    before = (desk.folder / "my-first-job.yaml").read_text()
-    assert 2 == desk.do("init").code
-    assert before == (desk.folder / "my-first-job.yaml").read_text()
-    assert [] == till.requests
-
-
 def test_the_shipped_jobs_work(desk: Desk, till: Till) -> None:
     """`jobs/welcome.yaml` needs no key; `jobs/first-request.yaml` sends one small image and nothing optional."""
     first = desk.json("run", str(JOBS / "first-request.yaml"))

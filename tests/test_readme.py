@@ -36,27 +36,6 @@ def test_the_help_text_is_the_programs() -> None:
     assert printed in blocks(README)
 
 
-def test_every_manifest_of_the_docs_is_accepted(tmp_path: Path) -> None:
-    """Every example that begins with `batchgen: 1` loads and expands without an error."""
-    setting = Setting(Catalogue.builtin(), {*BUILT_IN, "gateway"}, date(2026, 11, 23))
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    examples = [
-        block
-        for page in pages
-        for block in blocks(page.read_text("utf-8"), "yaml")
-        if block.startswith("batchgen: 1")
-    ]
-
-    assert len(examples) >= 3
-    for number, example in enumerate(examples):
-        path = tmp_path / f"example-{number}.yaml"
-        path.write_text(example, encoding="utf-8")
-        manifest = load_manifest(path, setting)
-        made = list(manifest.expand())
-        assert [] == [str(problem) for problem in manifest.problems]
-        assert [] == [str(problem) for problem in made if not isinstance(problem, Task)]
-
-
 def test_every_field_of_the_json_is_explained() -> None:
     """What a machine reads of a run, a status or a verification stands in operations.md under its name."""
     page = (ROOT / "docs/operations.md").read_text("utf-8")

@@ -170,6 +170,11 @@ def _parameter(parameter: Parameter) -> dict[str, JsonValue]:
     return {**shape, "default": default_of(parameter)}
 
 
+def parameter_text(parameter: Parameter) -> str:
+    """What a parameter may be, in one line."""
+    return _parameter_text(_parameter(parameter))
+
+
 def _parameter_text(parameter: JsonValue) -> str:
     assert isinstance(parameter, dict)
     default = f" (default {plainly(parameter['default'])})" if parameter["default"] is not None else ""

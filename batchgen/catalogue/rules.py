@@ -38,9 +38,10 @@ def check_request(model: Model, parameters: JsonObject, extra: JsonObject) -> tu
 
     `extra` is not checked but for names that belong elsewhere: it is for fields newer than the catalogue.
     """
+    wrong = list(_check_names_and_values(model, parameters))
     return (
-        *_check_names_and_values(model, parameters),
-        *_check_rules(model, parameters),
+        *wrong,
+        *_check_rules(model, parameters, {complaint.parameter for complaint in wrong}),
         *check_extra(extra, model.reserved, model),
     )
 
@@ -170,7 +171,7 @@ def _value_fault(
         case Anything(kind="text") if not isinstance(value, str):
             return f"{name} must be text (put it in quotes)"
         case Anything(kind="object") if not isinstance(value, dict):
-            return f"{name} must be a mapping of names to values"
+            return f"{name} must be lines of `name: value` (write {name}: {{name: value}})"
         case _:
             return None
 
@@ -199,7 +200,8 @@ def _whole_fault(name: str, parameter: Whole, value: JsonValue) -> str | None:
     if meant is not None and (low is None or low <= meant) and (high is None or meant <= high):
         return None if quoted is None else f"{name} {shown(value)} is text (write {value}, without quotes)"
     span = f"from {low} to {high}" if high is not None else f"of at least {low}"
-    return f"{name} {shown(value)} is out of range (use a whole number {span})"
+    wrong = "is no whole number" if meant is None else "is out of range"
+    return f"{name} {shown(value)} {wrong} (use a whole number {span})"
 
 
 def _size_fault(
@@ -237,9 +239,13 @@ def _sheet_fault(parameter: AnySize, name: str, size: sizes.Size, sheet: sizes.S
     )
 
 
-def _check_rules(model: Model, parameters: JsonObject) -> Iterator[Complaint]:
+def _check_rules(model: Model, parameters: JsonObject, wrong: Collection[str | None]) -> Iterator[Complaint]:
     for rule in model.rules:
-        if rule.when in parameters and (rule.value is None or parameters[rule.when] == rule.value):
+        if (
+            rule.needs not in wrong
+            and rule.when in parameters
+            and (rule.value is None or parameters[rule.when] == rule.value)
+        ):
             actual = value_of(model, parameters, rule.needs)
             if actual not in rule.among:
                 yield Complaint(rule.when, _rule_broken(rule, actual, rule.needs in parameters))

@@ -11,6 +11,17 @@ from batchgen.catalogue.model import Grid
 Size = tuple[int, int]
 
 _SIZE = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})")
+_SHAPE = re.compile(r"\s*(\d{1,2})\s*[:/]\s*(\d{1,2})\s*")
+_NAMED = {
+    "square": (1024, 1024),
+    "landscape": (1536, 1024),
+    "wide": (1536, 864),
+    "portrait": (1024, 1536),
+    "tall": (864, 1536),
+    "4k": (3840, 2160),
+    "full hd": (1920, 1080),
+    "hd": (1920, 1080),
+}
 _LOOSE = re.compile(r"\s*(\d{1,6})\s*[xX×*]\s*(\d{1,6})\s*")
 
 
@@ -21,7 +32,15 @@ def parse(text: object) -> Size | None:
 
 
 def guess(text: str) -> Size | None:
-    """Width and height of what was probably meant as a size, such as `1024 X 768` or a single edge."""
+    """Width and height of what was probably meant as a size, such as `1024 X 768`, a single edge, a shape or `16:9`."""
+    if named := _NAMED.get(text.strip().lower()):
+        return named
+    if (shape := _SHAPE.fullmatch(text)) and int(shape[1]) and int(shape[2]):
+        ratio = int(shape[1]) / int(shape[2])
+        longer = 1536
+        return (
+            (longer, max(1, round(longer / ratio))) if ratio >= 1 else (max(1, round(longer * ratio)), longer)
+        )
     found = _LOOSE.fullmatch(text)
     width, height = (int(found[1]), int(found[2])) if found else (0, 0)
     if text.strip().isdecimal() and len(text.strip()) <= 6:

@@ -43,6 +43,16 @@ class Verbs(click.Group):
         command: click.Command = import_module(f"batchgen.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a verb; for one that there is not, say which was probably meant."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from batchgen.manifest.guess import did_you_mean  # only where it is needed: start-up is a feature
+
+            ctx.fail(f"there is no command '{args[0]}' ({did_you_mean(args[0], VERBS)})")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's interface
         """The table of verbs, without importing any."""
         with formatter.section("Commands"):

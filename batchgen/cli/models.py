@@ -13,7 +13,9 @@ from batchgen.catalogue.describe import describe, describe_all, render, render_a
 from batchgen.catalogue.listing import Listing
 from batchgen.cli.options import common_options, options_of
 from batchgen.core.errors import UsageError
+from batchgen.core.naming import printable
 from batchgen.job import Options, kept_listing
+from batchgen.manifest.guess import did_you_mean
 from batchgen.refresh import refresh_models
 from batchgen.reports.models import listing_json, news_json, render_news
 
@@ -66,6 +68,9 @@ def _show(model: str | None, options: Options, *, as_json: bool) -> None:
 def _listings(options: Options) -> list[Listing]:
     """What is kept of the provider that is named, else of all."""
     providers = options.config.providers
+    if options.provider is not None and options.provider not in providers:
+        wanted = printable(options.provider)
+        raise UsageError(f'there is no provider "{wanted}" ({did_you_mean(options.provider, providers)})')
     names = providers if options.provider is None else [options.provider]
-    kept = [kept_listing(providers[name], options) for name in names if name in providers]
+    kept = [kept_listing(providers[name], options) for name in names]
     return [listing for listing in kept if listing is not None]

@@ -7,7 +7,18 @@ import math
 import click
 
 from batchgen.manifest.durations import EXAMPLES, parse_duration
+from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.moments import moment_fault
+
+
+class OneOf(click.Choice[str]):
+    """One of some words; of a misspelt one, what was probably meant."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is none of them."""
+        if value not in self.choices:
+            self.fail(f"there is no {value!r} ({did_you_mean(str(value), self.choices)})", param, ctx)
+        return str(value)
 
 
 class Number(click.FloatRange):

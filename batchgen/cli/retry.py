@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from batchgen.cli.options import MANIFEST, common_options, options_of, run_options
+from batchgen.cli.params import OneOf
 from batchgen.cli.running import run_all
 from batchgen.core.types import FailureClass
 from batchgen.job import RetrySelection
@@ -24,7 +25,7 @@ CLASSES = (*(kind.value for kind in FailureClass), "missing")
 @click.option(
     "--class",
     "classes",
-    type=click.Choice(CLASSES),
+    type=OneOf(CLASSES),
     multiple=True,
     help="Only failures of this class; repeatable.",
 )

@@ -14,6 +14,7 @@ import click
 from batchgen.cli.internal import tell_internal
 from batchgen.cli.options import MANIFEST, common_options, options_of
 from batchgen.core.errors import BatchgenError
+from batchgen.reports.text import counted
 from batchgen.run import validate_job
 
 
@@ -45,5 +46,6 @@ def command(manifests: tuple[Path, ...], **values: Any) -> None:
         for problem in problems:
             click.echo(str(problem))
         if not errors:
-            click.echo(f"{path}: no problems", err=bool(problems))
+            warned = f"no mistakes, {counted(len(problems), 'warning')}" if problems else "no problems"
+            click.echo(f"{path}: {warned}", err=bool(problems))
     sys.exit(2 if failed else 0)

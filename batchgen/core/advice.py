@@ -26,7 +26,7 @@ ADVICE: Mapping[FailureClass, Advice] = MappingProxyType(
             "The refusal is final for this prompt; the reason and the request id are on the ledger.",
         ),
         FailureClass.INVALID: Advice(
-            "The request was not accepted",
+            "A setting was not accepted",
             "Change the setting that the reason names, then run again.",
             "The provider rejected the request's shape; compare it with `batchgen models MODEL`.",
         ),
@@ -56,18 +56,18 @@ ADVICE: Mapping[FailureClass, Advice] = MappingProxyType(
             "Nothing was made for these requests; a plain run tries them again.",
         ),
         FailureClass.NO_IMAGE: Advice(
-            "The answer held no usable image",
-            "Reword the prompt, or ask the operator to retry it.",
+            "What came was no usable picture",
+            "Reword the prompt and run again, or ask the operator to order it again.",
             "It may have been charged; the raw answer is in state/quarantine for a refund claim.",
         ),
         FailureClass.UNKNOWN: Advice(
             "The answer was lost",
-            "Ask the operator whether to order it again.",
+            "It may have been made and paid for; ask the operator whether to order it again.",
             "It may have been charged; ask the provider with the attempt's id, then use `batchgen retry`.",
         ),
         FailureClass.DOWNLOAD: Advice(
             "The finished image could not be downloaded",
-            "Ask the operator to retry it.",
+            "Nothing to change in the manifest; ask the operator to order it again.",
             "It was charged and its link no longer works; `batchgen retry` orders it again.",
         ),
         FailureClass.STORAGE: Advice(

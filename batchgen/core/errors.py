@@ -44,8 +44,13 @@ class ProblemsError(UsageError):
     """All problems of a manifest or configuration, found in one go."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda p: (p.file, p.line, str(p.column).zfill(9))))
+        self.problems = tuple(sorted(problems, key=_place))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    """Where a problem is; those of one row of a table stay as they were found."""
+    return problem.file, problem.line, problem.column if isinstance(problem.column, int) else 0
 
 
 class ListingError(BatchgenError):

@@ -138,6 +138,24 @@ class Ledger(Protocol):
     async def stage(self, tasks: Sequence[Task]) -> Sequence[tuple[Task, Task]]:
         """Take a batch of the manifest's tasks in; returns those whose id clashes, with the earlier one."""
 
+    def staged_names(self) -> AsyncIterator[Sequence[tuple[str, str]]]:
+        """(task id, prompt id) of every staged task, in manifest order, in batches."""
+
+    async def staged_models(self) -> Collection[str]:
+        """Models of the staged tasks."""
+
+    async def twins(self, limit: int) -> tuple[int, Sequence[tuple[Task, Task]]]:
+        """How many staged tasks ask for exactly what an earlier one asks for, and the first `limit` with the earlier one.
+
+        Further images of one prompt are none.
+        """
+
+    async def size(self) -> tuple[int | None, int]:
+        """How many tasks the manifest had when it last ran (None: never, or nobody remembers), and how many it has now."""
+
+    async def note_size(self) -> None:
+        """Remember how many tasks the manifest has."""
+
     def compare(self) -> AsyncIterator[Sequence[Known]]:
         """Every staged task with what is known of it, in manifest order, in batches."""
 

@@ -34,6 +34,27 @@ INSERT OR IGNORE INTO temp.staged VALUES (:position, :task_id, :prompt_id, :samp
 -- stage_holder: the task that has this id already
 SELECT * FROM temp.staged WHERE task_id = :task_id;
 
+-- staged_names: ids of staged tasks and of their prompts, in manifest order
+SELECT position, task_id, prompt_id FROM temp.staged WHERE position > :after ORDER BY position LIMIT :limit;
+
+-- staged_models: models of the staged tasks
+SELECT DISTINCT model FROM temp.staged;
+
+-- twins_count: staged tasks that ask for exactly what an earlier one asks for, further images of a prompt left aside
+SELECT count(*) - count(DISTINCT fingerprint) FROM temp.staged WHERE sample = 1;
+
+-- twins: the first of them, each with the position of the earlier one
+SELECT s.*, g.earlier FROM temp.staged s
+  JOIN (SELECT fingerprint, min(position) AS earlier FROM temp.staged WHERE sample = 1
+         GROUP BY fingerprint HAVING count(*) > 1) g ON g.fingerprint = s.fingerprint
+ WHERE s.sample = 1 AND s.position > g.earlier ORDER BY s.position LIMIT :limit;
+
+-- staged_at: the staged task at a position
+SELECT * FROM temp.staged WHERE position = :position;
+
+-- size: how many tasks the manifest had when it last ran, null for never, and how many it has now
+SELECT (SELECT CAST(value AS INTEGER) FROM job WHERE key = 'tasks') AS before, (SELECT count(*) FROM temp.staged) AS now;
+
 -- compare_page: staged tasks with what is known of them
 SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.not_before,
        t.unknowns >= t.resends_allowed AS resent, t.parameters <> s.parameters AS sent_otherwise,

@@ -68,6 +68,29 @@ class SqliteLedger:
         """Models that cost more than when their tasks were last planned."""
         return await self._do(staging.dearer)
 
+    async def staged_names(self) -> AsyncIterator[Sequence[tuple[str, str]]]:
+        """Ids of the staged tasks and of their prompts."""
+        after = -1
+        while page := await self._do(staging.names_page, after):
+            yield [(task_id, prompt_id) for _, task_id, prompt_id in page]
+            after = page[-1][0]
+
+    async def staged_models(self) -> Collection[str]:
+        """Models of the staged tasks."""
+        return await self._do(staging.models)
+
+    async def twins(self, limit: int) -> tuple[int, Sequence[tuple[Task, Task]]]:
+        """Staged tasks that ask for exactly what an earlier one asks for."""
+        return await self._do(staging.twins, limit)
+
+    async def size(self) -> tuple[int | None, int]:
+        """How many tasks the manifest had when it last ran, and how many it has now."""
+        return await self._do(staging.size)
+
+    async def note_size(self) -> None:
+        """Remember how many tasks the manifest has."""
+        await self._do(staging.note_size)
+
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """Tasks that left the manifest."""
         return await self._do(staging.removed, limit)

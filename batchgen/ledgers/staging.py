@@ -29,6 +29,47 @@ def stage(connection: sqlite3.Connection, tasks: Sequence[Task]) -> list[tuple[T
     return clashes
 
 
+def names_page(connection: sqlite3.Connection, after: int) -> list[tuple[int, str, str]]:
+    """(position, task id, prompt id) of the staged tasks behind position `after`, one page of them."""
+    connection.execute(queries()["stage_create"])
+    rows = connection.execute(queries()["staged_names"], {"after": after, "limit": PAGE})
+    return [(row["position"], row["task_id"], row["prompt_id"]) for row in rows]
+
+
+def models(connection: sqlite3.Connection) -> list[str]:
+    """Models of the staged tasks."""
+    connection.execute(queries()["stage_create"])
+    return [row[0] for row in connection.execute(queries()["staged_models"])]
+
+
+def twins(connection: sqlite3.Connection, limit: int) -> tuple[int, list[tuple[Task, Task]]]:
+    """How many staged tasks ask for exactly what an earlier one asks for, and the first, each with the earlier one.
+
+    Further images of one prompt are none: their number is part of what is asked for.
+    """
+    sql = queries()
+    connection.execute(sql["stage_create"])
+    (count,) = connection.execute(sql["twins_count"]).fetchone()
+    if not count:
+        return 0, []
+    rows = connection.execute(sql["twins"], {"limit": limit}).fetchall()
+    earlier = [connection.execute(sql["staged_at"], {"position": row["earlier"]}).fetchone() for row in rows]
+    return count, [(task_of(row), task_of(first)) for row, first in zip(rows, earlier, strict=True)]
+
+
+def size(connection: sqlite3.Connection) -> tuple[int | None, int]:
+    """How many tasks the manifest had when it last ran, None for never, and how many it has now."""
+    connection.execute(queries()["stage_create"])
+    row = connection.execute(queries()["size"]).fetchone()
+    return row["before"], row["now"]
+
+
+def note_size(connection: sqlite3.Connection) -> None:
+    """Remember how many tasks the manifest has."""
+    _, now = size(connection)
+    connection.execute(queries()["job_set"], {"key": "tasks", "value": str(now)})
+
+
 def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
     """The staged tasks behind position `after` (-1 for the first page), one page of them."""
     sql = queries()

@@ -11,15 +11,16 @@ from batchgen.core.types import Reference
 from batchgen.manifest.document import Node
 from batchgen.manifest.entry import Prompt
 from batchgen.manifest.pictures import PictureError, Pictures
+from batchgen.manifest.template import Template
 
 
 @dataclass(frozen=True, slots=True)
 class Along:
-    """The pictures of one task, and what is wrong with them, each with its place."""
+    """The pictures of one task, and what is wrong with them, each with its place and the text of its name."""
 
     references: tuple[Reference, ...] = ()
     mask: Reference | None = None
-    faults: tuple[tuple[Node, str], ...] = ()
+    faults: tuple[tuple[Node, Template, str], ...] = ()
 
     @property
     def sizes(self) -> tuple[Size, ...]:
@@ -33,19 +34,19 @@ ALONE = Along()
 
 def along(pictures: Pictures, prompt: Prompt, variables: Mapping[str, str]) -> Along:
     """The pictures of one combination of a prompt."""
-    references, faults = list[Reference](), list[tuple[Node, str]]()
+    references, faults = list[Reference](), list[tuple[Node, Template, str]]()
     mask = None
     for place, name in prompt.references:
         try:
             references.append(pictures.reference(name.render(variables)))
         except PictureError as error:
-            faults.append((place, str(error)))
+            faults.append((place, name, str(error)))
     if prompt.mask is not None and references and not faults:
         place, name = prompt.mask
         try:
             mask = pictures.mask(name.render(variables), references[0])
         except PictureError as error:
-            faults.append((place, str(error)))
+            faults.append((place, name, str(error)))
     return Along(tuple(references), mask, tuple(faults))
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import yaml
 
 from batchgen.core.errors import Problem, ProblemsError, UsageError
+from batchgen.core.naming import printable
+from batchgen.manifest.neighbours import nearest_file
 from batchgen.manifest.syntax import explain
 
 MAX_BYTES = 64 * 2**20
@@ -24,11 +26,11 @@ MAX_DEPTH = 32
 """The format needs 6 levels; the rest is room for `extra`."""
 MAX_REFUSALS = 100
 """A refused file is refused after this many reasons: nobody reads more, and a hostile one has millions."""
-
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset({"!", _TAG + "str"})
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("int", "float", "bool", "null"))
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Characters that no text of a manifest, or of a table, may hold."""
 
 
 # These three are not frozen: a file may hold a million of them, and freezing doubles the time to make one.
@@ -61,6 +63,17 @@ class MapNode:
     values: dict[str, Node] = field(default_factory=dict)
 
 
+@dataclass(slots=True, eq=False)
+class Elsewhere(Scalar):
+    """A text of another file: a line of a list of values, or a table's cell.
+
+    A cell's row is its `line`, and `heading` the name of its column.
+    """
+
+    file: str = ""
+    heading: str = ""
+
+
 Node = Scalar | ListNode | MapNode
 
 
@@ -75,6 +88,8 @@ class Document:
 
     def problem(self, node: Node | None, message: str, *, warning: bool = False) -> Problem:
         """A problem at a node's place, or at the file's start."""
+        if isinstance(node, Elsewhere):
+            return Problem(node.file, node.line, node.heading or node.column, message, warning)
         line, column = (1, 1) if node is None else (node.line, node.column)
         return Problem(self.file, line, column, message, warning)
 
@@ -90,7 +105,7 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: there is no such file") from error
+        raise UsageError(f"{path}: there is no such file{_instead(path)}") from error
     except OSError as error:
         raise _refuse(str(path), 1, 1, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
@@ -98,6 +113,12 @@ def read_bytes(path: Path) -> bytes:
             str(path), 1, 1, f"the file is larger than {MAX_BYTES // 2**20} MiB (split it into several)"
         )
     return data
+
+
+def _instead(path: Path) -> str:
+    """The file of the same folder that was probably meant."""
+    meant = nearest_file(path.parent, path.name, (".yaml", ".yml"))
+    return f" (did you mean {printable(str(path.parent / meant))}?)" if meant else ""
 
 
 def compose(file: str, data: bytes) -> Document:
@@ -131,15 +152,16 @@ def _decode(file: str, data: bytes) -> str:
         column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
         message = "the file is not UTF-8 text (save it with the encoding UTF-8)"
         raise _refuse(file, before.count(b"\n") + 1, column, message) from error
-    if found := _CONTROL.search(text):
+    if found := CONTROL.search(text):
         before_it = text[: found.start()]
         column = len(before_it.rpartition("\n")[2]) + 1
-        message = f"{_name(found[0])} is not allowed in YAML (remove it)"
+        message = f"{control_name(found[0])} is not allowed in YAML (remove it)"
         raise _refuse(file, before_it.count("\n") + 1, column, message)
     return text
 
 
-def _name(character: str) -> str:
+def control_name(character: str) -> str:
+    """What a problem calls a control character."""
     return f"the control character U+{ord(character):04X}"
 
 
@@ -187,8 +209,8 @@ class _Composer:
         if tag is not None and not plain and tag not in _TEXT_TAGS:
             self._refuse_tag(event)
         node = Scalar(*_at(event), text, plain)
-        if not plain and (found := _CONTROL.search(text)):
-            message = f"{_name(found[0])} is not allowed in a text (remove it)"
+        if not plain and (found := CONTROL.search(text)):
+            message = f"{control_name(found[0])} is not allowed in a text (remove it)"
             self.problems.append(Problem(self._file, node.line, node.column, message))
         return node
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from batchgen.core.errors import Problem
 from batchgen.core.naming import id_fault, printable
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
-from batchgen.manifest.guess import did_you_mean
+from batchgen.manifest.guess import did_you_mean, nearest
 from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, mentions
+from batchgen.manifest.rows import TABLE, EntryTable
 from batchgen.manifest.scalars import Kind, describe, is_null, kind_of
-from batchgen.manifest.schema import LATER_KEYS, PromptEntry
-from batchgen.manifest.template import Template, is_name, parse_template
-from batchgen.manifest.translate import check_parts
+from batchgen.manifest.schema import PromptEntry, TableEntry
+from batchgen.manifest.tables.table import Table
+from batchgen.manifest.template import Template, is_name, parse_template, usable_name
+from batchgen.manifest.translate import MOST_REPEATED, check_parts
+from batchgen.manifest.values import ListError, is_file, read_values
 from batchgen.manifest.variations import MOST_VARIABLES, Exclusion, Value, Variation
+from batchgen.manifest.wording import flow
 
 PROMPT = "prompt"
 """The variable that stands for the prompt in `prompt_template`."""
@@ -22,13 +28,18 @@ EMPTY_PROMPT = "the prompt is empty (describe the picture)"
 MOST_UNEXPANDED = 1000
 """Requests of faulty entries that are checked as well; more faulty entries than this are one mistake."""
 NO_VARIATION = Variation()
-_WITHOUT_USES = frozenset({"vary", "exclude", "images", "tags"})
+_WITHOUT_USES = frozenset({"vary", "exclude", "images", "tags", "table", "sheet", "where"})
 _UNKNOWN = PromptEntry(id="unknown", prompt="unknown")
+_UNKNOWN_TABLE = TableEntry(table="unknown.csv")
+MOST_TABLES = 100
+"""Tables of one manifest; each is an open file until its rows are read."""
+TABLE_KEYS = ("sheet", "where")
+"""Keys that say nothing without `table`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """A sound entry. `first` is the position of its first task in the whole expansion."""
+    """A sound entry. With a `table` it makes tasks for each of its rows, which are counted once they are read."""
 
     line: int
     id_node: Node
@@ -39,14 +50,19 @@ class Prompt:
     variation: Variation
     images: int
     tags: tuple[str, ...]
-    first: int
     references: tuple[tuple[Scalar, Template], ...] = ()
     mask: tuple[Scalar, Template] | None = None
+    table: Table | None = None
+
+    @property
+    def each(self) -> int:
+        """How many tasks it makes, or each row of its table."""
+        return self.variation.count * self.images
 
     @property
     def count(self) -> int:
-        """How many tasks it makes."""
-        return self.variation.count * self.images
+        """How many tasks it makes in all."""
+        return self.each if self.table is None else self.each * len(self.table.numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +84,57 @@ class EntryReader:
     """Reads entries one by one; problems go to `report`."""
 
     def __init__(
-        self, document: Document, defaults: Defaults, requests: RequestReader, report: Callable[[Problem], None]
+        self,
+        document: Document,
+        folder: Path,
+        defaults: Defaults,
+        requests: RequestReader,
+        report: Callable[[Problem], None],
     ) -> None:
         self._document = document
+        self._folder = folder
         self._defaults = defaults
         self._requests = requests
         self._report = report
         self._sound = True
         self._model_missed = False
+        self._columns: tuple[str, ...] = ()
+        self._tables = 0
         self._ids: dict[str, Node] = {}
         self.unexpanded: list[Recipe] = []
 
-    def read(self, node: Node, first: int) -> Prompt | None:
-        """The prompt of an entry, None when something is wrong with it. `first` is the position of its first task."""
+    def read(self, node: Node) -> Prompt | None:
+        """The prompt of an entry, None when something is wrong with it."""
         self._sound = True
         if not isinstance(node, MapNode):
             self._say(
-                node, f"a prompt is a mapping, but {describe(node)} (write `id:` and `prompt:` under a `- `)"
+                node,
+                f"a prompt has a line `id: ...` and a line `prompt: ...`, but {describe(node)} ({_as_prompt(node)})",
             )
             return None
-        later = self._later_keys(node)
-        entry, problems = check_parts(PromptEntry, _without(node, later), self._document, _UNKNOWN)
+        node = self._with_values(node)
+        if TABLE in node.keys and self._tables == MOST_TABLES:
+            self._say(
+                node.keys[TABLE], f"more than {MOST_TABLES} tables are too many (write several manifests)"
+            )
+            return None
+        rows = EntryTable(node, self._folder) if TABLE in node.keys else None
+        if rows is None:
+            self._check_without_table(node)
+            return self._entry(PromptEntry, _UNKNOWN, _without_table(node), None)
+        self._tables += 1
+        node = rows.filled()
+        for place, message in rows.faults:
+            self._say(place, message)
+        return self._entry(TableEntry, _UNKNOWN_TABLE, node, rows)
+
+    def _entry(
+        self, shape: type[PromptEntry], needed: PromptEntry, node: MapNode, rows: EntryTable | None
+    ) -> Prompt | None:
+        entry, problems = check_parts(shape, node, self._document, needed)
         for problem in problems:
             self._tell(problem)
+        self._columns = () if rows is None else rows.columns
         recipe = self._recipe(node)
         prompt_id, text = self._template(node, "id"), self._template(node, PROMPT)
         variation = self._variation(node)
@@ -99,10 +143,10 @@ class EntryReader:
             self._check_id(prompt_id, variation, node.values["id"])
         if text is not None:
             self._check_text(text, node)
-        if not later:
-            pictures = references if mask is None else [*references, mask]
-            uses = _uses(node, prompt_id, text, recipe)
-            uses += [(place, name.names) for place, name in pictures if name.names]
+        pictures = references if mask is None else [*references, mask]
+        uses = _uses(node, prompt_id, text, recipe)
+        uses += [(place, name.names) for place, name in pictures if name.names]
+        if rows is None or rows.table is not None:
             self._check_variables(node, variation, uses)
         if not self._sound or not recipe.sound:
             self._set_aside(recipe)
@@ -118,10 +162,44 @@ class EntryReader:
             variation,
             entry.images,
             tuple(entry.tags),
-            first,
             references,
             mask,
+            None if rows is None else self._table(rows, uses),
         )
+
+    def _table(self, rows: EntryTable, uses: Iterable[tuple[Node, tuple[str, ...]]]) -> Table | None:
+        table = rows.table
+        if table is not None:
+            table.used = frozenset(table.columns) & {
+                *self._around(),
+                *(name for _, names in uses for name in names),
+            }
+        return table
+
+    def _with_values(self, node: MapNode) -> MapNode:
+        """The entry with the values of variables that name a file in their place."""
+        vary = node.values.get("vary")
+        if not isinstance(vary, MapNode) or not any(map(is_file, vary.values.values())):
+            return node
+        values = {name: self._listed(value) for name, value in vary.values.items()}
+        varied = MapNode(vary.line, vary.column, vary.keys, values)
+        return MapNode(node.line, node.column, node.keys, {**node.values, "vary": varied})
+
+    def _listed(self, value: Node) -> Node:
+        if not is_file(value):
+            return value
+        try:
+            return read_values(value, self._folder)
+        except ListError as error:
+            self._say(error.node, str(error))
+            return ListNode(value.line, value.column, [Scalar(value.line, value.column, "unread", plain=False)])
+
+    def _check_without_table(self, node: MapNode) -> None:
+        for name in TABLE_KEYS:
+            if name in node.keys:
+                self._say(
+                    node.keys[name], f"`{name}` belongs to a table (write `table: products.csv`, or remove it)"
+                )
 
     def _set_aside(self, recipe: Recipe) -> None:
         """A request that is faulty, or of a faulty entry, is still to be checked, as far as that goes."""
@@ -132,13 +210,6 @@ class EntryReader:
     def _check_text(self, text: Template, node: MapNode) -> None:
         if not (text.names or text.faults or text.literals[0].strip()):
             self._say(node.values[PROMPT], EMPTY_PROMPT)
-
-    def _later_keys(self, node: MapNode) -> list[str]:
-        later = [name for name in node.keys if name in LATER_KEYS]
-        for name in later:
-            message = f"this version of batchgen cannot {LATER_KEYS[name]} yet (remove `{name}`)"
-            self._say(node.keys[name], message)
-        return later
 
     def _recipe(self, node: MapNode) -> Recipe:
         own = given(node, "model")
@@ -186,9 +257,20 @@ class EntryReader:
         if not isinstance(value, Scalar) or kind_of(value) is not Kind.TEXT:
             return None
         template = parse_template(value.text)
-        for fault in template.faults:
+        for fault in self._unnamed(value.text) or template.faults:
             self._say(value, fault)
         return template
+
+    def _unnamed(self, text: str) -> list[str]:
+        """Placeholders that name a column by a name that no placeholder may have."""
+        found = [
+            name for name in self._columns if not is_name(name) and f"{{{name}}}" in text.replace("{{", "")
+        ]
+        return [
+            f"the column `{printable(name)}` cannot stand in braces, since a variable's name is letters, digits, _ and - "
+            f"(rename it in the table, for instance to {usable_name(name)}, and write {{{usable_name(name)}}})"
+            for name in found
+        ]
 
     def _variation(self, node: MapNode) -> Variation:
         vary = node.values.get("vary")
@@ -218,7 +300,9 @@ class EntryReader:
         return values
 
     def _check_name(self, key: Scalar) -> None:
-        if key.text == PROMPT:
+        if key.text in self._columns:
+            self._say(key, f"`{printable(key.text)}` is a column of the table already (choose another name)")
+        elif key.text == PROMPT:
             self._say(
                 key, "a variable cannot be called `prompt`, which is the prompt itself (choose another name)"
             )
@@ -257,7 +341,10 @@ class EntryReader:
         """A faulty one would mislead: which values it takes in is not known."""
         if prompt_id.faults:
             return
-        if not prompt_id.names:
+        if self._columns and set(prompt_id.names) <= set(variation.names):
+            name = next(filter(is_name, self._columns), "COLUMN")
+            self._say(node, f"every row would have the same `id` (write a column into it, such as {{{name}}})")
+        elif not prompt_id.names:
             self._check_literal_id(prompt_id.literals[0], node)
         for name, values in zip(variation.names, variation.values, strict=True):
             if name not in prompt_id.names:
@@ -273,12 +360,14 @@ class EntryReader:
             self._say(node, f"the id {printable(name)} {used} on line {first.line} already (choose another)")
 
     def _check_slugs_of(self, name: str, values: tuple[Value, ...]) -> None:
-        advice = "write an `id` with placeholders, or choose other values"
+        advice = "write an `id` that tells them apart, such as mug-{number}, or choose other values"
         seen: dict[str, Value] = {}
         for value in values:
             shown = printable(value.text)
             if not value.slug:
-                message = f'"{shown}" has no ASCII letter or digit, so it cannot name a file ({advice})'
+                message = (
+                    f'"{shown}" has none of the letters a-z and no digit, so it cannot name a file ({advice})'
+                )
                 self._say(value.node, message)
             elif (other := seen.setdefault(value.slug, value)) is not value and other.text != value.text:
                 message = f'"{shown}" and "{printable(other.text)}" of `{name}` both become {value.slug} in a file\'s name ({advice})'
@@ -300,21 +389,30 @@ class EntryReader:
     def _check_names(
         self, node: MapNode, variation: Variation, uses: Iterable[tuple[Node, tuple[str, ...]]]
     ) -> None:
-        varied = variation.names
+        varied = (*variation.names, *filter(is_name, self._columns))
+        kind = (
+            "is neither a column of the table nor varied here"
+            if self._columns
+            else "is not varied in this prompt"
+        )
         for place, names in uses:
             for name in dict.fromkeys(names):
                 if name not in varied:
-                    self._say(place, f"`{{{name}}}` is not varied in this prompt ({_missing(name, varied)})")
+                    self._say(place, f"`{{{name}}}` {kind} ({_missing(name, varied)})")
         for name in self._around():
             if name not in varied:
-                message = (
-                    f"`prompt_template` uses `{{{name}}}`, which this prompt does not vary (add it to `vary`)"
-                )
+                meant = nearest(name, varied)
+                advice = f"did you mean {{{meant}}} there?" if meant else "add it to `vary`"
+                message = f"`prompt_template` uses `{{{name}}}`, which this prompt does not vary ({advice})"
                 self._say(node.values.get(PROMPT, node), message)
 
     def _around(self) -> tuple[str, ...]:
         wrapper = self._defaults.wrapper
-        return () if wrapper is None else tuple(dict.fromkeys(name for name in wrapper.names if name != PROMPT))
+        if wrapper is None:
+            return ()
+        # Where `{prompt}` is missing, a name like it was meant to be it, which is said already.
+        mine = {PROMPT, *((nearest(PROMPT, wrapper.names),) if PROMPT not in wrapper.names else ())}
+        return tuple(dict.fromkeys(name for name in wrapper.names if name not in mine))
 
     def _check_unused(self, node: MapNode, vary: MapNode, uses: set[str]) -> None:
         """In a part that could not be read, whatever looks like a variable counts as its use."""
@@ -323,7 +421,7 @@ class EntryReader:
             parts = (value for key, value in node.values.items() if key not in _WITHOUT_USES)
             used.update(name for part in parts for name in mentions(part))
         for name in vary.values:
-            usable = is_name(name) and name != PROMPT
+            usable = is_name(name) and name != PROMPT and name not in self._columns
             if usable and name not in used and name not in self._defaults.perhaps:
                 self._say(
                     vary.keys[name],
@@ -336,6 +434,18 @@ class EntryReader:
     def _tell(self, problem: Problem) -> None:
         self._sound = False
         self._report(problem)
+
+
+def _as_prompt(node: Node) -> str:
+    """What to write for an entry that is only a text."""
+    if isinstance(node, Scalar) and _NO_BLANK.match(node.text):
+        return "put a blank behind each colon: `id: my-picture`"
+    if isinstance(node, Scalar) and node.text and len(node.text) <= MOST_REPEATED:
+        return f"write `- id: my-picture`, and under `id` a line `prompt: {flow(node.text)}`"
+    return "write `- id: my-picture`, and under `id` a line `prompt: what to paint`"
+
+
+_NO_BLANK = re.compile(r"[a-z_]+:\S")
 
 
 def given(node: MapNode, key: str) -> Node | None:
@@ -367,10 +477,9 @@ def _scalars(node: Node | None) -> list[Scalar]:
     return [item for item in items if isinstance(item, Scalar)]
 
 
-def _without(node: MapNode, later: list[str]) -> MapNode:
-    """The entry without keys of later versions, which may need no id or prompt of its own."""
-    if not later:
+def _without_table(node: MapNode) -> MapNode:
+    """The entry without what belongs to tables, which is told."""
+    if not any(name in node.values for name in TABLE_KEYS):
         return node
-    own = {name: value for name, value in node.values.items() if name not in later}
-    stand_in = Scalar(node.line, node.column, "later", plain=False)
-    return MapNode(node.line, node.column, node.keys, {"id": stand_in, PROMPT: stand_in, **own})
+    own = {name: value for name, value in node.values.items() if name not in TABLE_KEYS}
+    return MapNode(node.line, node.column, node.keys, own)

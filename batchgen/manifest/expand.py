@@ -13,24 +13,22 @@ from functools import lru_cache
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import Dialect
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Whole
-from batchgen.catalogue.rules import (
-    MOST_CHARACTERS,
-    Complaint,
-    check_prompt_length,
-)
+from batchgen.catalogue.rules import check_prompt_length
 from batchgen.catalogue.sizes import Size
 from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.fingerprint import Fingerprinter
 from batchgen.core.types import ImageRequest, JsonScalar, JsonValue, Task
 from batchgen.manifest.along import ALONE, Along, along, refused_pictures
-from batchgen.manifest.document import Document, MapNode, Node
+from batchgen.manifest.combination import Combination, Layout, field_of, key_of
+from batchgen.manifest.document import Document, Elsewhere, Node
 from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.judging import Judged, Judging
 from batchgen.manifest.pictures import Pictures
-from batchgen.manifest.recipe import EXTRA, Field, Recipe, WholeValue, fill, names_in, templates_of
+from batchgen.manifest.recipe import Recipe, WholeValue, fill
+from batchgen.manifest.tables.alike import Alike
+from batchgen.manifest.tables.table import NO_ROW, Row
 from batchgen.manifest.template import Template
-from batchgen.manifest.variations import Value
 
 MOST_AT_A_PLACE = 5
 """Different errors at one place, by different combinations: more would only repeat the lesson."""
@@ -73,41 +71,65 @@ class Expander:
         self._wrapper = wrapper
         self._pictures = pictures
         self._fingerprints = Fingerprinter(provider)
-        self._reported: set[tuple[int, int, str]] = set()
-        self._at_place: Counter[tuple[int, int]] = Counter()
+        self._reported: set[tuple[str, int, int | str, str]] = set()
+        self._at_place: Counter[tuple[str, int, int | str]] = Counter()
+        self._alike = Alike()
         # Bounded, and gone with this object.
         self._settle = lru_cache(REMEMBERED)(self._settle_afresh)
         self._judge = lru_cache(REMEMBERED)(self._judging)
 
-    def expand(self, prompt: Prompt) -> Iterator[Task | Problem]:
-        """The tasks of a prompt, and what is wrong with those that are left out."""
-        names = prompt.variation.names
-        in_request = [number for number, name in enumerate(names) if name in prompt.recipe.names]
-        in_name = [number for number, name in enumerate(names) if name not in prompt.id.names]
-        texts = list(_varied_texts(prompt))
-        position = prompt.first - prompt.images
+    def expand(self, prompt: Prompt, first: int) -> Iterator[Task | Problem]:
+        """The tasks of a prompt, from position `first` on, and what is wrong with those that are left out."""
+        layout = Layout.of(prompt)
+        if prompt.table is None:
+            yield from self._combinations(layout, NO_ROW, first)
+            return
+        for number, row in enumerate(prompt.table.rows()):
+            yield from self._combinations(layout, row, first + number * prompt.each)
+
+    def rest(self) -> Iterator[Problem]:
+        """How many more rows of tables have mistakes that were told; to be asked at the end."""
+        return self._alike.rest()
+
+    def _combinations(self, layout: Layout, row: Row, position: int) -> Iterator[Task | Problem]:
+        """The tasks of a prompt, or of one row of its table."""
+        prompt, names = layout.prompt, layout.prompt.variation.names
+        void = layout.void(row)
+        for name in void - row.broken:
+            yield from self._report(row.cell(name), layout.empty[name], "empty")
         for choice in prompt.variation.choices():
+            variables = row.cells
+            if choice:
+                variables = {
+                    **variables,
+                    **{name: value.text for name, value in zip(names, choice, strict=True)},
+                }
+            yield from self._combination(Combination(layout, row, void, choice, variables), position)
             position += prompt.images
-            variables = {name: value.text for name, value in zip(names, choice, strict=True)}
-            if too_long := list(_too_long(texts, variables)):
-                for place, fault in too_long:
-                    yield from self._report(place, fault)
-                continue
-            pictures = along(self._pictures, prompt, variables) if prompt.references else ALONE
-            settled = self._settle(
-                prompt.recipe,
-                tuple((names[n], choice[n].text, choice[n].written) for n in in_request),
-                pictures.sizes if prompt.references else None,
-            )
-            faults = [*pictures.faults, *self._refused(prompt, settled.judged.model)]
-            for place, fault in faults:
-                yield from self._report(place, fault)
+
+    def _combination(self, one: Combination, position: int) -> Iterator[Task | Problem]:
+        if too_long := list(one.too_long()):
+            for place, fault in too_long:
+                yield from self._report(place, fault, "length")
+            return
+        prompt = one.layout.prompt
+        pictures, settled, faults = ALONE, None, list[tuple[Node, str]]()
+        if prompt.references and one.known(one.layout.in_pictures):
+            pictures = along(self._pictures, prompt, one.variables)
+            faults += [(one.place(place, name.names), fault) for place, name, fault in pictures.faults]
+        if one.known(prompt.recipe.names):
+            sizes = pictures.sizes if prompt.references else None
+            settled = self._settle(prompt.recipe, one.needed(prompt.recipe), sizes)
+            faults += self._refused(prompt, settled.judged.model)
             for complaint in settled.judged.complaints:
-                place = _place(prompt, choice, settled.judged.model, complaint)
-                yield from self._report(place, complaint.message, warning=complaint.warning)
-            if not faults:
-                slugs = [choice[n].slug for n in in_name]
-                yield from self._tasks(prompt, variables, slugs, settled, pictures, position)
+                place = one.place_of(settled.judged.model, complaint)
+                yield from self._report(
+                    place, complaint.message, complaint.parameter or "model", warning=complaint.warning
+                )
+        for place, fault in faults:
+            yield from self._report(place, fault, "picture")
+        if not faults:
+            yield from self._tasks(one, settled, pictures, position)
 
     def check(self, recipe: Recipe) -> Iterator[Problem]:
         """What is wrong with a request that is faulty or of a faulty entry.
@@ -120,37 +142,31 @@ class Expander:
         if not recipe.names and not told.faults:
             complaints = [*self._settle(recipe, (), None).judged.complaints, *complaints]
         for complaint in complaints:
-            field = _field(recipe, complaint)
+            field = field_of(recipe, complaint)
             known = model is not None and complaint.parameter in model.parameters
-            place = recipe.model_node if field is None else field.node if known else _key(field, complaint)
+            place = recipe.model_node if field is None else field.node if known else key_of(field, complaint)
             yield from self._report(place, complaint.message, warning=complaint.warning)
 
     def _tasks(
-        self,
-        prompt: Prompt,
-        variables: Mapping[str, str],
-        slugs: list[str],
-        settled: Settled,
-        pictures: Along,
-        position: int,
+        self, one: Combination, settled: Settled | None, pictures: Along, position: int
     ) -> Iterator[Task | Problem]:
-        rendered, prompt_fault = self._prompt(prompt, variables, settled.judged.model)
-        prompt_id = prompt.id.render(variables)
-        faults = [
-            (prompt.text_node, prompt_fault),
-            (prompt.id_node, _name_fault(prompt, prompt_id, slugs)),
-        ]
-        if settled.faulty or any(fault for _, fault in faults):
-            for place, fault in faults:
-                if fault:
-                    yield from self._report(place, fault)
+        prompt = one.layout.prompt
+        model = None if settled is None else settled.judged.model
+        rendered, prompt_fault = self._prompt(one, model)
+        prompt_id = prompt.id.render(one.variables)
+        name_fault = one.name_fault(prompt_id) if one.known(prompt.id.names) else None
+        if prompt_fault:
+            yield from self._report(one.place(prompt.text_node, prompt.text.names), prompt_fault, PROMPT)
+        if name_fault:
+            yield from self._report(one.place(prompt.id_node, prompt.id.names), name_fault, "id")
+        if settled is None or settled.faulty or one.void or prompt_fault or name_fault:
             return
         request = ImageRequest(
             settled.model, rendered, settled.parameters, settled.extra, pictures.references, pictures.mask
         )
         price = settled.judged.quote.price(rendered)
         fingerprint = self._fingerprints.of(request)
-        stem = naming.task_stem(prompt_id, slugs)
+        stem = naming.task_stem(prompt_id, one.slugs)
         for sample in range(1, prompt.images + 1):
             yield Task(
                 f"{stem}--{naming.sample_number(sample)}",
@@ -161,30 +177,33 @@ class Expander:
                 fingerprint(sample),
                 price,
                 prompt.tags,
-                variables,
+                one.variables,
             )
 
-    def _prompt(
-        self, prompt: Prompt, variables: Mapping[str, str], model: Model | None
-    ) -> tuple[str, str | None]:
+    def _prompt(self, one: Combination, model: Model | None) -> tuple[str, str | None]:
         """The whole prompt and what is wrong with it. One that is too long is not put together: it may be gigabytes."""
-        lengths = {name: len(value) for name, value in variables.items()}
-        characters = prompt.text.length(lengths)
-        if self._wrapper is not None:
-            characters = self._wrapper.length({**lengths, PROMPT: characters})
+        text, wrapper, variables = one.layout.prompt.text, self._wrapper, one.variables
+        characters = text.length({name: len(variables[name]) for name in text.names})
+        if wrapper is not None:
+            others = {name: len(variables[name]) for name in wrapper.names if name != PROMPT}
+            characters = wrapper.length({**others, PROMPT: characters})
         if fault := check_prompt_length(model, characters):
             return "", fault
-        text = prompt.text.render(variables)
-        if not text.strip():
-            return "", EMPTY_PROMPT
-        return text if self._wrapper is None else self._wrapper.render({**variables, PROMPT: text}), None
+        rendered = text.render(variables)
+        if not rendered.strip():
+            return "", EMPTY_PROMPT if one.known(text.names) else None
+        return rendered if wrapper is None else wrapper.render({**variables, PROMPT: rendered}), None
 
-    def _report(self, place: Node, message: str, *, warning: bool = False) -> Iterator[Problem]:
-        where = (place.line, place.column)
+    def _report(self, place: Node, message: str, kind: str = "", *, warning: bool = False) -> Iterator[Problem]:
+        problem = self._document.problem(place, message, warning=warning)
+        if isinstance(place, Elsewhere) and place.heading:
+            yield from self._alike.take(problem, kind)
+            return
+        where = (problem.file, problem.line, problem.column)
         if (*where, message) not in self._reported and self._at_place[where] < MOST_AT_A_PLACE:
             self._reported.add((*where, message))
             self._at_place[where] += 1
-            yield self._document.problem(place, message, warning=warning)
+            yield problem
 
     def _refused(self, prompt: Prompt, model: Model | None) -> Iterator[tuple[Node, str]]:
         edits_at_all = self._dialect.edit is not None
@@ -225,64 +244,8 @@ def _whole_value(model: Model | None, parameter: str) -> WholeValue | None:
         case Whole():
             return lambda _, text: int(text) if _INTEGER.fullmatch(text) else text
         case Flag():
-            return lambda _, text: _FLAGS.get(text, text)
+            return lambda _, text: _FLAGS.get(text.lower(), text)
         case Choice() | AnySize() | Anything(kind="text"):
             return lambda _, text: text
         case _:
             return None
-
-
-def _place(prompt: Prompt, choice: tuple[Value, ...], model: Model | None, complaint: Complaint) -> Node:
-    """Where a complaint belongs: the varied value when one placeholder leads to it, else the value or key."""
-    recipe = prompt.recipe
-    field = _field(recipe, complaint)
-    if field is not None and (model is None or complaint.parameter not in model.parameters):
-        return _key(field, complaint)
-    names = dict.fromkeys(recipe.model.names) if field is None else field.names
-    if len(names) == 1:
-        return choice[prompt.variation.names.index(next(iter(names)))].node
-    return recipe.model_node if field is None else field.node
-
-
-def _field(recipe: Recipe, complaint: Complaint) -> Field | None:
-    name = complaint.parameter or ""
-    found = (recipe.extra if name == EXTRA else recipe.fields.get(name), recipe.faulty.get(name))
-    there = [field for field in found if field is not None]
-    return next((field for field in there if (complaint.key or "") in names_in(field)), next(iter(there), None))
-
-
-def _key(field: Field, complaint: Complaint) -> Node:
-    """The parameter's name, or that of the wrong part of its value."""
-    inside = field.node.keys if isinstance(field.node, MapNode) else {}
-    return inside.get(complaint.key or "", field.key)
-
-
-def _varied_texts(prompt: Prompt) -> Iterator[tuple[Node, Template]]:
-    """The texts beside the prompt in which variables are replaced."""
-    pictures = prompt.references if prompt.mask is None else (*prompt.references, prompt.mask)
-    recipe = prompt.recipe
-    fields = [*recipe.fields.values(), *([] if recipe.extra is None else [recipe.extra])]
-    texts = [(prompt.id_node, prompt.id), (recipe.model_node, recipe.model), *pictures]
-    texts += [(field.node, text) for field in fields for text in templates_of(field.pattern)]
-    return ((place, text) for place, text in texts if text.names)
-
-
-def _too_long(texts: list[tuple[Node, Template]], variables: Mapping[str, str]) -> Iterator[tuple[Node, str]]:
-    """Texts that are not put together, since a short file can make gigabytes of them."""
-    lengths = {name: len(value) for name, value in variables.items()}
-    for place, text in texts:
-        if (characters := text.length(lengths)) > MOST_CHARACTERS:
-            message = f"this would become {characters:,} characters (use fewer variables, or shorter values)"
-            yield place, message
-
-
-def _name_fault(prompt: Prompt, prompt_id: str, slugs: list[str]) -> str | None:
-    if prompt.id.names and (fault := naming.id_fault(prompt_id)):
-        return f"`id` {fault}"
-    longest = len(naming.task_id(prompt_id, slugs, prompt.images))
-    if longest > naming.TASK_ID_LIMIT:
-        return (
-            f"the file's name {naming.task_id(prompt_id, slugs, prompt.images)[:40]}... would have {longest} characters, "
-            f"at most {naming.TASK_ID_LIMIT} are safe (write a shorter `id`, with placeholders)"
-        )
-    return None

@@ -11,8 +11,8 @@ from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import JsonObject, RetryPolicy
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
 from batchgen.manifest.entry import PROMPT, Defaults, EntryReader, Prompt, given
-from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.job import Manifest, Setting
+from batchgen.manifest.guess import did_you_mean, nearest
+from batchgen.manifest.job import Manifest, Setting, too_many
 from batchgen.manifest.limits import limits_of
 from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, mentions
 from batchgen.manifest.scalars import describe
@@ -55,7 +55,11 @@ class _Reading:
         job = head.job or self._job_from_file()
         wrapper = self._wrapper(head.prompt_template)
         reader = EntryReader(
-            self._document, self._defaults(head, wrapper), self._requests, self._problems.append
+            self._document,
+            self._path.parent,
+            self._defaults(head, wrapper),
+            self._requests,
+            self._problems.append,
         )
         prompts = self._prompts(reader)
         self._check_count(prompts, head.max_tasks)
@@ -83,7 +87,11 @@ class _Reading:
     def _mapping(self, root: Node | None) -> MapNode:
         if isinstance(root, MapNode):
             return root
-        what = "the file is empty" if root is None else f"a manifest is a mapping, but {describe(root)}"
+        what = (
+            "the file is empty"
+            if root is None
+            else f"a manifest is made of lines such as `model: gpt-image-2`, but {describe(root)}"
+        )
         raise ProblemsError([*self._problems, self._document.problem(root, f"{what} (begin with batchgen: 1)")])
 
     def _prompt_nodes(self) -> list[Node]:
@@ -143,7 +151,11 @@ class _Reading:
         if PROMPT in template.names:
             return template
         if PROMPT not in mentions(node):
-            self._say(node, "`prompt_template` must hold the prompt (write {prompt} where it belongs)")
+            meant = nearest(PROMPT, template.names)
+            advice = (
+                f"did you mean {{prompt}} where {{{meant}}} is?" if meant else "write {prompt} where it belongs"
+            )
+            self._say(node, f"`prompt_template` must hold the prompt ({advice})")
         return replace(template, faults=template.faults or UNREAD.faults)
 
     def _defaults(self, head: Head, wrapper: Template | None) -> Defaults:
@@ -172,25 +184,19 @@ class _Reading:
 
     def _prompts(self, reader: EntryReader) -> list[Prompt]:
         prompts: list[Prompt] = []
-        first = 0
         for number, node in enumerate(self._entries):
             # Read entries are let go, but for what a prompt keeps: a long list is not held twice.
             self._entries[number] = _READ
-            prompt = reader.read(node, first)
+            prompt = reader.read(node)
             if prompt is not None:
                 prompts.append(prompt)
-                first += prompt.count
         return prompts
 
     def _check_count(self, prompts: list[Prompt], most: int) -> None:
+        """Where there are tables, tasks are counted when their rows are read."""
         count = sum(prompt.count for prompt in prompts)
-        if count <= most:
-            return
-        place = self._root.values.get("max_tasks") or self._root.keys["prompts"]
-        message = (
-            f"this makes {count:,} tasks, more than max_tasks allows (write max_tasks: {count}, or make fewer)"
-        )
-        self._say(place, message)
+        if count > most and all(prompt.table is None for prompt in prompts):
+            self._problems.append(too_many(self._document, count))
 
     def _say(self, node: Node | None, message: str) -> None:
         self._problems.append(self._document.problem(node, message))

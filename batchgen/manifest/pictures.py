@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
 import warnings
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from batchgen.catalogue.references import MASK_BYTES, PICTURE_BYTES, PICTURE_TYPES
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.naming import printable
 from batchgen.core.types import Reference
-from batchgen.system.files import open_regular
+from batchgen.manifest.inside import InsideError, Wanted, open_inside
 
+_PICTURE = Wanted(
+    "picture", "pictures/mug.png", "name a PNG, JPEG or WebP picture", "make the picture smaller", PICTURE_BYTES
+)
 _REMEMBERED = 1024
 _GPS = 0x8825
 
@@ -83,32 +85,13 @@ def _looked_at(folder: Path, name: str) -> tuple[Reference, bool]:
 
 def read_picture(folder: Path, name: str) -> bytes:
     """The bytes of a picture inside a folder; links may not lead out of it. Raises `PictureError`."""
-    shown = printable(name)
-    parts = PurePosixPath(name).parts
-    if not name or "\\" in name or "\0" in name or name.startswith("/") or ".." in parts or ":" in name:
-        raise PictureError(
-            f"{shown} is no path inside the manifest's folder (write one such as pictures/mug.png)"
-        )
     try:
-        root = folder.resolve(strict=True)
-        path = (root / name).resolve(strict=True)
-        if not path.is_relative_to(root):
-            raise PictureError(f"{shown} leads out of the manifest's folder (copy the picture into it)")
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError(f"{shown} is no file (name a PNG, JPEG or WebP picture)")
-        if status.st_size > PICTURE_BYTES:
-            raise PictureError(
-                f"{shown} is larger than {PICTURE_BYTES // 2**20} MiB (make the picture smaller)"
-            )
-        with open_regular(path) as file:
+        with open_inside(folder, name, _PICTURE) as file:
             return file.read(PICTURE_BYTES + 1)
-    except FileNotFoundError as error:
-        raise PictureError(
-            f"there is no file {shown} in the manifest's folder (put the picture there)"
-        ) from error
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links
-        raise PictureError(f"{shown} cannot be read ({error})") from error
+    except InsideError as error:
+        raise PictureError(str(error)) from error
+    except OSError as error:
+        raise PictureError(f"{printable(name)} cannot be read ({error})") from error
 
 
 def _transparent(data: bytes, shown: str) -> bool:

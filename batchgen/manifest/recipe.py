@@ -149,19 +149,21 @@ class RequestReader:
         faults = self.faults
         if key.text == EXTRA:
             self._check_extra(node)
-        pattern = self._pattern(node)
+        pattern = self._pattern(node, key)
         sound = self.faults == faults
         before = fields.get(key.text)
         instead = None if sound or before is None else before.in_force
         fields[key.text] = Field(key, node, pattern, sound, instead)
 
-    def _pattern(self, node: Node) -> Pattern:
-        """A node as a JSON value with placeholders."""
+    def _pattern(self, node: Node, key: Scalar | None = None) -> Pattern:
+        """A node as a JSON value with placeholders; `key` is that of a parameter itself."""
         if isinstance(node, ListNode):
             return [self._pattern(item) for item in node.items]
         if isinstance(node, MapNode):
             return {name: self._pattern(value) for name, value in node.values.items()}
         value = native(node)
+        if isinstance(value, Unclear) and value.kind is Kind.TIME and key is not None and key.text == "size":
+            return node.text  # such as 16:9, of which the catalogue knows what to write instead
         if isinstance(value, Unclear):
             advice = quote_it(node)
             if value.kind is Kind.ODD_BOOLEAN:
@@ -186,7 +188,7 @@ class RequestReader:
     def _check_extra(self, node: Node) -> None:
         if not isinstance(node, MapNode):
             self._say(
-                node, f"`extra` must be a mapping, but {describe(node)} (write `name: value` lines under it)"
+                node, f"`extra` must be lines of `name: value`, but {describe(node)} (write extra: {{seed: 7}})"
             )
             return
         for name, key in node.keys.items():

@@ -27,7 +27,7 @@ class Kind(StrEnum):
     NUMBER = "a number with a point or exponent"
     ODD_BOOLEAN = "a yes-or-no value, for some programs"
     ODD_NUMBER = "a number in an unusual form"
-    TIME = "a time of day, which becomes a number"
+    TIME = "a time of day, which some programs read as a number"
     DATE = "a date"
 
 
@@ -44,6 +44,8 @@ _PLAIN = re.compile(
     """,
     re.VERBOSE,
 )
+
+_EARLY = re.compile(r"[0-9]:[0-5][0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def plain_value(node: Node) -> object:
 def describe(node: Node) -> str:
     """What a node is, for a problem: `an unquoted 012 is a number in an unusual form`."""
     if isinstance(node, MapNode):
-        return "this is a mapping"
+        return "these are lines of `name: value`"
     if isinstance(node, ListNode):
         return "this is a list"
     kind = kind_of(node)
@@ -120,7 +122,9 @@ def quoted(text: str, limit: int = 60) -> str:
 def quote_it(node: Node) -> str:
     """The advice to put a node's text in quotes."""
     if isinstance(node, Scalar):
-        return f"quote it: {quoted(node.text)}" if node.text else "write a text"
+        if kind_of(node) is Kind.TIME and _EARLY.fullmatch(node.text):
+            return f"write it in quotes, with two digits for the hour: {quoted('0' + node.text)}"
+        return f"write it in quotes: {quoted(node.text)}" if node.text else "write a text"
     if isinstance(node, MapNode) and len(node.keys) == 1:
         return f'put a text that begins with {{ in quotes: "{{{next(iter(node.keys))}}}"'
     return "write a text"

@@ -15,20 +15,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.references import MOST_REFERENCES
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault, printable
 from batchgen.core.types import OnUnknown
 from batchgen.manifest.durations import EXAMPLES, parse_duration
 from batchgen.manifest.moments import moment_fault
-
-LATER_KEYS = {
-    "table": "read prompts from a table",
-    "sheet": "read prompts from a table",
-    "where": "filter a table's rows",
-}
-"""Keys of a prompt that belong to later versions of the program, with what this one cannot do yet."""
 
 MOST_TASKS = 10_000
 """`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""
@@ -59,7 +51,8 @@ def _job_key(value: str) -> str:
 def _duration_s(value: object) -> float:
     seconds = parse_duration(value) if isinstance(value, str) else None
     if seconds is None:
-        raise fault(f"this is no duration (write {EXAMPLES})")
+        shown = f'"{printable(value)}"' if isinstance(value, str) else "this"
+        raise fault(f"{shown} is no length of time (write {EXAMPLES})")
     return seconds
 
 
@@ -95,13 +88,33 @@ def _varied_value(value: object) -> object:
     return value
 
 
+MOMENT_PATTERN = r"^([0-2][0-9]:[0-5][0-9]|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}\S*)$"
+
+
+def _wanted_values(value: object) -> object:
+    """One value of a column, or several."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(each, str | int | float) for each in listed):
+        raise fault(
+            "a row's value must be a text or a number, or a list of them (write `column: value`, in quotes)"
+        )
+    return value
+
+
 _PER_MINUTE = {"type": "number", "minimum": SLOWEST_PER_MINUTE, "maximum": FASTEST_PER_MINUTE}
 _SIMPLE = {"type": ["string", "number"]}
 
 Duration = Annotated[
     float,
     PlainValidator(_duration_s),
-    WithJsonSchema({"type": "string", "pattern": "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\s*([0-9]+h)?([0-9]+m)?([0-9]+s)?\s*$",
+            "minLength": 2,
+            "errorMessage": f"Write {EXAMPLES}.",
+        }
+    ),
 ]
 Rate = Annotated[
     float | dict[str, float],
@@ -115,23 +128,32 @@ Rate = Annotated[
         }
     ),
 ]
-VariedValue = Annotated[str | int | float, PlainValidator(_varied_value), WithJsonSchema(_SIMPLE)]
-RequestValues = Annotated[
-    dict[str, Any],
-    WithJsonSchema(
+_VALUES = {
+    "anyOf": [
+        {"type": "array", "minItems": 1, "items": _SIMPLE},
         {
             "type": "object",
             "properties": {
-                "extra": {
-                    "type": ["object", "null"],
-                    "description": "Passed through untouched, for fields that are newer than the catalogue.",
-                    "examples": [{"seed": 7}],
+                "file": {
+                    "type": "string",
+                    "description": "A text file in the manifest's folder, one value a line; # begins a comment.",
+                    "examples": ["colors.txt"],
                 }
             },
-            "additionalProperties": {"type": ["string", "number", "boolean", "object", "array", "null"]},
-        }
-    ),
+            "required": ["file"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_WANTED = {"type": ["string", "number", "boolean"]}
+WantedValues = Annotated[
+    str | int | float | list[str | int | float],
+    PlainValidator(_wanted_values),
+    WithJsonSchema({"anyOf": [_WANTED, {"type": "array", "minItems": 1, "items": _WANTED}]}),
 ]
+VariedValue = Annotated[str | int | float, PlainValidator(_varied_value), WithJsonSchema(_SIMPLE)]
+RequestValues = dict[str, Any]
+"""Parameters of a model, which the catalogue checks and describes."""
 
 
 class Limits(Shape):
@@ -154,6 +176,10 @@ class Limits(Shape):
         None,
         description="Nothing is sent after this time: the next such local time, or an ISO 8601 date-time. In quotes.",
         examples=["06:30", "2026-01-31T06:30:00+01:00"],
+        json_schema_extra={
+            "pattern": MOMENT_PATTERN,
+            "errorMessage": 'Write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00".',
+        },
     )
     max_duration: Duration | None = Field(
         None, description="How long a run may send; instead of `finish_by`.", examples=["5h", "90m", "1h30m"]
@@ -192,18 +218,22 @@ class PromptEntry(Shape):
     id: str = Field(
         description="Name of the prompt and of its images' files; unique without regard to case.",
         examples=["paper-boat", "mug-{color}"],
-        json_schema_extra={"pattern": r"^[A-Za-z0-9{][A-Za-z0-9_{}-]*$"},
+        json_schema_extra={
+            "pattern": r"^([A-Za-z0-9]|\{[^{}]+\})([A-Za-z0-9_-]|\{[^{}]+\})*$",
+            "errorMessage": "Write only letters A-Z, digits, - and _, beginning with a letter or digit.",
+        },
     )
     prompt: str = Field(
         description="What the image shows. {name} is replaced by a varied value; {{ and }} are braces.",
         examples=["A {color} mug on an oak table, studio light."],
+        json_schema_extra={"pattern": r"\S", "errorMessage": "The prompt is empty."},
     )
     model: str | None = Field(None, description="Model of this prompt.", examples=["gpt-image-2"])
     images: int = Field(1, ge=1, le=1_000_000, description="Images of every combination.", examples=[4])
-    vary: dict[str, Annotated[list[VariedValue], Field(min_length=1)]] = Field(
+    vary: dict[str, Annotated[list[VariedValue], Field(min_length=1), WithJsonSchema(_VALUES)]] = Field(
         default_factory=dict,
-        description="Values by variable; every combination becomes an image.",
-        examples=[{"color": ["red", "blue"]}],
+        description="Values by variable, or {file: NAME} with one value a line; every combination becomes an image.",
+        examples=[{"color": ["red", "blue"]}, {"color": {"file": "colors.txt"}}],
     )
     exclude: list[dict[str, VariedValue]] = Field(
         default_factory=list,
@@ -232,6 +262,34 @@ class PromptEntry(Shape):
     )
 
 
+class TableEntry(PromptEntry):
+    """An entry whose prompts come from a table: one prompt a row, its columns are variables."""
+
+    id: str = Field(
+        "{id}",
+        description="Name of each row's prompt, with columns as placeholders; the column `id` when left out.",
+        examples=["{sku}"],
+        json_schema_extra={"pattern": r"^[A-Za-z0-9{][A-Za-z0-9_{}-]*$"},
+    )
+    prompt: str = Field(
+        "{prompt}",
+        description="What the images show, with columns as placeholders; the column `prompt` when left out.",
+        examples=["{name}: {tagline}. Catalogue photo."],
+    )
+    table: Annotated[str, Field(min_length=1)] = Field(
+        description="A .csv, .tsv, .xlsx or .jsonl file in the manifest's folder; each row makes a prompt.",
+        examples=["products.csv"],
+    )
+    sheet: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="The sheet of a workbook (.xlsx); the first one when left out.", examples=["Products"]
+    )
+    where: dict[str, WantedValues] = Field(
+        default_factory=dict,
+        description="Only rows with this value, or one of these values, in a column; all columns must fit.",
+        examples=[{"ready": "yes"}, {"category": ["mugs", "plates"]}],
+    )
+
+
 class Head(Shape):
     """A manifest without its prompts."""
 
@@ -241,7 +299,11 @@ class Head(Shape):
         None,
         description="Name of the job and of its output folder; the file's name without ending when left out.",
         examples=["spring-campaign"],
-        json_schema_extra={"pattern": f"^{ID_PATTERN}$", "maxLength": ID_LIMIT},
+        json_schema_extra={
+            "pattern": f"^{ID_PATTERN}$",
+            "maxLength": ID_LIMIT,
+            "errorMessage": "Write only letters A-Z, digits, - and _, beginning with a letter or digit.",
+        },
     )
     description: str = Field("", description="What the job is for.", examples=["Spring landing pages"])
     provider: str | None = Field(
@@ -261,7 +323,10 @@ class Head(Shape):
         None,
         description="Wraps every prompt; holds {prompt}.",
         examples=["{prompt} Flat vector style, teal and orange."],
-        json_schema_extra={"pattern": r"\{prompt\}"},
+        json_schema_extra={
+            "pattern": r"\{prompt\}",
+            "errorMessage": "Write {prompt} where the prompt belongs.",
+        },
     )
     limits: Limits = Field(default=Limits(), description="Bounds of the job.", examples=[{"budget_usd": 25.0}])
     retry: Retry = Field(
@@ -285,23 +350,8 @@ class Head(Shape):
 class ManifestFile(Head):
     """A job manifest of batchgen: which images to make, with which model, within which limits."""
 
-    prompts: list[PromptEntry] = Field(
+    prompts: list[PromptEntry | TableEntry] = Field(
         min_length=1,
         description="What to make.",
         examples=[[{"id": "paper-boat", "prompt": "A paper boat at sunrise."}]],
     )
-
-
-def json_schema() -> dict[str, object]:
-    """The JSON Schema (draft 2020-12) of a manifest, with the parameters that the built-in catalogue knows."""
-    schema = ManifestFile.model_json_schema()
-    names = sorted(Catalogue.builtin().parameters)
-    for owner in (schema, schema["$defs"]["PromptEntry"]):
-        for branch in owner["properties"]["request"]["anyOf"]:
-            branch.get("properties", {}).update(
-                {
-                    name: {"description": f"The model's parameter {name}.", "examples": [f"{{{name}}}"]}
-                    for name in names
-                }
-            )
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "batchgen manifest"}

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import yaml
 
 from batchgen.core.errors import Problem
+from batchgen.core.naming import printable
 
+_BETWEEN_NEIGHBOURS = "let it begin exactly below its neighbours, and write `name: value`"
 _QUOTES = 'put a text that holds ": " or begins with { [ & * ! % @ ` in "quotes"'
 _HINTS = (
     (
         "mapping values are not allowed",
-        "a second `: ` on the line, or a line that is indented wrongly",
-        _QUOTES,
+        "the line does not fit the one above it: it begins too far to the right, or the line above has no colon",
+        _BETWEEN_NEIGHBOURS,
     ),
     ("found character '%'", "a text cannot begin with this character", _QUOTES),
     ("cannot start any token", "a text cannot begin with this character", _QUOTES),
     (
         "did not find expected key",
         "the line does not fit what is above it",
-        f"check its indentation; {_QUOTES}",
+        _BETWEEN_NEIGHBOURS,
     ),
     (
         "did not find expected '-'",
@@ -26,12 +31,17 @@ _HINTS = (
         "begin it with `- ` or indent it further",
     ),
     ("could not find expected ':'", "a key without a colon", f"write `key: value`; {_QUOTES}"),
-    ("did not find expected ',' or ']'", "the list that begins here does not end properly", "close it with ]"),
+    (
+        "did not find expected ',' or ']'",
+        "the list that begins here with [ does not end properly",
+        "close it with ]",
+    ),
     (
         "did not find expected ',' or '}'",
-        "the mapping that begins here does not end properly",
+        "what begins here with { does not end properly",
         "close it with }",
     ),
+    ("expected alphabetic or numeric character", "a text cannot begin with this character", _QUOTES),
     ("did not find expected node content", "a value is missing or malformed", _QUOTES),
     ("unexpected end of stream", "the quotes that open here are never closed", 'add the closing "'),
     ("unexpected document indicator", "the quotes that open here are never closed", 'add the closing "'),
@@ -53,18 +63,41 @@ def explain(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
     if error.context_mark is not None and any(part in complaint for part in _AT_THE_BEGINNING):
         mark = error.context_mark
     line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
-    return Problem(file, line, column, _message(complaint, _character(text, line, column)))
+    return Problem(file, line, column, _message(complaint, _line(text, line), column))
 
 
-def _character(text: str, line: int, column: int) -> str:
+def _line(text: str, line: int) -> str:
     lines = text.splitlines()
-    return lines[line - 1][column - 1 : column] if line <= len(lines) else ""
+    return lines[line - 1] if line <= len(lines) else ""
 
 
-def _message(complaint: str, character: str) -> str:
-    if character == "\t":
-        return "a tab where YAML wants spaces (indent with spaces)"
+def _message(complaint: str, written: str, column: int) -> str:
+    if written[column - 1 : column] == "\t":
+        return "a tab at the beginning of a line (use blanks instead)"
     for part, meaning, advice in _HINTS:
         if part in complaint:
-            return f"not valid YAML: {meaning} ({advice})"
-    return f"not valid YAML: {complaint}"
+            quoted = _in_quotes(written) if advice in (_QUOTES, _BETWEEN_NEIGHBOURS) else None
+            return f"this cannot be read: {quoted or f'{meaning} ({advice})'}"
+    return f"this cannot be read: {complaint}"
+
+
+def _in_quotes(written: str) -> str | None:
+    """What to write for a line whose text needs quotes, or other ones; None when that is not what is wrong."""
+    found = _KEY_AND_TEXT.fullmatch(written)
+    if found is None or len(found[2]) > MOST_REPEATED:
+        return None
+    key, text = found[1], found[2].rstrip()
+    if text[0] in "\"'":
+        inner, why = text.strip(text[0]), f"a {text[0]} within a text in {text[0]} ends it"
+    elif ": " in text or text.endswith(":"):
+        inner, why = text, "a text with a colon in it needs quotes"
+    elif text[0] in "{[&*!%@`|>":
+        inner, why = text, f"a text that begins with {text[0]} needs quotes"
+    else:
+        return None
+    return f"{why} (write {key}: {printable(json.dumps(inner, ensure_ascii=False), MOST_REPEATED + 20)})"
+
+
+MOST_REPEATED = 100
+"""Characters of a text that is written out again as it should be."""
+_KEY_AND_TEXT = re.compile(r"\s*(?:- +)*([\w-]+): +(\S.*)")

@@ -57,6 +57,12 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def usable_name(text: str) -> str:
+    """A name that a variable may have, as near to a text as it gets: `Product Name` becomes `Product_Name`."""
+    name = re.sub(r"[^\w-]+", "_", text).strip("_-")
+    return name if is_name(name) else f"column_{name}".rstrip("_")
+
+
 def parse_template(text: str) -> Template:
     """Cut a text at its placeholders."""
     if "{" not in text and "}" not in text:
@@ -99,6 +105,10 @@ def _fault(piece: re.Match[str]) -> str:
     name: str | None = piece[1]
     if name is None:
         where = printable(piece.string[max(piece.start() - 10, 0) : piece.end() + 10])
+        if piece[0] == "{" and (begun := _NAME.match(piece.string, piece.end())):
+            return (
+                f"a {{ in `{where}` is never closed (write {{{begun[0]}}} for the variable, {{{{ for a brace)"
+            )
         return f"a single {piece[0]} in `{where}` (write {piece[0] * 2} for a brace, {{name}} for a variable)"
     return (
         f"`{{{printable(name)}}}` is no variable: names are letters, digits, _ and - "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeVar, get_args
 
 from pydantic import ValidationError
@@ -14,8 +15,9 @@ from batchgen.core.errors import Problem
 from batchgen.core.naming import printable
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
 from batchgen.manifest.guess import did_you_mean
-from batchgen.manifest.scalars import Kind, describe, is_large, kind_of, plain_value, quote_it
+from batchgen.manifest.scalars import Kind, describe, is_large, is_null, kind_of, plain_value, quote_it
 from batchgen.manifest.schema import Shape
+from batchgen.manifest.wording import flow, instead_of, number_in, parts_of
 
 M = TypeVar("M", bound=Shape)
 Location = Sequence[int | str]
@@ -58,9 +60,32 @@ def _translate(shape: type[Shape], node: MapNode, document: Document, error: Err
     path = ".".join(str(part) for part in location if not isinstance(part, int))
     if kind == "missing":
         return document.problem(value, f"`{path}` is missing ({_write(shape, location)})")
+    if is_null(value) and kind == "string_type" and _is_note(document, value):
+        return document.problem(
+            value, f"`{path}` is empty, since what stands behind a # is a note (put it in quotes)"
+        )
     say = _WORDS.get(kind)
     message = f"`{path}`: {error['msg']}" if say is None else say(path, value, error, _write(shape, location))
     return document.problem(value, message)
+
+
+def _is_note(document: Document, empty: Node) -> bool:
+    """Whether a value is empty because its text begins with a #."""
+    if len(document.data) > MOST_SEARCHED_BYTES:
+        return False
+    lines = _lines(document.data)
+    # YAML knows more ends of lines than these, so that it may count more lines.
+    return empty.line <= len(lines) and lines[empty.line - 1][empty.column - 1 :].lstrip().startswith(b"#")
+
+
+@lru_cache(maxsize=1)
+def _lines(data: bytes) -> list[bytes]:
+    """A file's lines, cut once for all empty texts in it."""
+    return [line.removeprefix(BOM_UTF8) for line in data.splitlines()]
+
+
+MOST_SEARCHED_BYTES = 2**20
+"""Larger files are not searched for notes, which would be held twice."""
 
 
 def _unknown_key(shape: type[Shape], node: MapNode, document: Document, location: Location) -> Problem:
@@ -68,7 +93,7 @@ def _unknown_key(shape: type[Shape], node: MapNode, document: Document, location
     parent = _find(node, location[:-1])
     place = parent.keys[key] if isinstance(parent, MapNode) else parent
     known = _shape_at(shape, location[:-1])
-    advice = did_you_mean(key, [*_fields(known), *known.elsewhere])
+    advice = instead_of(key, [*_fields(known), *known.elsewhere])
     return document.problem(place, f"unknown key `{printable(key)}` ({advice})")
 
 
@@ -114,7 +139,7 @@ def _write(shape: type[Shape], location: Location) -> str:
     field = next(reversed(list(_steps(shape, location))), None)
     if field is None or not field[1].examples:
         return "write a value"
-    example = json.dumps(field[1].examples[0], ensure_ascii=False)
+    example = flow(field[1].examples[0])
     name = next(name for name, known in _fields(field[0]).items() if known is field[1])
     return f"write {name}: {example}"
 
@@ -122,7 +147,10 @@ def _write(shape: type[Shape], location: Location) -> str:
 Words = Callable[[str, Node, ErrorDetails, str], str]
 
 
-def _text(path: str, value: Node, _: ErrorDetails, __: str) -> str:
+def _text(path: str, value: Node, error: ErrorDetails, example: str) -> str:
+    if is_null(value):
+        in_a_list = bool(error["loc"]) and isinstance(error["loc"][-1], int)
+        return f"`{path}` is empty ({'write a text' if in_a_list else example})"
     return f"`{path}` must be text, but {describe(value)} ({quote_it(value)})"
 
 
@@ -138,6 +166,9 @@ def _number(path: str, value: Node, error: ErrorDetails, advice: str) -> str:
         and kind_of(Scalar(0, 0, value.text, plain=True)) in _NUMBERS
     ):
         advice = f"write {value.text} without quotes"
+    elif isinstance(value, Scalar) and (number := number_in(value.text)) and not is_large(value):
+        name, whole = path.rpartition(".")[2], number.partition(".")[0]
+        advice = f"write {name}: {whole if error['type'].startswith('int') else number}"
     if isinstance(value, Scalar) and is_large(value):
         return f"`{path}` is {printable(value.text)}, which is too {'small' if value.text[0] == '-' else 'large'} ({advice})"
     return f"`{path}` must be {wanted}, but {describe(value)} ({advice})"
@@ -179,9 +210,19 @@ def _plain_words(_: str, __: Node, error: ErrorDetails, ___: str) -> str:
     return str(error["ctx"]["text"])
 
 
+def _list(path: str, value: Node, _: ErrorDetails, __: str) -> str:
+    name = path.rpartition(".")[2]
+    advice = "put it in [ ], or begin it with `- `"
+    if isinstance(value, Scalar) and (parts := parts_of(value.text)) and len(value.text) <= MOST_REPEATED:
+        advice = f"write {name}: {flow(parts)}"
+    return f"`{path}` must be a list, but {describe(value)} ({advice})"
+
+
+MOST_REPEATED = 60
+"""Characters of a text that is written out again as it should be."""
+
 _NUMBERS: Collection[Kind] = (Kind.INTEGER, Kind.NUMBER)
-_LIST = _must_be("a list", "write it in [ ], or as lines that begin with `- `")
-_MAPPING = _must_be("a mapping", "write `key: value` lines under it")
+_MAPPING = _must_be("lines of `name: value`")
 _WORDS: dict[str, Words] = {
     "plain_words": _plain_words,
     "varied_value": _varied,
@@ -191,7 +232,7 @@ _WORDS: dict[str, Words] = {
     "float_type": _number,
     "finite_number": _number,
     "bool_type": _must_be("true or false", "write true or false"),
-    "list_type": _LIST,
+    "list_type": _list,
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
     "model_attributes_type": _MAPPING,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from batchgen.core.naming import slug
 from batchgen.core.types import JsonScalar
-from batchgen.manifest.document import Scalar
+from batchgen.manifest.document import Elsewhere, Scalar
 from batchgen.manifest.scalars import Kind, kind_of, native
 
 MOST_VARIABLES = 32
@@ -35,8 +35,14 @@ class Value:
     @property
     def written(self) -> JsonScalar:
         """The value as a number when it was written as one, else its text."""
-        number = native(self.node) if kind_of(self.node) in (Kind.INTEGER, Kind.NUMBER) else self.text
-        return number if isinstance(number, int | float) else self.text
+        return written(self.node)
+
+
+def written(node: Scalar) -> JsonScalar:
+    """A text as a number when it was written as one; in a table or a list nobody writes quotes."""
+    bare = Scalar(node.line, node.column, node.text, plain=True) if isinstance(node, Elsewhere) else node
+    number = native(bare) if kind_of(bare) in (Kind.INTEGER, Kind.NUMBER) else node.text
+    return number if isinstance(number, int | float) else node.text
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,20 +20,23 @@ COLUMNS = (
     "task_id", "prompt_id", "state", "class", "reason", "attempts", "file", "cost_usd", "model", "prompt", "tags",
 )  # fmt: skip
 """The columns of `results.csv` before one column for each variable."""
+OF_A_ROW = ("state", "file", "cost_usd", "reason")
+"""Those that come right behind a table's own columns."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _FORMULA = re.compile(r"(?:^|[\r\n])(?:[^\S\t\r]|[\u200b\u2060])*[=+\-@＝＋－＠\t\r]")
 
 
-async def write_results(folder: Path, batches: Batches) -> None:
+async def write_results(folder: Path, batches: Batches, columns: Sequence[str] = ()) -> None:
     """Write both files into `folder`, reading the tasks twice, and put them in place together at the end.
 
-    Memory does not grow with the tasks: the first reading also finds the names of the variables, which are the
-    last columns of the table. Raises `OSError`; the old files are then still there.
+    `columns` are those of the job's tables: they come first, in their own order, with state, file, cost and reason
+    behind them. Memory does not grow with the tasks: the first reading also finds the names of the other variables,
+    which are the last columns. Raises `OSError`; the old files are then still there.
     """
     async with replacing(folder / "results.jsonl") as lines, replacing(folder / "results.csv") as table:
         names = await _write_lines(lines, batches())
-        await _write_table(table, batches(), names)
+        await _write_table(table, batches(), columns, [name for name in names if name not in columns])
 
 
 async def _write_lines(sink: Sink, batches: AsyncIterator[Sequence[TaskView]]) -> list[str]:
@@ -60,11 +63,30 @@ def _line(view: TaskView) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-async def _write_table(sink: Sink, batches: AsyncIterator[Sequence[TaskView]], names: Sequence[str]) -> None:
-    header = [*COLUMNS, *(f"{name} (variable)" if name in COLUMNS else name for name in names)]
+async def _write_table(
+    sink: Sink, batches: AsyncIterator[Sequence[TaskView]], before: Sequence[str], behind: Sequence[str]
+) -> None:
+    """`before` are variables that come before batchgen's own columns, `behind` those that come behind."""
+    fixed = (*OF_A_ROW, *(name for name in COLUMNS if name not in OF_A_ROW)) if before else COLUMNS
+    header = [*map(_title, before), *fixed, *map(_title, behind)]
     await sink.write(_rows([header], first=_BYTE_ORDER_MARK))
+    order = [COLUMNS.index(name) for name in fixed]
     async for batch in batches:
-        await sink.write(_rows(_cells(view, names) for view in batch))
+        await sink.write(_rows(_in_order(view, before, order, behind) for view in batch))
+
+
+def _title(name: str) -> str:
+    """The header of a variable's column, which must not have one of batchgen's names."""
+    return f"{name} (variable)" if name in COLUMNS else name
+
+
+def _in_order(view: TaskView, before: Sequence[str], order: Sequence[int], behind: Sequence[str]) -> list[str]:
+    fixed, variables = _cells(view), view.variables
+    return [
+        *(variables.get(name, "") for name in before),
+        *(fixed[number] for number in order),
+        *(variables.get(name, "") for name in behind),
+    ]
 
 
 def _rows(rows: Iterable[Sequence[str]], *, first: str = "") -> bytes:
@@ -75,7 +97,7 @@ def _rows(rows: Iterable[Sequence[str]], *, first: str = "") -> bytes:
     return text.getvalue().encode("utf-8")
 
 
-def _cells(view: TaskView, names: Sequence[str]) -> list[str]:
+def _cells(view: TaskView) -> list[str]:
     return [
         view.task_id,
         view.prompt_id,
@@ -88,7 +110,6 @@ def _cells(view: TaskView, names: Sequence[str]) -> list[str]:
         view.request.model,
         view.request.prompt,
         " ".join(view.tags),
-        *(view.variables.get(name, "") for name in names),
     ]
 
 

@@ -46,7 +46,7 @@ def complaints(
         ("gpt-image-2", {"stream": True, "partial_images": 4}, ["from 0 to 3"]),
         ("gpt-image-1.5", {"input_fidelity": "high"}, ["only together with references"]),
         ("dall-e-3", {"stream": True}, ["dall-e-3 does not take stream"]),
-        ("gpt-image-2.6-flare", {"output_format": "svg", "svg": "x"}, ["must be a mapping"]),
+        ("gpt-image-2.6-flare", {"output_format": "svg", "svg": "x"}, ["must be lines of `name: value`"]),
     ],
 )  # fmt: skip
 def test_a_complaint_says_what_to_write(

@@ -91,6 +91,46 @@ async def test_a_task_comes_back_as_it_was_staged(ledger: Ledger) -> None:
     assert manifest == [one.task for one in await known(ledger, manifest)]
 
 
+async def test_tasks_that_ask_for_the_same_are_found(ledger: Ledger) -> None:
+    """Counted without regard to names and tags; further images of one prompt are none, and the first of all is the earlier one."""
+    one, two = task("boat--01", tags=("a",)), task("boat--02", position=1, sample=2)
+    three = task("ship--01", position=2)
+    four = task("ship--02", position=3, sample=2)
+    five, six = task("raft--01", position=4), task("mug--01", position=5, prompt="A mug.")
+    await ledger.stage([one, two, three, four, five, six])
+
+    assert (2, [(three, one), (five, one)]) == await ledger.twins(10)
+    assert (2, [(three, one)]) == await ledger.twins(1)
+
+
+async def test_no_twins(ledger: Ledger) -> None:
+    """Nothing is staged, or nothing twice."""
+    assert (0, []) == await ledger.twins(10)
+    await ledger.stage(tasks(3))
+    assert (0, []) == await ledger.twins(10)
+
+
+async def test_names_and_models_of_what_is_staged(ledger: Ledger) -> None:
+    """Every task with its prompt, in manifest order and over more than one page; every model once."""
+    staged = [*tasks(1200), task("mug--01", position=1200, model="dall-e-3")]
+    await ledger.stage(staged)
+
+    names = [pair async for page in ledger.staged_names() for pair in page]
+    assert [(one.task_id, one.prompt_id) for one in staged] == names
+    assert {"gpt-image-2", "dall-e-3"} == set(await ledger.staged_models())
+
+
+async def test_the_size_of_the_last_manifest_is_remembered(ledger: Ledger) -> None:
+    """None before it was ever noted; a later note replaces it."""
+    await ledger.stage(tasks(3))
+    assert (None, 3) == await ledger.size()
+    await ledger.note_size()
+    await ledger.stage([task("mug--01", position=3)])
+    assert (3, 4) == await ledger.size()
+    await ledger.note_size()
+    assert (4, 4) == await ledger.size()
+
+
 async def test_a_new_task_is_unknown(ledger: Ledger) -> None:
     """Nothing is known of a task that was never seen."""
     (one,) = await known(ledger, [task()])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchgen.config import load_config
 from batchgen.manifest.load import load_manifest
-from batchgen.manifest.starter import CONFIG, MANIFEST
+from batchgen.manifest.starter import CONFIG, MANIFEST, TABLE
 from tests.manifest.reading import SETTING, read, tasks_of
 
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -36,8 +36,9 @@ def test_first_request() -> None:
 
 def test_starter(tmp_path: Path) -> None:
     """What `init` writes is a manifest without problems, free of charge, and a configuration without problems."""
+    (tmp_path / "products.csv").write_text(TABLE)
     manifest = read(tmp_path, MANIFEST)
-    assert 5 == len(tasks_of(manifest))
+    assert 8 == len(tasks_of(manifest))
     assert "sandbox" == manifest.provider
     path = tmp_path / "batchgen.yaml"
     path.write_text(CONFIG)

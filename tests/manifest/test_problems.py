@@ -37,7 +37,7 @@ def only_problem(folder: Path, marked: str) -> str:
         ('there is no provider "comet" (did you mean cometapi?)', HEAD + "provider: §comet\n" + FINE),
         ("`limits.finish_by` must be text, but an unquoted 06:30", HEAD + "limits: {finish_by: §06:30}\n" + FINE),
         ('"6am" is no time (write "06:30"', HEAD + "limits: {finish_by: §6am}\n" + FINE),
-        ("this is no duration (write 600s", HEAD + "limits: {max_duration: §600}\n" + FINE),
+        ("this is no length of time (write 600s", HEAD + "limits: {max_duration: §600}\n" + FINE),
         ("finish_by and max_duration exclude", HEAD + 'limits: §{finish_by: "06:30", max_duration: 5h}\n' + FINE),
         ("images_per_minute must be a number from 0.001 to 1,000,000, or one", HEAD + "limits: {images_per_minute: §0}\n" + FINE),
         ("images_per_minute must be a number from 0.001", HEAD + "limits: {images_per_minute: §1e-320}\n" + FINE),
@@ -51,12 +51,12 @@ def only_problem(folder: Path, marked: str) -> str:
         ('`retry.on_unknown` is "resnd" (did you mean resend?)', HEAD + "retry: {on_unknown: §resnd}\n" + FINE),
         ("`max_tasks` must be a whole number", HEAD + "max_tasks: §1e3\n" + FINE),
         ("`report.thumbnails` must be true or false", HEAD + "report: {thumbnails: §yes}\n" + FINE),
-        ("`limits` must be a mapping", HEAD + "limits: §[]\n" + FINE),
+        ("`limits` must be lines of `name: value`, but this is a list (write limits: {budget_usd: 25.0})", HEAD + "limits: §[]\n" + FINE),
         ("`prompt_template` must hold the prompt", HEAD + "prompt_template: §flat\n" + FINE),
         ("a single } in", HEAD + 'prompt_template: §"{prompt} }"\n' + FINE),
         ("`n` cannot be set in a request: every request is for one image", HEAD + "request: {§n: 2}\n" + FINE),
         ("stream \"yes\" is neither yes nor no (write true or false", HEAD + 'request: {stream: §"yes"}\n' + FINE),
-        ('an unquoted yes is a yes-or-no value, for some programs (write true, or quote it: "yes")', HEAD + "request: {stream: §yes}\n" + FINE),
+        ('an unquoted yes is a yes-or-no value, for some programs (write true, or write it in quotes: "yes")', HEAD + "request: {stream: §yes}\n" + FINE),
         ("partial_images works only with stream true, but stream is false when left out (write stream: true)", HEAD + "request: {partial_images: §2}\n" + FINE),
         ("partial_images 4 is out of range (use a whole number from 0 to 3)", HEAD + "request: {stream: true, partial_images: §4}\n" + FINE),
         ("`image` cannot be set in a request: pictures have their own key", HEAD + "request: {§image: a.png}\n" + FINE),
@@ -64,7 +64,7 @@ def only_problem(folder: Path, marked: str) -> str:
         ("`extra` may not hold `style`, a parameter that gpt-image-2 does not take", HEAD + "request: {extra: {§style: vivid}}\n" + FINE),
         ("`model` cannot be set in a request", HEAD + "request: {extra: {§model: x}}\n" + FINE),
         ("`extra` may not hold `size`", HEAD + "request: {extra: {§size: x}}\n" + FINE),
-        ("`extra` must be a mapping", HEAD + "request: {extra: §x}\n" + FINE),
+        ("`extra` must be lines of `name: value`", HEAD + "request: {extra: §x}\n" + FINE),
         ("an unquoted no is", HEAD + "request: {extra: {a: [[{b: §no}]]}}\n" + FINE),
         ("`size` is empty (write a value, or leave the key out)", HEAD + "request: {§size: null}\n" + FINE),
         ("no known model takes `sieze` (did you mean size?)", HEAD + "request: {§sieze: 1}\n" + FINE),
@@ -76,7 +76,7 @@ def only_problem(folder: Path, marked: str) -> str:
         ("`prompts` is empty", HEAD + "prompts: §[]\n"),
         ("`prompts` must be a list", HEAD + "prompts: §{id: a}\n"),
         ("the file is empty", "§# nothing\n"),
-        ("a manifest is a mapping, but this is a list", "§- a\n"),
+        ("a manifest is made of lines such as `model: gpt-image-2`, but this is a list", "§- a\n"),
         ("warning: the catalogue does not know the model gpt-imag-2 (did you mean gpt-image-2?", "batchgen: 1\nmodel: §gpt-imag-2\n" + FINE),
         ('"" is no name of a model', 'batchgen: 1\nmodel: §""\n' + FINE),
         ('".." is no name of a model (write one such as', "batchgen: 1\nmodel: §..\n" + FINE),
@@ -86,7 +86,20 @@ def only_problem(folder: Path, marked: str) -> str:
         ("`model` is missing", "batchgen: 1\nprompts:\n  - §{id: a, prompt: A boat}\n  - {id: b, prompt: A boat}\n"),
         ("this makes 60 tasks, more than max_tasks allows (write max_tasks: 60", HEAD + "max_tasks: §59\nprompts:\n  - {id: a, prompt: A, images: 60}\n"),
         ("this makes 1,000,000 tasks", HEAD + "§prompts:\n  - {id: a, prompt: A, images: 1000000}\n"),
-        ("unknown key `base_url`", HEAD + "§base_url: https://x.example\n" + FINE),
+        ("unknown key `size` (write `size:` under `request:`", HEAD + "§size: 1024x1024\n" + FINE),
+        ("unknown key `qualty` (write `quality:` under `request:`", HEAD + "§qualty: low\n" + FINE),
+        ("`limits.budget_usd` must be a number, but \"$5\" is text (write budget_usd: 5)", HEAD + "limits: {budget_usd: §$5}\n" + FINE),
+        ("`limits.budget_usd` must be a number, but \"5,00\" is text (write budget_usd: 5.00)", HEAD + "limits:\n  budget_usd: §5,00\n" + FINE),
+        ("`limits.finish_by` must be text, but an unquoted 6:30 is a time of day, which some programs read as a number (write it in quotes, with two digits for the hour: \"06:30\")", HEAD + "limits: {finish_by: §6:30}\n" + FINE),
+        ('"5 hours" is no length of time (write 600s', HEAD + "limits: {max_duration: §5 hours}\n" + FINE),
+        ('size "landscape" is no size (write WIDTHxHEIGHT such as 1536x1024', HEAD + "request: {size: §landscape}\n" + FINE),
+        ('size "16:9" is no size (write WIDTHxHEIGHT such as 1536x864', HEAD + "request: {size: §16:9}\n" + FINE),
+        ('size "9:16" is no size (write WIDTHxHEIGHT such as 864x1536', HEAD + 'request: {size: §"9:16"}\n' + FINE),
+        ('size "0:9" is no size (write WIDTHxHEIGHT such as 1024x1024', HEAD + 'request: {size: §"0:9"}\n' + FINE),
+        ('output_format "jpg" is not taken', HEAD + "request: {output_format: §jpg, output_compression: 50}\n" + FINE),
+        ('output_compression "50%" is no whole number (use', HEAD + "request: {output_format: jpeg, output_compression: §50%}\n" + FINE),
+        ("`prompt_template` must hold the prompt (did you mean {prompt} where {promt} is?)", HEAD + 'prompt_template: §"{promt} flat"\n' + FINE),
+        ("unknown key `base_url` (addresses, keys and folders are set by whoever runs the job", HEAD + "§base_url: https://x.example\n" + FINE),
     ],
 )  # fmt: skip
 def test_top(tmp_path: Path, expected: str, text: str) -> None:
@@ -102,13 +115,14 @@ def test_top(tmp_path: Path, expected: str, text: str) -> None:
         ("`id` must be text, but an unquoted 12:30 is", "{id: §12:30, prompt: A}"),
         ("`id` must be text, but an unquoted 1e3 is", "{id: §1e3, prompt: A}"),
         ("`id` must be text, but an unquoted 2024-01-01 is a date", "{id: §2024-01-01, prompt: A}"),
-        ("`id` must be text, but an unquoted ~ is", "{id: §~, prompt: A}"),
-        ('`id` must be text, but this is a mapping (put a text that begins with { in quotes: "{sku}")', "{id: §{sku}, prompt: A}"),
+        ("`id` is empty (write id: paper-boat)", "{id: §~, prompt: A}"),
+        ('`id` must be text, but these are lines of `name: value` (put a text that begins with { in quotes: "{sku}")', "{id: §{sku}, prompt: A}"),
         ('`id` is "a/b"', "{id: §a/b, prompt: A}"),
         ("`id` is nul, a name that Windows", "{id: §nul, prompt: A}"),
         ("`id` is missing", "§{prompt: A}"),
         ("`prompt` is missing", "§{id: a}"),
-        ("a prompt is a mapping", "§just text"),
+        ("a prompt has a line `id: ...` and a line `prompt: ...`, but \"just text\" is text (write `- id: my-picture`, and", "§just text"),
+        ("a prompt has a line `id: ...` and a line `prompt: ...`, but \"id:a\" is text (put a blank behind each colon", "§id:a"),
         ("the prompt is empty", '{id: a, prompt: §" "}'),
         ("the control character U+0007 is not allowed", '{id: a, prompt: §"a\\a"}'),
         ("the prompt has 32,001 characters, gpt-image-2 takes at most 32,000", "{id: a, prompt: §" + "x" * 32_001 + "}"),
@@ -117,6 +131,12 @@ def test_top(tmp_path: Path, expected: str, text: str) -> None:
         ("`{color}` is not varied in this prompt", '{id: a, prompt: §"{color}"}'),
         ("`{color}` is not varied in this prompt", '{id: a, prompt: A, request: {user: §"{color}"}}'),
         ("`images` is 0 (write at least 1)", "{id: a, prompt: A, images: §0}"),
+        ("unknown key `n` (write `images:`)", "{id: a, prompt: A, §n: 2}"),
+        ("`images` must be a whole number, but \"2x\" is text (write images: 2)", "{id: a, prompt: A, images: §2x}"),
+        ("a { in `A {color boat` is never closed (write {color} for", '{id: a, prompt: §"A {color boat"}'),
+        ("`vary.c` must be a list, but \"red\" is text (write c: [red])", '{id: a, prompt: "{c}", vary: {c: §red}}'),
+        ("`vary` must be lines of `name: value`, but this is a list (write vary: {color: [red, blue]})", "{id: a, prompt: A, vary: §[red]}"),
+        ("`prompt` is empty, since what stands behind a # is a note (put it in quotes)", "id: a\n    prompt:§ #1 boat"),
         ("`tags` must be a list", "{id: a, prompt: A, tags: §shop}"),
         ("`images` is 99999999999999999999, which is too large (write ", "{id: a, prompt: A, images: §99999999999999999999}"),
         ("`id` must be text, but an unquoted 99999999999999999999 is a large number", "{id: §99999999999999999999, prompt: A}"),
@@ -129,13 +149,16 @@ def test_top(tmp_path: Path, expected: str, text: str) -> None:
         ("there is no file a.png in the manifest's folder", "{id: a, prompt: A, references: [§a.png]}"),
         ("../a.png is no path inside the manifest's folder", "{id: a, prompt: A, references: [§../a.png]}"),
         ("`{color}` is not varied in this prompt", "{id: a, prompt: A, references: [§'{color}.png']}"),
-        ("this version of batchgen cannot read prompts from a table yet", '{§table: a.csv, id: "{sku}"}'),
+        ("there is no file a.csv in the manifest's folder (put the table there)", '{table: §a.csv, id: "{sku}"}'),
+        ("`where` belongs to a table", "{id: a, prompt: A, §where: {a: b}}"),
+        ("there is no file a.txt in the manifest's folder (put the list there)", '{id: a, prompt: "{c}", vary: {c: {file: §a.txt}}}'),
+        ("beside `file` there is nothing else to say", '{id: a, prompt: "{c}", vary: {c: {file: a.txt, §skip: 1}}}'),
         ("there is no default `size` to remove", "{id: a, prompt: A, request: {§size: null}}"),
         ("`q` is varied but never used", "{id: a, prompt: A, vary: {§q: [a]}}"),
         ("a varied value must be a text or a number, but an unquoted no", '{id: a, prompt: "{c}", vary: {c: [§no]}}'),
         ("a varied value must be a text or a number, but an unquoted 12:30", '{id: a, prompt: "{c}", vary: {c: [§12:30]}}'),
         ('`c` has "a" twice', '{id: a, prompt: "{c}", vary: {c: [a, §a]}}'),
-        ('"日本" has no ASCII letter or digit', '{id: a, prompt: "{c}", vary: {c: [§日本]}}'),
+        ('"日本" has none of the letters a-z and no digit', '{id: a, prompt: "{c}", vary: {c: [§日本]}}'),
         ('"A!" and "a" of `c` both become a', '{id: a, prompt: "{c}", vary: {c: [a, §A!]}}'),
         ("a variable cannot be called `prompt`", '{id: a, prompt: "{prompt}", vary: {§prompt: [a]}}'),
         ("`a b` is no name of a variable", '{id: a, prompt: A, vary: {§a b: [a]}}'),
@@ -207,6 +230,33 @@ def test_places_name_the_file_as_given(tmp_path: Path, monkeypatch: pytest.Monke
     assert str(caught.value).startswith("job.yaml:1:4: ")
 
 
+def test_a_picture_that_was_probably_meant(tmp_path: Path) -> None:
+    """A name with a slip names the picture of the same folder; nothing outside of the manifest's folder is looked at."""
+    outside = tmp_path / "outside"
+    folder = tmp_path / "inside"
+    (folder / "pictures").mkdir(parents=True)
+    outside.mkdir()
+    for place in (folder / "pictures", outside):
+        (place / "mug.png").touch()
+    (folder / "link").symlink_to(outside)
+    text = HEAD + "prompts:\n  - {id: a, prompt: A, references: [pictures/mgu.png]}\n"
+
+    (inside,) = problems_of(folder, text)
+    (led_out,) = problems_of(folder, text.replace("pictures/", "link/"))
+
+    assert inside.endswith("pictures/mgu.png in the manifest's folder (did you mean pictures/mug.png?)")
+    assert led_out.endswith("link/mgu.png in the manifest's folder (put the picture there)")
+
+
+def test_ends_of_lines_that_only_yaml_knows(tmp_path: Path) -> None:
+    """A line more than an editor counts is no reason to fail."""
+    text = HEAD + 'description: "a\u2028b\u2028c"\nprompts:\n  - {id: a, prompt: A}\n  - id: b\n    prompt:'
+
+    (problem,) = problems_of(tmp_path, text)
+
+    assert "`prompt` is empty (write prompt: " in problem
+
+
 def test_missing_file(tmp_path: Path) -> None:
     """A manifest that is not there is a mistake of the command."""
     from batchgen.manifest.load import load_manifest
@@ -269,7 +319,7 @@ def test_a_faulty_entry_hides_no_other_mistake(tmp_path: Path) -> None:
         # The names of parameters need no model.
         (["`{0}` is no", "no known model takes `seed`"], 'prompt: A, model: "{0}", request: {seed: 3}'),
         # Slugs are looked at though the prompt is missing.
-        (["`prompt` is missing", '"日本" has no ASCII'], "vary: {c: [日本]}"),
+        (["`prompt` is missing", '"日本" has none of'], "vary: {c: [日本]}"),
     ],
 )  # fmt: skip
 def test_one_fault_hides_no_other(tmp_path: Path, expected: list[str], entry: str) -> None:

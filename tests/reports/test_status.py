@@ -88,7 +88,8 @@ Refused by the provider's content rules (refused): 1 task
     boat--02                        No, thanks. (1 attempt)
 
 The answer was lost (unknown): 1 task
-  writer    Ask the operator whether to order it again.
+  writer    It may have been made and paid for; ask the operator whether to
+            order it again.
   operator  It may have been charged; ask the provider with the attempt's id,
             then use `batchgen retry`.
     boat--03                        Lost. (1 attempt, held)

@@ -1,0 +1,1 @@
+"""Tables that prompts come from: one row, one prompt."""
