@@ -1,0 +1,132 @@
+"""The part of `batchgen.yaml` that says who is told of runs: its shapes, and the settings that come of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from batchgen.manifest.schema import Duration, Shape, fault
+from batchgen.reports.settings import HEARTBEAT_S, STALLED_S, HeartbeatSettings, Kind, Target, url_fault
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ADDRESS = re.compile(r"[A-Za-z0-9+.-]{1,20}://\S+")
+_KINDS = ", ".join(Kind)
+
+
+def _variable(value: str) -> str:
+    """The name of a variable. What is written instead is not repeated: it may be the secret."""
+    if not _VARIABLE.fullmatch(value):
+        raise fault(
+            "`url_env` must be the name of an environment variable, never the address itself (write NOTIFY_URL)"
+        )
+    return value
+
+
+def _kind(value: object) -> object:
+    if value not in set(Kind):
+        raise fault(f"`on` lists what is told (write one or more of {_KINDS})")
+    return Kind(str(value))
+
+
+def _mapping(value: object) -> object:
+    """A mapping. What is written instead is not repeated: it may be an address with a secret in it."""
+    if not isinstance(value, dict):
+        raise fault(
+            "this must be a mapping (write {url_env: NOTIFY_URL}, the name of the variable with the address)"
+        )
+    return value
+
+
+def _list(value: object) -> object:
+    if not isinstance(value, list):
+        raise fault("`notify` is a list (write [{url_env: NOTIFY_URL}])")
+    return value
+
+
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise fault("`url` is no address as apprise has them (write one such as json://127.0.0.1:8080/hook)")
+    return value
+
+
+def _web_address(value: str) -> str:
+    if wrong := url_fault(value):
+        raise fault(f"`url`: {wrong}")
+    return value
+
+
+def _interval(value: float) -> float:
+    if value < 1:
+        raise fault("`every` is at least a second (write 60s)")
+    return value
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
+
+
+class TargetShape(Shape):
+    """Where notifications go."""
+
+    url: Annotated[str, AfterValidator(_address)] | None = Field(None, examples=["json://127.0.0.1:8080/hook"])
+    url_env: Variable | None = Field(None, examples=["NOTIFY_URL"])
+    on: list[Annotated[Any, BeforeValidator(_kind)]] | None = Field(None, examples=[["failed", "stopped"]])
+    stalled_after: Duration = Field(STALLED_S, examples=["20m"])
+
+    @model_validator(mode="after")
+    def _one_address(self) -> TargetShape:
+        if (self.url is None) == (self.url_env is None):
+            raise fault(
+                "a target has either `url_env` or `url` (write url_env: NOTIFY_URL, and the address there)"
+            )
+        if self.on == []:
+            raise fault(f"`on` is empty (write one or more of {_KINDS}, or remove it for all)", "on")
+        return self
+
+    def settings(self) -> Target:
+        """What it comes to."""
+        on = frozenset(Kind) if self.on is None else frozenset(self.on)
+        return Target(self.url, self.url_env, on, self.stalled_after)
+
+
+class MetricsShape(Shape):
+    """Where metrics go."""
+
+    textfile: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["batchgen.prom"])
+
+    @model_validator(mode="after")
+    def _collected(self) -> MetricsShape:
+        if self.textfile is not None and not self.textfile.endswith(".prom"):
+            raise fault("node_exporter reads only files that end in .prom (write batchgen.prom)", "textfile")
+        return self
+
+
+class HeartbeatShape(Shape):
+    """Who is given a sign of life."""
+
+    url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        None, examples=["http://127.0.0.1:8080/alive"]
+    )
+    url_env: Variable | None = Field(None, examples=["HEARTBEAT_URL"])
+    file: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["/run/batchgen/alive"])
+    every: Annotated[Duration, AfterValidator(_interval)] = Field(HEARTBEAT_S, examples=["60s"])
+    suffixes: bool = Field(default=False, examples=[False])
+
+    @model_validator(mode="after")
+    def _anything(self) -> HeartbeatShape:
+        if self.url is not None and self.url_env is not None:
+            raise fault("`url` and `url_env` exclude each other (keep one of the two)", "url")
+        if self.url is None and self.url_env is None and self.file is None:
+            raise fault("a heartbeat needs `url_env`, `url` or `file` (write url_env: HEARTBEAT_URL)")
+        return self
+
+    def settings(self, folder: Path) -> HeartbeatSettings:
+        """What it comes to; a relative file is relative to the configuration's folder."""
+        file = None if self.file is None else folder / self.file
+        return HeartbeatSettings(self.url, self.url_env, file, self.every, self.suffixes)
+
+
+Targets = Annotated[list[Annotated[TargetShape, BeforeValidator(_mapping)]], BeforeValidator(_list)]
+OneHeartbeat = Annotated[HeartbeatShape, BeforeValidator(_mapping)]
