@@ -48,6 +48,7 @@ class Heartbeat:
         self._bad = False
         self._warned: set[str] = set()
         self._lock = threading.Lock()
+        self._giving = threading.Lock()
         self._errands = Errands("batchgen-heartbeat", self.beat, settings.every_s)
         self._errands.add(lambda: self._give("/start"))
 
@@ -83,10 +84,17 @@ class Heartbeat:
             self._say(f"the heartbeat was not answered within {CLOSE_S:g} s")
 
     def _give(self, suffix: str) -> None:
+        with self._giving:
+            self._ask(suffix)
+            self._write()
+
+    def _ask(self, suffix: str) -> None:
         if self._url is not None:
             fault = ping(_followed(self._url, suffix) if self._settings.suffixes else self._url)
             if fault:
                 self._warn(f"the heartbeat's URL {fault}; the run goes on")
+
+    def _write(self) -> None:
         if self._settings.file is not None:
             try:
                 replace_file(self._settings.file, f"{self._moment()}\n".encode())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from batchgen.core.events import Event, RunBroken, RunEnded, RunStarted
+from batchgen.core.money import usd
 from batchgen.core.plain import one_line, safe_text
 from batchgen.core.types import StopReason
 from batchgen.reports.settings import Kind
@@ -90,7 +91,7 @@ class Told:
 
     def _budget(self) -> Message | None:
         budget_usd, cost_usd = self.tracker.budget_usd, self.tracker.cost_usd
-        if Kind.BUDGET in self._said or not budget_usd or cost_usd < BUDGET_SHARE * budget_usd:
+        if Kind.BUDGET in self._said or not budget_usd or cost_usd < usd(BUDGET_SHARE * budget_usd):
             return None
         self._said.add(Kind.BUDGET)
         body = (
