@@ -58,12 +58,6 @@ def _web_address(value: str) -> str:
     return value
 
 
-def _interval(value: float) -> float:
-    if value < 1:
-        raise fault("`every` is at least a second (write 60s)")
-    return value
-
-
 Variable = Annotated[str, AfterValidator(_variable)]
 
 
@@ -111,7 +105,7 @@ class HeartbeatShape(Shape):
     )
     url_env: Variable | None = Field(None, examples=["HEARTBEAT_URL"])
     file: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["/run/batchgen/alive"])
-    every: Annotated[Duration, AfterValidator(_interval)] = Field(HEARTBEAT_S, examples=["60s"])
+    every: Duration = Field(HEARTBEAT_S, examples=["60s"])
     suffixes: bool = Field(default=False, examples=[False])
 
     @model_validator(mode="after")
