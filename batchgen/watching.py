@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self
 
 import anyio
 
-from batchgen.core.events import Event
+from batchgen.core.events import Event, Notice
 from batchgen.core.protocols import Observer
 from batchgen.job import Options
 from batchgen.reports.logs import log_of_job
@@ -35,6 +36,7 @@ class Watchers:
     def __init__(self, options: Options, say: Callable[[str], None]) -> None:
         self._options = options
         self._say = say
+        self._screens: list[Observer] = []
         self._watchers: list[Watcher] = []
 
     async def __aenter__(self) -> Self:
@@ -63,6 +65,22 @@ class Watchers:
         """An observer of one run that tells all, `others` first."""
         return told_all((*others, log_of_job(manifest), *(watcher.of_job() for watcher in self._watchers)))
 
+    @contextmanager
+    def notes_to(self, screen: Observer) -> Iterator[None]:
+        """Have notes told to who draws on the screen for the length of the block: nobody writes across a live line."""
+        self._screens.append(screen)
+        try:
+            yield
+        finally:
+            self._screens.remove(screen)
+
+    def _note(self, text: str) -> None:
+        screens = tuple(self._screens)  # asked from other threads
+        if screens:
+            screens[-1](Notice(text))
+        else:
+            self._say(text)
+
     async def _open(self) -> None:
         # Imported where they are configured: most runs have none of them, and start-up is a feature.
         config, environ = self._options.config, self._options.environ
@@ -70,18 +88,18 @@ class Watchers:
             from batchgen.reports.notify import open_notifier, targets_of
 
             targets = targets_of(config.notify, environ)
-            self._watchers.append(await open_notifier(targets, environ, self._say, time.monotonic))
+            self._watchers.append(await open_notifier(targets, environ, self._note, time.monotonic))
         if config.metrics is not None:
             from batchgen.reports.metrics import open_metrics
 
-            self._watchers.append(await open_metrics(config.metrics, self._say))
+            self._watchers.append(await open_metrics(config.metrics, self._note))
         if config.heartbeat is not None:
             from batchgen.reports.heartbeat import open_heartbeat
 
             clock = self._options.clock
             self._watchers.append(
                 open_heartbeat(
-                    config.heartbeat, environ, self._say, lambda: moment_text(clock()), time.monotonic
+                    config.heartbeat, environ, self._note, lambda: moment_text(clock()), time.monotonic
                 )
             )
 

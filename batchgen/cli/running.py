@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,12 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
         verbose: bool = values["verbose"]
         terminal = sys.stderr.isatty() and not verbose  # lines and a live line would fight for the same place
         quiet = values["quiet"] or json_handler() is not None
-        with Progress(sys.stderr, terminal=terminal, clock=time.monotonic, quiet=quiet) as progress:
+        with ExitStack() as screen:
+            progress = screen.enter_context(
+                Progress(sys.stderr, terminal=terminal, clock=time.monotonic, quiet=quiet)
+            )
+            if not quiet:
+                screen.enter_context(watchers.notes_to(progress.notify))
             others = [progress.notify, _say] if verbose and json_handler() is None else [progress.notify]
             summary = await run_watched(path, options, watchers, stop, *others)
     except StorageError as error:

@@ -62,7 +62,7 @@ class JobNumbers:
         self.kept, self.started_s = event.kept, moment_s
         self.values = {key: value for key, value in self.before.items() if key[0] in {FINISHED, EXIT_CODE}}
         if event.budget_usd is not None:
-            self.values[BUDGET, ""] = event.budget_usd
+            self.values[BUDGET, ""] = round(event.budget_usd, 6)
         self.values[STARTED, ""] = moment_s
         self.standing(moment_s)
 
