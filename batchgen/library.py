@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypedDict, Unpack, get_type_hints
+from typing import Any, TypedDict, Unpack
 
 import anyio
 
@@ -28,6 +28,7 @@ from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import StopReason, Task
 from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.sqlite import open_ledger
+from batchgen.manifest.moments import moment_fault
 from batchgen.pool.stopping import Stop
 from batchgen.reports.logs import TREE
 from batchgen.rooms import readable_ledger
@@ -293,7 +294,7 @@ def _given(manifest: Manifest, options: RunOptions) -> tuple[Path, Options]:
 
 
 def _settled(options: RunOptions) -> Options:
-    if unknown := options.keys() - get_type_hints(RunOptions).keys():
+    if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise TypeError(f"there is no option {', '.join(sorted(unknown))}")
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     for name in given.keys() & _BOUNDS.keys():
@@ -301,6 +302,8 @@ def _settled(options: RunOptions) -> Options:
         if not low <= given[name] <= high:
             span = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:,.0f}"
             raise UsageError(f"{name} is {given[name]!r}, but must be {span}")
+    if fault := moment_fault(given.get("finish_by", "00:00")):
+        raise UsageError(f"finish_by is {given['finish_by']!r}: it {fault} (write 06:30, or 2026-11-24T06:30)")
     path = given.pop("config", None)
     config = Config() if path is None else load_config(Path(path), Path())
     for name, make in (("output", Path), ("only", tuple)):

@@ -12,8 +12,7 @@ from batchgen import __version__
 from batchgen.core.errors import UsageError
 from batchgen.core.events import AttemptFailed, Event, RunBroken, RunEnded, RunStarted, TaskStored
 from batchgen.core.protocols import Observer
-from batchgen.reports.notify import Say, secret_url
-from batchgen.reports.settings import STALLED_S, HeartbeatSettings, url_fault
+from batchgen.reports.settings import STALLED_S, HeartbeatSettings, Say, secret_url, url_fault
 from batchgen.system.errands import Errands
 from batchgen.system.files import replace_file
 
@@ -149,7 +148,7 @@ def ping(url: str) -> str:
     try:
         connection.request("GET", path, headers={"User-Agent": f"batchgen/{__version__}"})
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # a host that is none is a ValueError
         return f"cannot be asked ({_why(error)})"
     finally:
         connection.close()

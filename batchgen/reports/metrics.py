@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,8 +15,7 @@ from anyio import to_thread
 from batchgen.core.errors import JobLockedError, UsageError
 from batchgen.core.events import AttemptFailed, Event, RunBroken, RunEnded, RunStarted, TaskStored
 from batchgen.core.protocols import Observer
-from batchgen.reports.notify import Say
-from batchgen.reports.settings import TEXTFILE_S
+from batchgen.reports.settings import TEXTFILE_S, Say
 from batchgen.reports.textfile import (
     ATTEMPTS,
     BUDGET,
@@ -35,7 +35,7 @@ from batchgen.reports.textfile import (
 from batchgen.reports.tracker import Tracker
 from batchgen.system.errands import Errands
 
-INSTALL = "python -m pip install 'batchgen[metrics]'"
+INSTALL = f"{sys.executable} -m pip install prometheus-client"
 
 CLOSE_S = 10.0
 """So long an ended run waits for the file to be written for the last time."""

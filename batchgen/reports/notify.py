@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from batchgen.core.errors import UsageError
 from batchgen.core.events import Event, RunBroken, RunEnded
 from batchgen.core.protocols import Observer
 from batchgen.reports.messages import Message, Told
-from batchgen.reports.settings import Kind, Target
+from batchgen.reports.settings import Kind, Say, Target, secret_url
 from batchgen.system.errands import Errands
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 URLS = "BATCHGEN_NOTIFY_URLS"
 """The environment's targets, which are told everything: apprise URLs with blanks between them."""
 
-INSTALL = "python -m pip install 'batchgen[notify]'"
+INSTALL = f"{sys.executable} -m pip install apprise"
 
 CLOSE_S = 10.0
 """So long an ended run waits for its last notifications: apprise gives a service 4 s to connect and 4 s to answer."""
@@ -33,9 +34,6 @@ LOOK_S = 30.0
 """How often it is looked whether a run stalls; more often where a target wants to know within two minutes."""
 
 _SCHEME = re.compile(r"([A-Za-z0-9+.-]{1,20})://")
-
-Say = Callable[[str], None]
-"""Tells people something that fails nothing. It may be called from any thread."""
 
 
 @dataclass(slots=True)
@@ -130,7 +128,7 @@ class Notifier:
 
 def targets_of(configured: Sequence[Target], environ: Mapping[str, str]) -> list[Target]:
     """The configuration's targets and the environment's."""
-    return [*configured, *(Target(url=url) for url in environ.get(URLS, "").split())]
+    return [*configured, *(Target(url=url, url_env=URLS) for url in environ.get(URLS, "").split())]
 
 
 async def open_notifier(
@@ -164,18 +162,6 @@ def _senders(targets: Sequence[Target], environ: Mapping[str, str], say: Say) ->
         Sender(target, _scheme(url), service, say, Errands("batchgen-notify"))
         for target, url, service in opened
     ]
-
-
-def secret_url(
-    url: str | None, variable: str | None, environ: Mapping[str, str], where: str
-) -> tuple[str, str]:
-    """A configured URL, and where it stands, to be told instead of it. Raises `UsageError`."""
-    if variable is None:
-        return url or "", f"`{where}` or {URLS}" if where == "notify" else f"`{where}`"
-    found = environ.get(variable, "").strip()
-    if not found:
-        raise UsageError(f"`{where}` names the variable {variable}, which is not set: put the URL in it")
-    return found, variable
 
 
 def _scheme(url: str) -> str:

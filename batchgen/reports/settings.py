@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from batchgen.core.errors import UsageError
 
 
 class Kind(StrEnum):
@@ -17,6 +20,9 @@ class Kind(StrEnum):
     BUDGET = "budget"
     STALLED = "stalled"
 
+
+Say = Callable[[str], None]
+"""Tells people something that fails nothing. It may be called from any thread."""
 
 STALLED_S = 20 * 60.0
 """As long as the longest request and the longest wait for a not-before time together: 10 minutes each."""
@@ -30,7 +36,10 @@ TEXTFILE_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where notifications go: an apprise URL, or the variable that holds one. All kinds where none is named."""
+    """Where notifications go: an apprise URL, or the variable that holds one. All kinds where none is named.
+
+    With both, the variable is where the URL came from.
+    """
 
     url: str | None = None
     url_env: str | None = None
@@ -54,6 +63,17 @@ class HeartbeatSettings:
     file: Path | None = None
     every_s: float = HEARTBEAT_S
     suffixes: bool = False
+
+
+def secret_url(
+    url: str | None, variable: str | None, environ: Mapping[str, str], where: str
+) -> tuple[str, str]:
+    """A configured URL, and the place where it stands, which is told instead of it. Raises `UsageError`."""
+    if url is None and variable is not None:
+        url = environ.get(variable, "").strip()
+        if not url:
+            raise UsageError(f"`{where}` names the variable {variable}, which is not set: put the URL in it")
+    return url or "", variable or f"`{where}`"
 
 
 def url_fault(url: str) -> str:

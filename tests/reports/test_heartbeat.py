@@ -103,12 +103,15 @@ async def test_a_ping_that_fails_is_told_once(hook: Hook, tmp_path: Path) -> Non
 
 
 @pytest.mark.anyio
-async def test_nobody_listens() -> None:
-    """A service that is gone is a note, too."""
-    bench = Bench(HeartbeatSettings(url=f"http://127.0.0.1:1/{SECRET}", every_s=SELDOM_S))
+@pytest.mark.parametrize(
+    ("host", "why"), [("127.0.0.1:1", "Connection refused"), (f"{'a' * 64}.localhost", "UnicodeError")]
+)
+async def test_nobody_listens(host: str, why: str) -> None:
+    """A service that is gone is a note, too, and so is a host that cannot be one."""
+    bench = Bench(HeartbeatSettings(url=f"http://{host}/{SECRET}", every_s=SELDOM_S))
     await bench.heartbeat.close()
 
-    assert ["the heartbeat's URL cannot be asked (Connection refused); the run goes on"] == bench.said
+    assert [f"the heartbeat's URL cannot be asked ({why}); the run goes on"] == bench.said
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_what_cannot_work_is_said_before_anything_is_sent(desk: Desk) -> None:
         ("wrong", "notify: [{url_env: OPS}]", {"OPS": SECRET}, "OPS: this is no address for notifications"),
         ("unknown", "notify: [{url_env: OPS}]", {"OPS": f"nope://{SECRET}"}, "OPS: this is no address"),
         ("env", "", {"BATCHGEN_NOTIFY_URLS": f"nope://{SECRET}"}, "BATCHGEN_NOTIFY_URLS: this is no address"),
-        ("missing", "notify: [{url_env: OPS}]", {"OPS": "json://h"}, "pip install 'batchgen[notify]'"),
+        ("missing", "notify: [{url_env: OPS}]", {"OPS": "json://h"}, "-m pip install apprise)"),
     )
 
     def check(name: str, text: str, environ: dict[str, str], expected: str) -> None:
@@ -141,7 +141,11 @@ def test_the_environments_targets_come_behind_the_configurations() -> None:
 
     found = targets_of([mine], {"BATCHGEN_NOTIFY_URLS": f" json://a/{SECRET}\njson://b  "})
 
-    assert [mine, Target(url=f"json://a/{SECRET}"), Target(url="json://b")] == found
+    assert [
+        mine,
+        Target(f"json://a/{SECRET}", "BATCHGEN_NOTIFY_URLS"),
+        Target("json://b", "BATCHGEN_NOTIFY_URLS"),
+    ] == found
     assert SECRET not in repr(found)
     assert [mine] == targets_of([mine], {})
 
