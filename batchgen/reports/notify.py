@@ -66,7 +66,7 @@ class Sender:
             self.say(f"a notification by {self.scheme} was not sent within {CLOSE_S:g} s, and is given up")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Watched:
     """One run, and which senders were told that it stalls. The senders' clock looks at it from another thread."""
 
