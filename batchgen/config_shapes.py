@@ -350,6 +350,6 @@ class ConfigShape(Shape):
     engine: Literal["local"] = Field("local", examples=["local"])
     verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
     report: Report = Field(default=Report(), examples=[{"thumbnails": True}])
-    notify: Targets = Field(default_factory=list, examples=[[]])
+    notify: Targets = Field(default_factory=list, examples=[[{"url_env": "NOTIFY_URL"}]])
     metrics: MetricsShape = Field(default=MetricsShape(), examples=[{"textfile": None}])
     heartbeat: OneHeartbeat | None = Field(None, examples=[{"url_env": "HEARTBEAT_URL"}])

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from batchgen.manifest.schema import Duration, Shape, fault
 from batchgen.reports.settings import HEARTBEAT_S, STALLED_S, HeartbeatSettings, Kind, Target, url_fault
@@ -59,15 +59,30 @@ def _web_address(value: str) -> str:
 
 
 Variable = Annotated[str, AfterValidator(_variable)]
+OneKind = Annotated[Any, BeforeValidator(_kind), WithJsonSchema({"enum": list(Kind)})]
 
 
 class TargetShape(Shape):
     """Where notifications go."""
 
-    url: Annotated[str, AfterValidator(_address)] | None = Field(None, examples=["json://127.0.0.1:8080/hook"])
-    url_env: Variable | None = Field(None, examples=["NOTIFY_URL"])
-    on: list[Annotated[Any, BeforeValidator(_kind)]] | None = Field(None, examples=[["failed", "stopped"]])
-    stalled_after: Duration = Field(STALLED_S, examples=["20m"])
+    url: Annotated[str, AfterValidator(_address)] | None = Field(
+        None,
+        description="An address as apprise has them; only where nothing in it is secret.",
+        examples=["json://127.0.0.1:8080/hook"],
+    )
+    url_env: Variable | None = Field(
+        None,
+        description="The name of the environment variable that holds the address, never the address itself.",
+        examples=["NOTIFY_URL"],
+    )
+    on: list[OneKind] | None = Field(
+        None, description="What is told; everything if it is left out.", examples=[["failed", "stopped"]]
+    )
+    stalled_after: Duration = Field(
+        STALLED_S,
+        description="How long nothing may happen, while work is left, before it is told.",
+        examples=["20m"],
+    )
 
     @model_validator(mode="after")
     def _one_address(self) -> TargetShape:
@@ -88,7 +103,11 @@ class TargetShape(Shape):
 class MetricsShape(Shape):
     """Where metrics go."""
 
-    textfile: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["batchgen.prom"])
+    textfile: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="A file for the textfile collector of Prometheus's node_exporter; it ends in .prom.",
+        examples=["batchgen.prom"],
+    )
 
     @model_validator(mode="after")
     def _collected(self) -> MetricsShape:
@@ -101,12 +120,26 @@ class HeartbeatShape(Shape):
     """Who is given a sign of life."""
 
     url: Annotated[str, AfterValidator(_web_address)] | None = Field(
-        None, examples=["http://127.0.0.1:8080/alive"]
+        None,
+        description="A web address to be asked; only where nothing in it is secret.",
+        examples=["http://127.0.0.1:8080/alive"],
     )
-    url_env: Variable | None = Field(None, examples=["HEARTBEAT_URL"])
-    file: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["/run/batchgen/alive"])
-    every: Duration = Field(HEARTBEAT_S, examples=["60s"])
-    suffixes: bool = Field(default=False, examples=[False])
+    url_env: Variable | None = Field(
+        None,
+        description="The name of the environment variable that holds the address, never the address itself.",
+        examples=["HEARTBEAT_URL"],
+    )
+    file: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="A file that is replaced by the present moment, relative to this one.",
+        examples=["/run/batchgen/alive"],
+    )
+    every: Duration = Field(HEARTBEAT_S, description="How often a sign of life is given.", examples=["60s"])
+    suffixes: bool = Field(
+        default=False,
+        description="Whether /start and /fail follow the address at the beginning and at an end that was not good.",
+        examples=[False],
+    )
 
     @model_validator(mode="after")
     def _anything(self) -> HeartbeatShape:
