@@ -67,8 +67,15 @@ async def close_run(steps: Steps, observers: Observers) -> RunSummary:
             )
             if summary.stopped_by is None:
                 summary.stopped_by, summary.stop_detail = StopReason.STORAGE, str(error)
-        observers.notify(RunEnded(summary.as_json()))
+        observers.notify(
+            RunEnded(summary.as_json(), dict(summary.failures), summary.stop_detail, _absolute(summary.report))
+        )
     return summary
+
+
+def _absolute(place: str) -> str:
+    """A place for whoever reads of it elsewhere."""
+    return str(Path(place).absolute()) if place else ""
 
 
 async def summary_of_stopped(path: Path, options: Options, reason: StopReason, detail: str) -> RunSummary:

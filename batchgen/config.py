@@ -32,6 +32,7 @@ from batchgen.manifest.limits import limits_of
 from batchgen.manifest.scalars import describe
 from batchgen.manifest.translate import check_parts
 from batchgen.providers.settings import BUILT_IN, SANDBOX, Ceiling, ProviderSettings
+from batchgen.reports.settings import HeartbeatSettings, Target
 
 FILE_NAME = "batchgen.yaml"
 
@@ -41,8 +42,8 @@ class Config:
     """What the operator configured, over what is built in.
 
     `path` is the file, None when there is none. `output` is the folder that jobs write into; a relative one in
-    the file is relative to the file. `report` has the keys that the file sets. `notify` and `metrics` are empty in
-    this version, which refuses values for them.
+    the file is relative to the file. `report` has the keys that the file sets. `notify` is who is told of runs,
+    `metrics` the file that Prometheus reads.
     """
 
     path: Path | None = None
@@ -53,8 +54,9 @@ class Config:
     engine: str = "local"
     verify: str = "structure"
     report: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
-    notify: tuple[str, ...] = ()
-    metrics: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    notify: tuple[Target, ...] = ()
+    metrics: Path | None = None
+    heartbeat: HeartbeatSettings | None = None
 
 
 def load_config(explicit: Path | None, start: Path) -> Config:
@@ -97,7 +99,6 @@ class _Reading:
         root = self._mapping(self._document.root)
         shape, problems = check_parts(ConfigShape, root, self._document, ConfigShape())
         self._problems += problems
-        self._refuse_later(root, shape)
         providers = dict(BUILT_IN)
         for name, node in self._entries(root, "providers"):
             providers[name] = self._provider(name, node, root)
@@ -113,6 +114,9 @@ class _Reading:
             engine=shape.engine,
             verify=shape.verify,
             report=MappingProxyType(shape.report.model_dump(exclude_none=True)),
+            notify=tuple(target.settings() for target in shape.notify),
+            metrics=self._path.parent / shape.metrics.textfile if shape.metrics.textfile else None,
+            heartbeat=None if shape.heartbeat is None else shape.heartbeat.settings(self._path.parent),
         )
 
     def _mapping(self, root: Node | None) -> MapNode:
@@ -122,16 +126,6 @@ class _Reading:
             message = f"a configuration is made of lines such as `output: output`, but {describe(root)} (write `providers:` and the like)"
             raise ProblemsError([*self._problems, self._document.problem(root, message)])
         return root
-
-    def _refuse_later(self, root: MapNode, shape: ConfigShape) -> None:
-        if shape.notify:
-            self._say(
-                root.values["notify"], "this version of batchgen cannot send notifications yet (write [])"
-            )
-        if shape.metrics.textfile is not None:
-            self._say(
-                root.values["metrics"], "this version of batchgen cannot write metrics yet (remove `textfile`)"
-            )
 
     def _entries(self, root: MapNode, key: str) -> Iterator[tuple[str, MapNode]]:
         node = root.values.get(key)

@@ -22,8 +22,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "report": "How reports look, where the manifest does not say.",
         "notify": "Whom to tell.",
         "metrics": "Where figures for monitoring go.",
+        "heartbeat": "Who is told that a run is alive.",
     },
-    "MetricsShape": {"textfile": "A file for Prometheus' textfile collector."},
     "ProviderShape": {
         "base_url": "Its address, with or without /v1.",
         "key_env": "The name of the environment variable that holds its key, never the key itself.",

@@ -16,6 +16,7 @@ from batchgen.catalogue.dialects import Answers
 from batchgen.catalogue.load import FILES, REQUEST_ITSELF
 from batchgen.catalogue.model import PICTURE_TOKENS, Grid
 from batchgen.catalogue.references import MOST_REFERENCES
+from batchgen.config_telling import MetricsShape, OneHeartbeat, Targets
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.core.naming import printable
 from batchgen.manifest.schema import Duration, Report, Shape, fault
@@ -339,12 +340,6 @@ class EntryShape(Shape):
     edits: EditsShape | None = Field(None, examples=[{"references": 4}])
 
 
-class MetricsShape(Shape):
-    """Where metrics go."""
-
-    textfile: str | None = Field(None, examples=["batchgen.prom"])
-
-
 class ConfigShape(Shape):
     """The file, all but what is checked entry by entry."""
 
@@ -355,5 +350,6 @@ class ConfigShape(Shape):
     engine: Literal["local"] = Field("local", examples=["local"])
     verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
     report: Report = Field(default=Report(), examples=[{"thumbnails": True}])
-    notify: list[Any] = Field(default_factory=list, examples=[[]])
+    notify: Targets = Field(default_factory=list, examples=[[{"url_env": "NOTIFY_URL"}]])
     metrics: MetricsShape = Field(default=MetricsShape(), examples=[{"textfile": None}])
+    heartbeat: OneHeartbeat | None = Field(None, examples=[{"url_env": "HEARTBEAT_URL"}])

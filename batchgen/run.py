@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from batchgen.closing import Observers, close_run
-from batchgen.core.errors import Problem, ProblemsError
-from batchgen.core.events import Event
+from batchgen.core.errors import BatchgenError, Problem, ProblemsError
+from batchgen.core.events import RunBroken
+from batchgen.core.protocols import Observer
 from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.job import Options, load_job
 from batchgen.ledgers.sqlite import open_ledger
@@ -29,6 +29,7 @@ from batchgen.rooms import (
 from batchgen.steps import Steps, new_run_id, new_summary
 from batchgen.survey import Survey, stage
 from batchgen.system.clock import steady
+from batchgen.watching import Watchers
 
 OUT_OF_STEP = (
     "the images on the disk are not those that the ledger knows (an interrupted run, a restored backup, deleted files?): "
@@ -62,7 +63,33 @@ async def plan_job(path: Path, options: Options) -> PlanSummary:
         return plan
 
 
-async def run_job(path: Path, options: Options, notify: Callable[[Event], None], stop: Stop) -> RunSummary:
+async def run_watched(
+    path: Path, options: Options, watchers: Watchers, stop: Stop, *others: Observer
+) -> RunSummary:
+    """`run_job` with all watchers told, also of an error that leaves the job without an end.
+
+    Raises what `run_job` raises.
+    """
+    observer = watchers.of_job(str(path), *others)
+    try:
+        return await run_job(path, options, observer, stop)
+    except Exception as error:
+        told, code = "an internal error of batchgen", 3  # its text may quote anything, also a key
+        if isinstance(error, BatchgenError):
+            told, code = str(error), error.exit_code
+        observer(RunBroken(name_of(path, options), code, type(error).__name__, told))
+        raise
+
+
+def name_of(path: Path, options: Options) -> str:
+    """The name of a manifest's job, or the manifest's own where it cannot be read."""
+    try:
+        return load_job(path, options).name
+    except BatchgenError:
+        return path.stem
+
+
+async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) -> RunSummary:
     """Run a job from where it stands. `stop` may be asked from outside; `notify` is told what happens.
 
     Raises `UsageError` and `ProblemsError` (nothing was sent), `JobLockedError`, `StorageError`.

@@ -16,6 +16,7 @@ from batchgen.config import Config, load_config
 from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.types import Limits
 from batchgen.providers.settings import BUILT_IN, Ceiling, ProviderSettings
+from batchgen.reports.settings import HeartbeatSettings, Kind, Target
 
 CONTRACT = """\
 providers:
@@ -69,6 +70,28 @@ def test_contract(tmp_path: Path) -> None:
     assert Limits(concurrency=4, images_per_minute=30) == config.default_limits
     assert tmp_path / "pictures" == config.output
     assert ("local", "decode", {"thumbnails": False}) == (config.engine, config.verify, config.report)
+
+
+def test_who_is_told(tmp_path: Path) -> None:
+    """Targets, metrics and a heartbeat arrive with their defaults; relative files are relative to the configuration."""
+    text = (
+        "notify: [{url_env: SLACK_URL, on: [failed, stopped]}, {url: json://h/x, stalled_after: 5m}]\n"
+        "metrics: {textfile: batchgen.prom}\nheartbeat: {url_env: ALIVE, file: alive, suffixes: true}\n"
+    )
+    config = load_config(write(tmp_path, text), Path("/"))
+
+    some = frozenset({Kind.FAILED, Kind.STOPPED})
+    assert (
+        Target(url_env="SLACK_URL", on=some),
+        Target(url="json://h/x", stalled_after_s=300),
+    ) == config.notify
+    assert tmp_path / "batchgen.prom" == config.metrics
+    assert (
+        HeartbeatSettings(url_env="ALIVE", file=tmp_path / "alive", every_s=60, suffixes=True)
+        == config.heartbeat
+    )
+    nothing = load_config(write(tmp_path, "notify: []\n"), Path("/"))
+    assert ((), None, None) == (nothing.notify, nothing.metrics, nothing.heartbeat)
 
 
 def test_a_dialect_of_one_s_own(tmp_path: Path) -> None:
@@ -254,8 +277,24 @@ def test_writable_by_others(tmp_path: Path, mode: int) -> None:
         ('`engine` is "ray" (write local)', "engine: §ray"),
         ('`verify` is "structur" (did you mean structure?)', "verify: §structur"),
         ("this version of batchgen cannot rely on", "providers: {openai: {idempotent: §true}}"),
-        ("this version of batchgen cannot send notifications yet", "notify: §[mail]"),
-        ("this version of batchgen cannot write metrics yet", "metrics: §{textfile: a.prom}"),
+        ("`notify` is a list (write [{url_env: NOTIFY_URL}])", "notify: §slack://hush"),
+        ("this must be a mapping (write {url_env: NOTIFY_URL}", "notify: [§slack://hush]"),
+        ("a target has either `url_env` or `url`", "notify: [§{on: [failed]}]"),
+        ("a target has either `url_env` or `url`", "notify: [§{url: json://hush, url_env: OPS}]"),
+        ("`url_env` must be the name of an environment variable", "notify: [{url_env: §slack://hush}]"),
+        ("`url` is no address as apprise has them", "notify: [{url: §hush}]"),
+        ("unknown key `ulr` (did you mean url?)", "notify: [{url_env: A, §ulr: json://hush}]"),
+        ("`on` lists what is told (write one or more of finished, failed, stopped", "notify: [{url_env: A, on: [failed, §hush]}]"),
+        ("`notify.on` must be a list", "notify: [{url_env: A, on: §failed}]"),
+        ("`on` is empty", "notify: [{url_env: A, on: §[]}]"),
+        ("this is no duration", "notify: [{url_env: A, stalled_after: §soon}]"),
+        ("node_exporter reads only files that end in .prom", "metrics: {textfile: §a.txt}"),
+        ("`metrics.textfile` must be text", "metrics: {textfile: §5}"),
+        ("this must be a mapping (write {url_env", "heartbeat: §https://hush"),
+        ("a heartbeat needs `url_env`, `url` or `file`", "heartbeat: §{every: 60s}"),
+        ("`url` and `url_env` exclude each other", "heartbeat: {url: §http://hush, url_env: A}"),
+        ("`url`: this is no web address", "heartbeat: {url: §ftp://hush}"),
+        ("this is no duration", "heartbeat: {file: alive, every: §0s}"),
         ("`verify` is written twice", "verify: decode\n§verify: decode"),
         ("a configuration is made of lines such as `output: output`", "§[a]"),
     ],
@@ -291,7 +330,7 @@ def test_the_docs_entries_are_accepted(tmp_path: Path) -> None:
         block
         for page in pages
         for block in re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-        if block.startswith(("catalogue:", "providers:"))
+        if block.startswith(("catalogue:", "providers:", "notify:"))
     ]
     assert len(found) >= 5
     for block in found:

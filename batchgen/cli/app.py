@@ -10,7 +10,7 @@ from types import MappingProxyType
 import click
 
 from batchgen import __version__
-from batchgen.core.errors import BatchgenError, JobLockedError, StorageError
+from batchgen.core.errors import BatchgenError
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -63,15 +63,15 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except BatchgenError as error:
-            click.echo(str(error), err=True)
+            from batchgen.cli.saying import say
+
+            say(str(error))
             sys.exit(exit_code_of(error))
 
 
 def exit_code_of(error: BatchgenError) -> int:
     """2 for mistakes, 3 for a disk, 4 for a lock."""
-    if isinstance(error, JobLockedError):
-        return 4
-    return 3 if isinstance(error, StorageError) else 2
+    return error.exit_code
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

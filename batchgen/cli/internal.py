@@ -6,13 +6,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import click
-
 from batchgen.cli.options import command_line
+from batchgen.cli.saying import hide_of, say
 from batchgen.core.plain import REASON_LIMIT, one_line
 from batchgen.job import Options
-from batchgen.providers.endpoint import Secret
-from batchgen.providers.masking import Mask
 
 
 def tell_internal(
@@ -25,12 +22,13 @@ def tell_internal(
         f"; what was answered is on the ledger, which is whole: `{resume}` goes on from there" if ran else ""
     )
     told = f"{path}: {internal_reason(error, options)}{ledger}. Please report it with the traceback {shown}."
-    click.echo(told, err=True)
+    lines = [told]
     if values["verbose"]:
-        masks = _masks(options)
+        hide = hide_of(options)
         for line in "".join(traceback.format_exception(error)).splitlines():
             indent = line[: len(line) - len(line.lstrip())]
-            click.echo(indent + _masked(line, masks), err=True)
+            lines.append(indent + hide(line))
+    say("\n".join(lines))
 
 
 def internal_reason(error: Exception, options: Options) -> str:
@@ -38,16 +36,5 @@ def internal_reason(error: Exception, options: Options) -> str:
     first: BaseException = error
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
-    told = _masked(f"{type(first).__name__}: {first}", _masks(options))
+    told = hide_of(options)(f"{type(first).__name__}: {first}")
     return f"an internal error of batchgen ({one_line(told, REASON_LIMIT)})"
-
-
-def _masks(options: Options) -> list[Mask]:
-    names = {name for settings in options.config.providers.values() for name in settings.key_env}
-    return [Mask(Secret(options.environ.get(name, ""))) for name in sorted(names)]
-
-
-def _masked(text: str, masks: list[Mask]) -> str:
-    for mask in masks:
-        text = mask.text(text)
-    return text

@@ -99,6 +99,25 @@ def run_options(command: Command) -> Command:
     )
 
 
+def log_option(command: Command) -> Command:
+    """How a run is logged."""
+    return click.option(
+        "--log",
+        type=click.Choice(["json"]),
+        is_eager=True,
+        callback=_begin_log,
+        help="Log to stderr, a JSON object a line, instead of progress.",
+    )(command)
+
+
+def _begin_log(context: click.Context, parameter: click.Parameter, kind: str | None) -> str | None:
+    if kind is None:
+        return None
+    from batchgen.cli.saying import begin_log
+
+    return begin_log(context, parameter, kind)
+
+
 def options_of(values: dict[str, Any]) -> Options:
     """The options of a verb; those that it has not are left out. Raises `UsageError`, `ProblemsError`."""
     return Options(

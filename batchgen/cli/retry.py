@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from batchgen.cli.options import MANIFEST, common_options, options_of, run_options
+from batchgen.cli.options import MANIFEST, common_options, log_option, options_of, run_options
 from batchgen.cli.params import OneOf
 from batchgen.cli.running import run_all
 from batchgen.core.types import FailureClass
@@ -22,6 +22,7 @@ CLASSES = (*(kind.value for kind in FailureClass), "missing")
 @click.argument("manifest", type=MANIFEST)
 @common_options
 @run_options
+@log_option
 @click.option(
     "--class",
     "classes",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from batchgen.cli.options import MANIFEST, common_options, options_of, run_options
+from batchgen.cli.options import MANIFEST, common_options, log_option, options_of, run_options
 from batchgen.cli.plan import show_plans
 from batchgen.cli.running import run_all
 
@@ -17,6 +17,7 @@ from batchgen.cli.running import run_all
 @click.argument("manifests", type=MANIFEST, nargs=-1, required=True, metavar="MANIFEST...")
 @common_options
 @run_options
+@log_option
 @click.option("--dry-run", is_flag=True, help="Only show the plan.")
 @click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
 def command(manifests: tuple[Path, ...], *, dry_run: bool, confirm: bool, **values: Any) -> None:

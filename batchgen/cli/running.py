@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from anyio.abc import TaskStatus
 from batchgen.cli.app import exit_code_of
 from batchgen.cli.internal import internal_reason, tell_internal
 from batchgen.cli.options import command_line
+from batchgen.cli.saying import begin, note, say
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import AttemptSent, Event, TaskStored
@@ -24,9 +27,11 @@ from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason
 from batchgen.job import Options
 from batchgen.pool.stopping import Stop
+from batchgen.reports.logs import json_handler
 from batchgen.reports.progress import Progress
 from batchgen.reports.summary import render_summary
-from batchgen.run import run_job
+from batchgen.run import run_watched
+from batchgen.watching import Watchers
 
 WORST_FIRST = (2, 3, 1, 4, 0)
 
@@ -45,9 +50,9 @@ class Signals:
             async for number in received:
                 if self.first is None:
                     self.first = number
-                    click.echo(
+                    say(
                         "stopping: waiting for what is in flight, since it is paid for; once more to stop now",
-                        err=True,
+                        logging.WARNING,
                     )
                     self.stop.ask(StopReason.SIGNAL, signal.Signals(number).name)
                 else:
@@ -55,43 +60,46 @@ class Signals:
 
 
 def run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
-    """Run each manifest; returns the exit code of the worst, or of the signal."""
+    """Run each manifest; returns the exit code of the worst, or of the signal. Raises `UsageError`."""
+    begin(options, values)
     return anyio.run(_run_all, manifests, options, values)
 
 
 async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
     signals = Signals()
     codes = [0]
-    async with anyio.create_task_group() as group:
+    async with Watchers(options, note) as watchers, anyio.create_task_group() as group:
         await group.start(signals.watch)  # reading a large manifest blocks; a signal then waits for its end
         for path in manifests:
             if signals.first is None:
                 signals.stop = Stop()
-                codes.append(await _run_one(path, options, values, signals.stop))
+                codes.append(await _run_one(path, options, values, signals.stop, watchers))
+        await watchers.close()  # while signals are still heard
         group.cancel_scope.cancel()
     if signals.first is not None:
         return 128 + signals.first
     return min(codes, key=WORST_FIRST.index)
 
 
-async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: Stop) -> int:
+async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: Stop, watchers: Watchers) -> int:
     try:
         verbose: bool = values["verbose"]
         terminal = sys.stderr.isatty() and not verbose  # lines and a live line would fight for the same place
-        with Progress(sys.stderr, terminal=terminal, clock=time.monotonic, quiet=values["quiet"]) as progress:
-
-            def notify(event: Event) -> None:
-                progress.notify(event)
-                if verbose:
-                    _say(event)
-
-            summary = await run_job(path, options, notify, stop)
+        quiet = values["quiet"] or json_handler() is not None
+        with ExitStack() as screen:
+            progress = screen.enter_context(
+                Progress(sys.stderr, terminal=terminal, clock=time.monotonic, quiet=quiet)
+            )
+            if not quiet:
+                screen.enter_context(watchers.notes_to(progress.notify))
+            others = [progress.notify, _say] if verbose and json_handler() is None else [progress.notify]
+            summary = await run_watched(path, options, watchers, stop, *others)
     except StorageError as error:
-        click.echo(str(error), err=True)
+        _tell(error)
         await _print_stopped(path, options, values, StopReason.STORAGE, str(error))
         return 3
     except BatchgenError as error:
-        click.echo(str(error), err=True)
+        _tell(error)
         return exit_code_of(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other manifests of the night go on
         tell_internal(path, error, options, values, ran=True)
@@ -99,6 +107,12 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
         return 3
     _print(path, summary, values, quiet=False)
     return exit_code(summary)
+
+
+def _tell(error: BatchgenError) -> None:
+    """What ended a job; a log has it already."""
+    if json_handler() is None:
+        say(str(error))
 
 
 async def _print_stopped(
@@ -122,7 +136,8 @@ def _say(event: Event) -> None:
 
 
 def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bool) -> None:
-    if not quiet and not (values["quiet"] and (values["as_json"] or exit_code(summary) == 0)):
+    logged = values["as_json"] and json_handler() is not None
+    if not quiet and not logged and not (values["quiet"] and (values["as_json"] or exit_code(summary) == 0)):
         text = render_summary(
             summary, resume=command_line("run", path, values), retry=command_line("retry", path, values)
         )
@@ -133,6 +148,4 @@ def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bo
 
 def exit_code(summary: RunSummary) -> int:
     """0 all stored, 1 some failed or held, 3 stopped with work left."""
-    if summary.stopped_by is not None:
-        return 3
-    return 1 if summary.failed or summary.held else 0
+    return summary.exit_code

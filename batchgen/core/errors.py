@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from batchgen.core.plain import safe_text
 from batchgen.core.types import Blob, Failure
 
 
 class BatchgenError(Exception):
-    """The root: its text is one or more lines for people, fit to be printed as it is."""
+    """The root: its text is one or more lines for people, fit to be printed as it is.
+
+    `exit_code` is what the command ends with.
+    """
+
+    exit_code: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,9 +66,13 @@ class ListingError(BatchgenError):
 class JobLockedError(BatchgenError):
     """Another run holds the job (exit code 4): wait for it, or end it."""
 
+    exit_code = 4
+
 
 class StorageError(BatchgenError):
     """The disk or folder cannot be relied on: mend it and run again (exit code 3, `stopped_by: storage`)."""
+
+    exit_code = 3
 
 
 class LedgerError(StorageError):

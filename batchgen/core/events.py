@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchgen.core.types import Failure, Stored, Task, TaskState
 
@@ -74,9 +74,30 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run is over; `summary` is the object that `run --json` prints."""
+    """A run is over; `summary` is the object that `run --json` prints.
+
+    `failures` counts failed and held tasks by class, `stop_detail` says more of why work is left, `report` is the page's
+    path, "" where none could be written.
+    """
 
     summary: Mapping[str, object]
+    failures: Mapping[str, int] = field(default_factory=dict)
+    stop_detail: str = ""
+    report: str = ""
 
 
-Event = RunStarted | AttemptSent | TaskStored | AttemptFailed | Paused | Notice | RunEnded
+@dataclass(frozen=True, slots=True)
+class RunBroken:
+    """A run could not begin, or broke off before it could sum itself up; `RunEnded` does not follow.
+
+    `job` is the job's name, or its manifest's where that could not be read. `error` is the name of the error's class,
+    `message` its text, which may quote the manifest.
+    """
+
+    job: str
+    exit_code: int
+    error: str
+    message: str
+
+
+Event = RunStarted | AttemptSent | TaskStored | AttemptFailed | Paused | Notice | RunEnded | RunBroken

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from batchgen.core.events import Event
 from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
 from batchgen.core.records import (
@@ -30,6 +31,9 @@ from batchgen.core.types import (
     StoredImage,
     Task,
 )
+
+Observer = Callable[[Event], None]
+"""Who watches a run. It is told at once, on the loop's thread: it must neither wait nor raise."""
 
 PartialSink = Callable[[int, str], Awaitable[None]]
 """Takes a partial image of a streamed answer: its number, from 0, and its base64 text. Must not raise."""

@@ -136,6 +136,13 @@ class RunSummary:
     failures: Counter[str] = field(default_factory=Counter)
     totals: Totals = field(default_factory=Totals)
 
+    @property
+    def exit_code(self) -> int:
+        """0 all stored, 1 some failed or held, 3 stopped with work left; a signal's own code is the command's."""
+        if self.stopped_by is not None:
+            return 3
+        return 1 if self.failed or self.held else 0
+
     def as_json(self) -> JsonObject:
         """Exactly the fields of the contract, in its order."""
         return {

@@ -22,7 +22,7 @@ class Stop:
         self._sending: set[anyio.CancelScope] = set()
         self._waiting: set[anyio.CancelScope] = set()
 
-    def ask(self, reason: StopReason, detail: str = "") -> None:
+    def ask(self, reason: StopReason = StopReason.SIGNAL, detail: str = "") -> None:
         """Send nothing more. The first reason stays; a signal limits the waiting all the same."""
         if reason is StopReason.SIGNAL:
             self._interrupted.set()

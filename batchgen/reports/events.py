@@ -17,6 +17,7 @@ from batchgen.core.events import (
     Event,
     Notice,
     Paused,
+    RunBroken,
     RunEnded,
     RunStarted,
     TaskStored,
@@ -55,8 +56,7 @@ class EventLog:
         """Append one event, unless the disk failed before."""
         if self.problem is not None:
             return
-        name = _WORD_STARTS.sub("_", type(event).__name__).lower()
-        line = json.dumps({"time": self._now(), "event": name, **facts(event)}, ensure_ascii=False)
+        line = json.dumps({"time": self._now(), "event": name_of(event), **facts(event)}, ensure_ascii=False)
         try:
             self._file.write(line + "\n")
         except OSError as error:
@@ -68,6 +68,11 @@ class EventLog:
             self._file.close()
         except OSError as error:
             self.problem = self.problem or f"{self._path} ends early: {error.strerror}"
+
+
+def name_of(event: Event) -> str:
+    """An event's name in logs, e.g. `task_stored`."""
+    return _WORD_STARTS.sub("_", type(event).__name__).lower()
 
 
 def facts(event: Event) -> Mapping[str, object]:
@@ -95,7 +100,13 @@ def facts(event: Event) -> Mapping[str, object]:
         case Notice():
             return {"message": event.message}
         case RunEnded():
-            return {"summary": dict(event.summary)}
+            return {
+                "summary": dict(event.summary),
+                "failures": dict(event.failures),
+                "stop_detail": event.stop_detail,
+            }
+        case RunBroken():
+            return dataclasses.asdict(event)
 
 
 def _stored_facts(event: TaskStored) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ from batchgen.reports.tally import advice
 from batchgen.reports.text import counted, duration_text, indented, rate_text, usd_text
 
 _INDENT = " " * 11
-_STOPS = {
+STOPS = {
     StopReason.BUDGET: "the budget is used up",
     StopReason.DEADLINE: "the time is up",
     StopReason.LATER: "the rest may only be tried later",
@@ -22,6 +22,7 @@ _STOPS = {
     StopReason.SIGNAL: "it was interrupted",
     StopReason.STORAGE: "the disk or the output folder failed",
 }
+"""Why a run ended with work left, to follow `because`."""
 
 
 def render_summary(summary: RunSummary, *, resume: str, retry: str) -> str:
@@ -102,4 +103,4 @@ def stop_text(summary: RunSummary) -> str:
     if summary.stopped_by is None:
         return ""
     detail = f": {safe_text(summary.stop_detail)}" if summary.stop_detail else ""
-    return _STOPS[summary.stopped_by] + detail
+    return STOPS[summary.stopped_by] + detail

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from batchgen.core.events import AttemptSent, Event, Notice, Paused, RunEnded
-from batchgen.reports.events import EventLog
+from batchgen.core.events import AttemptSent, Event, Notice, Paused, RunBroken, RunEnded
+from batchgen.reports.events import EventLog, facts, name_of
 from tests.reports.samples import failed_event, started, stored_event, task
 
 EVENTS: list[Event] = [
@@ -20,6 +21,7 @@ EVENTS: list[Event] = [
     Paused(("gpt-image-2",), 20, "slow down"),
     Notice("mind the gap"),
     RunEnded({"job": "spring", "stored": 1}),
+    RunBroken("spring", 2, "UsageError", "no"),
 ]
 
 
@@ -33,7 +35,16 @@ def test_every_event_is_a_line_with_its_time(tmp_path: Path) -> None:
     text = path.read_text("utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
 
-    expected = ["run_started", "attempt_sent", "task_stored", "attempt_failed", "paused", "notice", "run_ended"]
+    expected = [
+        "run_started",
+        "attempt_sent",
+        "task_stored",
+        "attempt_failed",
+        "paused",
+        "notice",
+        "run_ended",
+        "run_broken",
+    ]
     assert expected == [line["event"] for line in lines]
     assert {"2026-01-02T03:04:05.000Z"} == {line["time"] for line in lines}
     assert tuple(lines[2][key] for key in ("file", "cost_usd", "seconds")) == ("images/boat--01.png", 0.04, 2.5)
@@ -45,6 +56,18 @@ def test_every_event_is_a_line_with_its_time(tmp_path: Path) -> None:
     assert lines[6]["summary"] == {"job": "spring", "stored": 1}
     assert "sig=secret" not in text
     assert "A paper boat." not in text
+
+
+def test_every_event_is_explained() -> None:
+    """No kind of event is missing here, and operations.md tells when each is written and with which fields."""
+    assert set(get_args(Event)) == {type(event) for event in EVENTS}
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
+    section = page[page.index("events.jsonl`\n") : page.index("## For machines")]
+    rows = {row.split("`")[1]: row for row in section.splitlines() if row.startswith("| `")}
+
+    assert {name_of(event) for event in EVENTS} == rows.keys()
+    for event in EVENTS:
+        assert [] == [name for name in facts(event) if f"`{name}`" not in rows[name_of(event)]]
 
 
 def test_lines_are_there_at_once_and_for_all(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ Result = TypeVar("Result")
 WAIT_S = 200.0
 """No step of a test takes a tenth of it; a hang ends here, before the test's own time is up."""
 
-BATCHGEN = (sys.executable, "-W", "error", "-m", "batchgen")
+BATCHGEN = (sys.executable, "-W", "error", "-W", "ignore:'imghdr':DeprecationWarning", "-m", "batchgen")
+"""As a user types it, with warnings as errors, all but one of apprise's."""
 
 
 @dataclass(frozen=True)
