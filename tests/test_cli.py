@@ -102,7 +102,7 @@ def _confirm(desk: Desk, answer: str, code: int, sent: int) -> None:
     assert (code, sent) == (running.process.returncode, len(desk.till.requests))
     assert sent == len([json.loads(line) for line in out.splitlines()])
     assert "Plan for job" in err
-    assert "Send these requests?" in err
+    assert "Send 1 request for ~$" in err
 
 
 def test_the_schema_is_json(desk: Desk) -> None:

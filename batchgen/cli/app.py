@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -10,7 +11,7 @@ from types import MappingProxyType
 import click
 
 from batchgen import __version__
-from batchgen.core.errors import BatchgenError, JobLockedError, StorageError
+from batchgen.core.errors import BatchgenError, JobLockedError, PlanChangedError, StorageError
 
 VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -55,13 +56,16 @@ class Verbs(click.Group):
         except BatchgenError as error:
             click.echo(str(error), err=True)
             sys.exit(exit_code_of(error))
+        except KeyboardInterrupt:
+            click.echo(err=True)  # the terminal shows ^C in the line
+            sys.exit(128 + signal.SIGINT)
 
 
 def exit_code_of(error: BatchgenError) -> int:
-    """2 for mistakes, 3 for a disk, 4 for a lock."""
+    """2 for mistakes, 3 for a disk or a plan that nobody agreed to, 4 for a lock."""
     if isinstance(error, JobLockedError):
         return 4
-    return 3 if isinstance(error, StorageError) else 2
+    return 3 if isinstance(error, StorageError | PlanChangedError) else 2
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -6,8 +6,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -19,11 +22,13 @@ from batchgen.cli.internal import internal_reason, tell_internal
 from batchgen.cli.options import command_line
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
-from batchgen.core.events import AttemptSent, Event, TaskStored
-from batchgen.core.summary import RunSummary
+from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
+from batchgen.core.plain import safe_text
+from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import StopReason
 from batchgen.job import Options
 from batchgen.pool.stopping import Stop
+from batchgen.reports.columns import is_terminal
 from batchgen.reports.progress import Progress
 from batchgen.reports.summary import render_summary
 from batchgen.run import run_job
@@ -37,6 +42,16 @@ class Signals:
     def __init__(self) -> None:
         self.first: int | None = None
         self.stop = Stop()
+        self._say: Callable[[str], None] = _to_stderr
+
+    @contextmanager
+    def told_by(self, say: Callable[[str], None]) -> Iterator[None]:
+        """A block in which something else is drawn where people look: it says what a signal does."""
+        self._say = say
+        try:
+            yield
+        finally:
+            self._say = _to_stderr
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
         """Listen until cancelled; started as soon as no signal is lost any more."""
@@ -45,47 +60,55 @@ class Signals:
             async for number in received:
                 if self.first is None:
                     self.first = number
-                    click.echo(
-                        "stopping: waiting for what is in flight, since it is paid for; once more to stop now",
-                        err=True,
+                    self._say(
+                        "stopping: waiting for what is in flight, since it is paid for; once more to stop now"
                     )
                     self.stop.ask(StopReason.SIGNAL, signal.Signals(number).name)
                 else:
                     self.stop.cut()
 
 
-def run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
-    """Run each manifest; returns the exit code of the worst, or of the signal."""
-    return anyio.run(_run_all, manifests, options, values)
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
 
 
-async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
+def run_all(
+    manifests: Sequence[Path],
+    options: Options,
+    values: dict[str, Any],
+    agreed: Mapping[Path, PlanSummary] = MappingProxyType({}),
+) -> int:
+    """Run each manifest, as far as was `agreed` where that was asked; returns the worst exit code, or the signal's."""
+    each = [(path, replace(options, agreed=agreed.get(path))) for path in manifests]
+    return anyio.run(_run_all, each, values)
+
+
+async def _run_all(manifests: Sequence[tuple[Path, Options]], values: dict[str, Any]) -> int:
     signals = Signals()
     codes = [0]
     async with anyio.create_task_group() as group:
         await group.start(signals.watch)  # reading a large manifest blocks; a signal then waits for its end
-        for path in manifests:
+        for path, options in manifests:
             if signals.first is None:
                 signals.stop = Stop()
-                codes.append(await _run_one(path, options, values, signals.stop))
+                codes.append(await _run_one(path, options, values, signals))
         group.cancel_scope.cancel()
     if signals.first is not None:
         return 128 + signals.first
     return min(codes, key=WORST_FIRST.index)
 
 
-async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: Stop) -> int:
+async def _run_one(path: Path, options: Options, values: dict[str, Any], signals: Signals) -> int:
     try:
         verbose: bool = values["verbose"]
-        terminal = sys.stderr.isatty() and not verbose  # lines and a live line would fight for the same place
-        with Progress(sys.stderr, terminal=terminal, clock=time.monotonic, quiet=values["quiet"]) as progress:
+        with _progress(options, values) as progress, signals.told_by(progress.say):
 
             def notify(event: Event) -> None:
                 progress.notify(event)
                 if verbose:
                     _say(event)
 
-            summary = await run_job(path, options, notify, stop)
+            summary = await run_job(path, options, notify, signals.stop)
     except StorageError as error:
         click.echo(str(error), err=True)
         await _print_stopped(path, options, values, StopReason.STORAGE, str(error))
@@ -99,6 +122,18 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
         return 3
     _print(path, summary, values, quiet=False)
     return exit_code(summary)
+
+
+def _progress(options: Options, values: dict[str, Any]) -> Progress:
+    # Lines of every request and a live part would fight for the same place.
+    terminal = is_terminal(sys.stderr) and not values["verbose"]
+    return Progress(
+        sys.stderr,
+        terminal=terminal,
+        clock=time.monotonic,
+        quiet=values["quiet"],
+        brief=options.agreed is None,
+    )
 
 
 async def _print_stopped(
@@ -119,6 +154,10 @@ def _say(event: Event) -> None:
         case TaskStored():
             cost = "no price" if event.stored.image.cost_usd is None else f"${event.stored.image.cost_usd:.4f}"
             click.echo(f"stored   {event.stored.image.file}, {event.seconds:.1f} s, {cost}", err=True)
+        case AttemptFailed():
+            failure = event.failure
+            told = f"failed   {event.task.task_id}, {failure.failure_class}: {failure.reason}, now {event.task_state}"
+            click.echo(safe_text(told), err=True)
 
 
 def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bool) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Failure, Stored, Task, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMade:
+    """What a run is about to do and to spend, right before `RunStarted`."""
+
+    plan: PlanSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +87,4 @@ class RunEnded:
     summary: Mapping[str, object]
 
 
-Event = RunStarted | AttemptSent | TaskStored | AttemptFailed | Paused | Notice | RunEnded
+Event = PlanMade | RunStarted | AttemptSent | TaskStored | AttemptFailed | Paused | Notice | RunEnded

@@ -17,6 +17,7 @@ from batchgen.core.events import (
     Event,
     Notice,
     Paused,
+    PlanMade,
     RunEnded,
     RunStarted,
     TaskStored,
@@ -73,6 +74,8 @@ class EventLog:
 def facts(event: Event) -> Mapping[str, object]:
     """What a line says of an event. Prompts and raw answers stay out: the sidecars have them."""
     match event:
+        case PlanMade():
+            return event.plan.as_json()
         case RunStarted():
             return dataclasses.asdict(event)
         case AttemptSent():

@@ -303,6 +303,7 @@ async def test_what_left_the_manifest_is_counted_and_not_read(ledger: Ledger) ->
     await queue(ledger, tasks(5))
     await ledger.stage(tasks(2))
     assert (3, ["t2--01", "t3--01"]) == tuple(await ledger.removed(limit=2))
+    assert ["t2--01", "t3--01", "t4--01"] == [task_id async for page in ledger.left() for task_id in page]
     await ledger.settle_manifest()
     assert ["t0--01", "t1--01"] == list(await states(ledger))
     assert (0, []) == tuple(await ledger.removed(limit=2))
