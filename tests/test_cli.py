@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from batchgen.cli.app import VERBS
 from tests.support.cli import Desk, ended, pick, together
 from tests.support.paid import Till
@@ -74,6 +76,26 @@ def test_verbose_says_each_request(desk: Desk, till: Till) -> None:
     (request,) = till.requests
     assert request["headers"]["x-client-request-id"] in done.err
     assert "images/boat--01.png" in done.err
+
+
+def test_a_plan_of_each_task(desk: Desk) -> None:
+    """`plan --tasks --json` has an object for each task, those that left the manifest last, with both values of what changed."""
+    desk.manifest([*BOAT, {"id": "cat", "prompt": "A cat."}])
+    desk.run()
+    desk.manifest([{"id": "boat", "prompt": "A tin boat."}, {"id": "new", "prompt": "New."}])
+
+    plan, tasks = desk.json("plan", "job.yaml"), desk.do("plan", "job.yaml", "--tasks", "--json").lines
+
+    assert ["changed", "new", "removed"] == [task["change"] for task in tasks]
+    assert ["job boat--01", "job new--01", "job cat--01"] == [
+        f"{task['job']} {task['task_id']}" for task in tasks
+    ]
+    assert all(list(task) == list(tasks[0]) for task in tasks)
+    assert [{"field": "prompt", "before": BOAT[0]["prompt"], "now": "A tin boat."}] == tasks[0]["differences"]
+    assert (2, 2, {"prompt": 1}) == pick(plan, "to_send", "estimated", "changed_fields")
+    assert plan["cost_usd"] == pytest.approx(sum(task["cost_usd"] or 0 for task in tasks))
+    people = desk.do("plan", "job.yaml", "--tasks").out.splitlines()
+    assert ["~ changed", "+ new", "- removed"] == [line[:9].strip() for line in people]
 
 
 def test_a_dry_run_sends_nothing(desk: Desk, till: Till) -> None:

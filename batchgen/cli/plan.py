@@ -85,8 +85,7 @@ def _untold(_job: str, _page: Sequence[Planned]) -> None:
 def _teller(*, as_json: bool) -> Tell:
     def tell(job: str, page: Sequence[Planned]) -> None:
         if as_json:
-            for one in page:
-                click.echo(json.dumps({"job": job, **one.as_json()}))
+            click.echo("\n".join(json.dumps({"job": job, **one.as_json()}) for one in page))
         else:
             click.echo(render_planned(page))
 
