@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Event,
         Notice,
         Paused,
+        PlanMade,
         RunBroken,
         RunEnded,
         RunStarted,
@@ -53,6 +54,7 @@ __all__ = [
     "Notice",
     "Observer",
     "Paused",
+    "PlanMade",
     "PlanResult",
     "Problem",
     "ProblemsError",
@@ -78,7 +80,7 @@ __all__ = [
 
 _HOMES = {
     "batchgen.core.errors": "BatchgenError JobLockedError LedgerError NotRunError Problem ProblemsError StorageError UsageError",
-    "batchgen.core.events": "AttemptFailed AttemptSent Event Notice Paused RunBroken RunEnded RunStarted TaskStored",
+    "batchgen.core.events": "AttemptFailed AttemptSent Event Notice Paused PlanMade RunBroken RunEnded RunStarted TaskStored",
     "batchgen.core.protocols": "Observer",
     "batchgen.core.records": "TaskView",
     "batchgen.core.types": "FailureClass StopReason Task TaskState",

@@ -14,6 +14,7 @@ from batchgen.config import Config
 from batchgen.core.deadlines import ends_at
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
+from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Limits, RetryPolicy
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
@@ -31,7 +32,8 @@ class Options:
 
     `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
     back to pending (None: a plain run; empty: everything that can be). `unpriced_usd` is what an image without a
-    price is taken to cost. `last_sent` is when each provider was last asked by this process: its jobs share a rate.
+    price is taken to cost. `agreed` is the plan that a person said yes to: no more is sent. `last_sent` is when each
+    provider was last asked by this process: its jobs share a rate.
     """
 
     config: Config
@@ -51,6 +53,7 @@ class Options:
     engine: str | None = None
     adopt: bool = False
     retry: RetrySelection | None = None
+    agreed: PlanSummary | None = None
     clock: Clock = utc_now
     last_sent: dict[str, str] = field(default_factory=dict)
 

@@ -343,7 +343,11 @@ def _plan_result(summary: PlanSummary) -> PlanResult:
         spent_usd=summary.spent_usd,
         seconds=summary.seconds,
         notices=tuple(summary.notices),
-        lines=tuple((change.value, task_id, reason) for change, task_id, reason in summary.lines),
+        lines=tuple(
+            (change.value, task.task.task_id, task.reason)
+            for change, tasks in summary.shown.items()
+            for task in tasks
+        ),
     )
 
 

@@ -23,6 +23,9 @@ from batchgen.system.files import make_folder
 from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
 
+LOCK = ".lock"
+"""Held while a run works on the job."""
+
 
 def host_for(job: Job) -> str:
     """The host as it is noted in sidecars and on the ledger; no key is needed to know it. Raises `UsageError`."""
@@ -96,7 +99,7 @@ def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
 
     Raises `JobLockedError`, `StorageError`.
     """
-    lock = job.folder / ".lock"
+    lock = job.folder / LOCK
     with ExitStack() as held:
         try:
             held.enter_context(hold_lock(lock, moment_text(job.options.clock()), reading=reading))

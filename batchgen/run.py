@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from batchgen.closing import Observers, close_run
 from batchgen.core.errors import BatchgenError, Problem, ProblemsError
 from batchgen.core.events import RunBroken
+from batchgen.core.plan import Planned
 from batchgen.core.protocols import Observer
 from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.job import Options, load_job
@@ -27,7 +29,7 @@ from batchgen.rooms import (
     store_of,
 )
 from batchgen.steps import Steps, new_run_id, new_summary
-from batchgen.survey import Survey, stage
+from batchgen.survey import Seal, Survey, check_agreed, stage
 from batchgen.system.clock import steady
 from batchgen.watching import Watchers
 
@@ -47,17 +49,25 @@ async def validate_job(path: Path, options: Options) -> list[Problem]:
         return list(error.problems)
 
 
-async def plan_job(path: Path, options: Options) -> PlanSummary:
-    """What a run would do and cost; nothing is written. Raises `UsageError`, `ProblemsError`, `LedgerError`."""
-    job = load_job(path, options)
+async def plan_job(
+    path: Path, options: Options, each: Callable[[str, Sequence[Planned]], None] = lambda _job, _page: None
+) -> PlanSummary:
+    """What a run would do and cost; nothing is written. Raises `UsageError`, `ProblemsError`, `LedgerError`.
+
+    `each` is told the job's name with every page of tasks, in manifest order, those that left the manifest last.
+    """
+    job, seal = load_job(path, options), Seal()
     host = host_for(job)
     async with readable_ledger(job) as ledger, store_of(job, host, readable=True) as store:
         await check_owner(job, ledger)
-        warnings = await stage(job, ledger)
+        warnings = await stage(job, ledger, seal)
         survey = Survey(job, ledger, store, new_summary(job, host, warnings))
-        async for _ in survey.pages():
-            pass
+        async for page in survey.pages():
+            each(job.name, page)
+        async for page in survey.left():
+            each(job.name, page)
         plan = await survey.finish()
+        plan.seal = seal.text
         if not await in_step(ledger, store):
             plan.notices.append(OUT_OF_STEP)
         return plan
@@ -92,20 +102,22 @@ def name_of(path: Path, options: Options) -> str:
 async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) -> RunSummary:
     """Run a job from where it stands. `stop` may be asked from outside; `notify` is told what happens.
 
-    Raises `UsageError` and `ProblemsError` (nothing was sent), `JobLockedError`, `StorageError`.
+    Raises `UsageError`, `ProblemsError` and `PlanChangedError` (nothing was sent), `JobLockedError`, `StorageError`.
     """
     options = replace(options, clock=steady(options.clock))
     job = load_job(path, options)
     engine = engine_factory(options.engine or options.config.engine)
     if not job.has_ledger:
         async with open_ledger(None) as nothing_yet:
-            await stage(job, nothing_yet)  # a broken manifest leaves no folder behind
+            await stage(job, nothing_yet, first := Seal())  # a broken manifest leaves no folder behind
+            check_agreed(job, first.text)
     endpoint, host = endpoint_of(job), host_for(job)  # after the manifest: its writer may have no key
     await make_job_folder(job)
     with hold_job(job):
         async with ledger_of(job) as ledger:
             await check_owner(job, ledger)
-            warnings = await stage(job, ledger)
+            warnings = await stage(job, ledger, seal := Seal())
+            check_agreed(job, seal.text)
             async with store_of(job, host) as store, provider_of(job, endpoint) as provider:
                 run_id = new_run_id(options.clock())
                 with Observers(job, run_id, notify) as observers:

@@ -14,7 +14,7 @@ import anyio
 
 from batchgen.core.deadlines import look_ahead_s
 from batchgen.core.errors import Problem, StorageError, UsageError
-from batchgen.core.events import Event, Notice, RunStarted
+from batchgen.core.events import Event, Notice, PlanMade, RunStarted
 from batchgen.core.plan import Planned
 from batchgen.core.protocols import Engine, ImageStore, Ledger
 from batchgen.core.records import RunRecord
@@ -99,7 +99,7 @@ class Steps:
     async def plan(self, warnings: list[Problem]) -> PlanSummary:
         """Decide every task, move paid images to their new names, and queue what is to be sent.
 
-        Raises `UsageError` when a budget cannot be kept; the run is over then.
+        Raises `UsageError` when a budget cannot be kept, or more would be sent than was agreed to; the run is over then.
         """
         survey = Survey(self.job, self.ledger, self.store, new_summary(self.job, self.host, warnings))
         try:
@@ -107,6 +107,7 @@ class Steps:
             await check_names(retry.tasks if retry else (), self.ledger)
             async for page in survey.pages():
                 survey.check_prices()
+                survey.check_agreed()
                 await self._queue(page)
         except UsageError:
             await self.ledger.end_run(self.run_id, moment_text(self.job.options.clock()), None)
@@ -166,6 +167,7 @@ class Steps:
         )
 
     def _announce(self, plan: PlanSummary) -> None:
+        self.notify(PlanMade(plan))
         for notice in plan.notices:
             self.notify(Notice(notice))
         if os.geteuid() == 0:

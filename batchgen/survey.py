@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from anyio import to_thread
 
-from batchgen.core.errors import Problem, ProblemsError, UsageError
-from batchgen.core.plan import Known, Planned, decide, renew
+from batchgen.core.differences import Difference
+from batchgen.core.errors import PlanChangedError, Problem, ProblemsError, UsageError
+from batchgen.core.plan import Known, Planned, decide, removed, renew
 from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.core.records import Dearer
-from batchgen.core.summary import PlanSummary
+from batchgen.core.summary import LINES_SHOWN, PlanSummary
 from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
 from batchgen.hints import growth, staged, unmatched
 from batchgen.job import Job, Options
@@ -32,8 +34,32 @@ OLD_DAYS = 30
 """A list of models that is older is worth a reminder: makers give three months' notice, and prices change at any time."""
 
 
-async def stage(job: Job, ledger: Ledger) -> list[Problem]:
-    """Expand the manifest into the ledger's staging table; returns the warnings.
+class Seal:
+    """A hash of what a manifest asks for, task by task and at which price: two readings are the same, or not."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def add(self, tasks: Iterable[Task]) -> None:
+        """Take tasks in, in manifest order."""
+        for task in tasks:
+            price = task.price
+            told = f"{task.task_id}\0{task.fingerprint}\0{price.kind}\0{price.bound_usd}\n"
+            self._hash.update(told.encode())
+
+    @property
+    def text(self) -> str:
+        """The hash so far."""
+        return self._hash.hexdigest()
+
+
+_CHANGED = (
+    "was changed after its plan was shown; nothing was sent. Run again to see what it makes and costs now"
+)
+
+
+async def stage(job: Job, ledger: Ledger, seal: Seal | None = None) -> list[Problem]:
+    """Expand the manifest into the ledger's staging table; returns the warnings. `seal` takes every task in.
 
     Raises `ProblemsError` with all problems, those of the document and those of the expansion.
     """
@@ -41,6 +67,8 @@ async def stage(job: Job, ledger: Ledger) -> list[Problem]:
     stream, clashes = job.manifest.expand(), Alike()
     while items := await to_thread.run_sync(lambda: list(islice(stream, BATCH))):
         tasks = [_priced(item, job.options) for item in items if isinstance(item, Task)]
+        if seal is not None:
+            seal.add(tasks)
         problems += [item for item in items if isinstance(item, Problem)]
         for task, earlier in await ledger.stage(tasks):
             problems += clashes.take(job.manifest.clash(task, earlier))
@@ -57,6 +85,13 @@ def _priced(task: Task, options: Options) -> Task:
         return task
     each = options.unpriced_usd
     return replace(task, price=Price(PriceKind.ESTIMATE, each, each, each))
+
+
+def check_agreed(job: Job, seal: str) -> None:
+    """What is sent is what was shown and agreed to. Raises `PlanChangedError`."""
+    agreed = job.options.agreed
+    if agreed is not None and agreed.seal != seal:
+        raise PlanChangedError(f"{job.manifest.path}: the manifest, or what it reads, {_CHANGED}")
 
 
 @dataclass(slots=True)
@@ -86,17 +121,31 @@ class Survey:
             planned = [await self._decide(known, damage) for known in page]
             yield list(self._take(planned))
 
+    async def left(self) -> AsyncIterator[Sequence[Planned]]:
+        """What left the manifest, page by page."""
+        if self.whole:
+            async for ids in self.ledger.left():
+                yield [removed(task_id) for task_id in ids]
+
     async def _decide(self, known: Known, damage: Mapping[str, str]) -> Planned:
         while known.spare is not None and not await self.store.restorable(known.spare, known.task):
             known = replace(known, spare=await self.ledger.spare(known.task))
         on_unknown = self.job.retry.on_unknown
-        planned = decide(known, damage.get(_id(known.image)), on_unknown)
+        planned = self._asked_elsewhere(known, decide(known, damage.get(_id(known.image)), on_unknown))
         selection = self.job.options.retry
         if selection is None or not matches(known.task.task_id, selection.tasks):
             return planned
         if selection.classes and _class(planned) not in selection.classes:
             return planned
         return renew(planned)
+
+    def _asked_elsewhere(self, known: Known, planned: Planned) -> Planned:
+        """A changed task whose earlier request went to another provider says so, too."""
+        before, now = known.asked.provider if known.asked else None, self.job.settings.name
+        if planned.change is not Change.CHANGED or before in {None, now}:
+            return planned
+        differing = (*planned.differences, Difference("provider", before, now))
+        return replace(planned, differences=differing)
 
     def _take(self, planned: Sequence[Planned]) -> Iterator[Planned]:
         """Count what `--only` and `--limit` leave in; the count decides where the limit is."""
@@ -128,10 +177,9 @@ class Survey:
         """Add what is known once every page was read: what left the manifest, limits, time, notices."""
         summary, job = self.summary, self.job
         if self.whole:
-            count, ids = await self.ledger.removed(limit=100)
+            count, ids = await self.ledger.removed(limit=LINES_SHOWN)
             summary.changes[Change.REMOVED] = count
-            for task_id in ids:
-                summary.line(Change.REMOVED, task_id)
+            summary.shown[Change.REMOVED] = [removed(task_id) for task_id in ids]
         limits, notices = job.pool_limits(self.models)
         summary.images_per_minute, summary.concurrency = limits.images_per_minute, limits.concurrency
         summary.seconds = limits.least_seconds(self.models)
@@ -176,6 +224,12 @@ class Survey:
         """With a budget every task needs a price. Raises `UsageError`; to be called before a page is queued."""
         if fault := self._price_fault():
             raise UsageError(f"{fault}; nothing was sent")
+
+    def check_agreed(self) -> None:
+        """No more is sent than was agreed to, whatever happened to the job meanwhile. Raises `PlanChangedError`."""
+        agreed = self.job.options.agreed
+        if agreed is not None and self.summary.to_send > agreed.to_send:
+            raise PlanChangedError(f"{self.job.folder}: the job {_CHANGED}")
 
     def _price_fault(self) -> str:
         budgets = {self.job.limits.budget_usd, self.job.options.budget_usd} - {None}

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from batchgen.cli.app import VERBS
 from tests.support.cli import Desk, ended, pick, together
 from tests.support.paid import Till
@@ -76,6 +78,26 @@ def test_verbose_says_each_request(desk: Desk, till: Till) -> None:
     assert "images/boat--01.png" in done.err
 
 
+def test_a_plan_of_each_task(desk: Desk) -> None:
+    """`plan --tasks --json` has an object for each task, those that left the manifest last, with both values of what changed."""
+    desk.manifest([*BOAT, {"id": "cat", "prompt": "A cat."}])
+    desk.run()
+    desk.manifest([{"id": "boat", "prompt": "A tin boat."}, {"id": "new", "prompt": "New."}])
+
+    plan, tasks = desk.json("plan", "job.yaml"), desk.do("plan", "job.yaml", "--tasks", "--json").lines
+
+    assert ["changed", "new", "removed"] == [task["change"] for task in tasks]
+    assert ["job boat--01", "job new--01", "job cat--01"] == [
+        f"{task['job']} {task['task_id']}" for task in tasks
+    ]
+    assert all(list(task) == list(tasks[0]) for task in tasks)
+    assert [{"field": "prompt", "before": BOAT[0]["prompt"], "now": "A tin boat."}] == tasks[0]["differences"]
+    assert (2, 2, {"prompt": 1}) == pick(plan, "to_send", "estimated", "changed_fields")
+    assert plan["cost_usd"] == pytest.approx(sum(task["cost_usd"] or 0 for task in tasks))
+    people = desk.do("plan", "job.yaml", "--tasks").out.splitlines()
+    assert ["~ changed", "+ new", "- removed"] == [line[:9].strip() for line in people]
+
+
 def test_a_dry_run_sends_nothing(desk: Desk, till: Till) -> None:
     """`run --dry-run` is `plan`: the same words, the same JSON, no folder, no request."""
     desk.manifest(BOAT)
@@ -102,7 +124,7 @@ def _confirm(desk: Desk, answer: str, code: int, sent: int) -> None:
     assert (code, sent) == (running.process.returncode, len(desk.till.requests))
     assert sent == len([json.loads(line) for line in out.splitlines()])
     assert "Plan for job" in err
-    assert "Send these requests?" in err
+    assert "Send 1 request for ~$" in err
 
 
 def test_the_schema_is_json(desk: Desk) -> None:

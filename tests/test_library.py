@@ -28,7 +28,7 @@ BOATS = [{"id": "boat", "prompt": "A boat.", "images": 3}]
 
 PUBLIC = """
 AttemptFailed AttemptSent BatchgenError Event FailureClass JobLockedError LedgerError LoadedJob NotRunError Notice Observer
-Paused PlanResult Problem ProblemsError RetrySelection RunBroken RunEnded RunOptions RunResult RunStarted Stop StopReason
+Paused PlanMade PlanResult Problem ProblemsError RetrySelection RunBroken RunEnded RunOptions RunResult RunStarted Stop StopReason
 StorageError Task TaskState TaskStored TaskView UsageError load plan run tasks
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import uuid
 from functools import partial
 
@@ -137,7 +139,39 @@ def test_while_a_run_works(desk: Desk, till: Till) -> None:
             next(each for each in desk.attempts() if each["task_id"] == "mug--01"), "state", "seconds"
         )
         assert {"kept": 3, "retry": 1} == desk.plan()
-        assert "not ended: it is running" in desk.do("status", "job.yaml").out
+        status = desk.json("status", "job.yaml")
+        assert {"pid": running.process.pid, "host": socket.gethostname()}.items() <= status["working"].items()
+        assert status["working"]["since"] <= status["started"]
+        assert ("job", 1) == pick(desk.do("status", "--json").last, "job", "sent")
+        people = " ".join(desk.do("status", "job.yaml").out.split())
+        assert f"it is running (process {running.process.pid} on" in people
+        assert "1 sent" in people
+    people = " ".join(desk.do("status", "job.yaml").out.split())
+    assert "it was killed" in people
+    assert None is desk.json("status", "job.yaml")["working"]
+
+
+def test_what_waits_and_how_fast(desk: Desk, till: Till) -> None:
+    """The rate of a run against the manifest's limit, the budget, and until when a task waits to be sent again."""
+    later = Rule(
+        "refused", "error", status=429, error={"message": "Slow down."}, headers={"Retry-After": "300"}
+    )
+    till.script(later, Rule("tree", "hold"))
+    limits = {"images_per_minute": 600, "budget_usd": 2}
+    desk.manifest([*PROMPTS, {"id": "old", "prompt": "An old tree.", "model": "gpt-image-1.5"}], limits=limits)
+    with ended(desk.start("run", "job.yaml")) as running:
+        until(lambda: len(till.requests) > 1, running)
+        until(lambda: desk.json("status", "job.yaml")["waits_until"] is not None, running)
+        until(lambda: desk.json("status", "job.yaml")["images_per_minute"] is not None, running)
+        status = desk.json("status", "job.yaml")
+        assert (600, 2) == pick(status, "limit_per_minute", "budget_usd")
+        people = desk.do("status", "job.yaml").out
+        assert "/min of 600" in people
+        assert "a task waits until 2" in people
+        running.signal(signal.SIGTERM)
+        till.script()
+        running.done()
+    assert None is desk.json("status", "job.yaml")["images_per_minute"]
 
 
 def test_results_have_a_line_for_each_task(worked: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -67,10 +68,13 @@ class Verbs(click.Group):
 
             say(str(error))
             sys.exit(exit_code_of(error))
+        except KeyboardInterrupt:
+            click.echo(err=True)  # the terminal shows ^C in the line
+            sys.exit(128 + signal.SIGINT)
 
 
 def exit_code_of(error: BatchgenError) -> int:
-    """2 for mistakes, 3 for a disk, 4 for a lock."""
+    """2 for mistakes, 3 for a disk or a plan that nobody agreed to, 4 for a lock."""
     return error.exit_code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,15 @@ from typing import Any
 import click
 
 from batchgen.cli.options import MANIFEST, common_options, log_option, options_of, run_options
-from batchgen.cli.plan import show_plans
+from batchgen.cli.plan import make_plans, plan_text, show_plans
 from batchgen.cli.running import run_all
+from batchgen.core.summary import PlanSummary, in_all
+from batchgen.job import Options
+from batchgen.reports.plan import cost_text
+from batchgen.reports.text import counted
+
+NOT_SENT = 3
+"""The exit code of a plan that was not agreed to: work is left, nothing was sent."""
 
 
 @click.command("run")
@@ -25,19 +33,35 @@ def command(manifests: tuple[Path, ...], *, dry_run: bool, confirm: bool, **valu
     options = options_of(values)
     if dry_run:
         sys.exit(show_plans(manifests, options, values, as_json=values["as_json"]))
-    if confirm:
-        if code := show_plans(manifests, options, values, as_json=False, err=values["as_json"]):
-            sys.exit(code)
-        if not _agreed():
-            click.echo("nothing was sent", err=True)
-            sys.exit(3)
-    sys.exit(run_all(manifests, options, values))
+    agreed = _agreed(manifests, options, values) if confirm else {}
+    sys.exit(run_all(manifests, options, values, agreed))
 
 
-def _agreed() -> bool:
-    """Ask; no answer is a no."""
+def _agreed(manifests: tuple[Path, ...], options: Options, values: dict[str, Any]) -> dict[Path, PlanSummary]:
+    """Show the plans and ask; with nothing to send there is nothing to ask. Exits unless the answer is a yes."""
+    err: bool = values["as_json"]
+    plans, code = make_plans(
+        manifests, options, values, lambda plan: click.echo(plan_text(plan, err=err), err=err)
+    )
+    if code:
+        click.echo("nothing was sent", err=True)
+        sys.exit(code)
+    if any(plan.to_send for plan in plans.values()) and not _answered_yes(plans):
+        click.echo("nothing was sent", err=True)
+        sys.exit(NOT_SENT)
+    return plans
+
+
+def _answered_yes(plans: dict[Path, PlanSummary]) -> bool:
+    """Whether the next line of standard input is a yes; everything else is a no, and so is its end."""
+    to_send = sum(plan.to_send for plan in plans.values())
+    cost = cost_text(in_all(plan.cost for plan in plans.values()))
+    click.echo(f"\nSend {counted(to_send, 'request')} for {cost}? [y/N]: ", nl=False, err=True)
     try:
-        return click.confirm("Send these requests?", err=True)
-    except click.Abort:
-        click.echo(err=True)
-        return False
+        line = sys.stdin.buffer.readline() if sys.stdin else b""
+    except KeyboardInterrupt:
+        click.echo("\nnothing was sent", err=True)
+        sys.exit(128 + signal.SIGINT)
+    if not line.endswith(b"\n"):
+        click.echo(err=True)  # the end of the input left the cursor in the line
+    return line.strip().lower() in {b"y", b"yes"}

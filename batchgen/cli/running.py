@@ -7,9 +7,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -22,11 +24,13 @@ from batchgen.cli.options import command_line
 from batchgen.cli.saying import begin, note, say
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
-from batchgen.core.events import AttemptSent, Event, TaskStored
-from batchgen.core.summary import RunSummary
+from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
+from batchgen.core.plain import safe_text
+from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import StopReason
 from batchgen.job import Options
 from batchgen.pool.stopping import Stop
+from batchgen.reports.columns import is_terminal
 from batchgen.reports.logs import json_handler
 from batchgen.reports.progress import Progress
 from batchgen.reports.summary import render_summary
@@ -42,6 +46,16 @@ class Signals:
     def __init__(self) -> None:
         self.first: int | None = None
         self.stop = Stop()
+        self._say: Callable[[str], None] = _warn
+
+    @contextmanager
+    def told_by(self, say: Callable[[str], None]) -> Iterator[None]:
+        """A block in which something else is drawn where people look: it says what a signal does."""
+        self._say = say
+        try:
+            yield
+        finally:
+            self._say = _warn
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
         """Listen until cancelled; started as soon as no signal is lost any more."""
@@ -50,22 +64,35 @@ class Signals:
             async for number in received:
                 if self.first is None:
                     self.first = number
-                    say(
-                        "stopping: waiting for what is in flight, since it is paid for; once more to stop now",
-                        logging.WARNING,
+                    self._say(
+                        "stopping: waiting for what is in flight, since it is paid for; once more to stop now"
                     )
                     self.stop.ask(StopReason.SIGNAL, signal.Signals(number).name)
                 else:
                     self.stop.cut()
 
 
-def run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
-    """Run each manifest; returns the exit code of the worst, or of the signal. Raises `UsageError`."""
+def _warn(line: str) -> None:
+    say(line, logging.WARNING)
+
+
+def run_all(
+    manifests: Sequence[Path],
+    options: Options,
+    values: dict[str, Any],
+    agreed: Mapping[Path, PlanSummary] = MappingProxyType({}),
+) -> int:
+    """Run each manifest, as far as was `agreed` where that was asked; returns the worst exit code, or the signal's.
+
+    Raises `UsageError`.
+    """
     begin(options, values)
-    return anyio.run(_run_all, manifests, options, values)
+    return anyio.run(_run_all, manifests, options, values, agreed)
 
 
-async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str, Any]) -> int:
+async def _run_all(
+    manifests: Sequence[Path], options: Options, values: dict[str, Any], agreed: Mapping[Path, PlanSummary]
+) -> int:
     signals = Signals()
     codes = [0]
     async with Watchers(options, note) as watchers, anyio.create_task_group() as group:
@@ -73,7 +100,8 @@ async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str
         for path in manifests:
             if signals.first is None:
                 signals.stop = Stop()
-                codes.append(await _run_one(path, options, values, signals.stop, watchers))
+                each = replace(options, agreed=agreed.get(path))
+                codes.append(await _run_one(path, each, values, signals, watchers))
         await watchers.close()  # while signals are still heard
         group.cancel_scope.cancel()
     if signals.first is not None:
@@ -81,19 +109,20 @@ async def _run_all(manifests: Sequence[Path], options: Options, values: dict[str
     return min(codes, key=WORST_FIRST.index)
 
 
-async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: Stop, watchers: Watchers) -> int:
+async def _run_one(
+    path: Path, options: Options, values: dict[str, Any], signals: Signals, watchers: Watchers
+) -> int:
     try:
-        verbose: bool = values["verbose"]
-        terminal = sys.stderr.isatty() and not verbose  # lines and a live line would fight for the same place
-        quiet = values["quiet"] or json_handler() is not None
         with ExitStack() as screen:
-            progress = screen.enter_context(
-                Progress(sys.stderr, terminal=terminal, clock=time.monotonic, quiet=quiet)
+            progress = screen.enter_context(_progress(options, values))
+            if json_handler() is None:
+                screen.enter_context(signals.told_by(progress.say))
+                if not values["quiet"]:
+                    screen.enter_context(watchers.notes_to(progress.notify))
+            others = (
+                [progress.notify, _say] if values["verbose"] and json_handler() is None else [progress.notify]
             )
-            if not quiet:
-                screen.enter_context(watchers.notes_to(progress.notify))
-            others = [progress.notify, _say] if verbose and json_handler() is None else [progress.notify]
-            summary = await run_watched(path, options, watchers, stop, *others)
+            summary = await run_watched(path, options, watchers, signals.stop, *others)
     except StorageError as error:
         _tell(error)
         await _print_stopped(path, options, values, StopReason.STORAGE, str(error))
@@ -115,6 +144,18 @@ def _tell(error: BatchgenError) -> None:
         say(str(error))
 
 
+def _progress(options: Options, values: dict[str, Any]) -> Progress:
+    # Lines of every request and a live part would fight for the same place.
+    terminal = is_terminal(sys.stderr) and not values["verbose"]
+    return Progress(
+        sys.stderr,
+        terminal=terminal,
+        clock=time.monotonic,
+        quiet=values["quiet"] or json_handler() is not None,
+        brief=options.agreed is None,
+    )
+
+
 async def _print_stopped(
     path: Path, options: Options, values: dict[str, Any], reason: StopReason, detail: str
 ) -> None:
@@ -133,6 +174,10 @@ def _say(event: Event) -> None:
         case TaskStored():
             cost = "no price" if event.stored.image.cost_usd is None else f"${event.stored.image.cost_usd:.4f}"
             click.echo(f"stored   {event.stored.image.file}, {event.seconds:.1f} s, {cost}", err=True)
+        case AttemptFailed():
+            failure = event.failure
+            told = f"failed   {event.task.task_id}, {failure.failure_class}: {failure.reason}, now {event.task_state}"
+            click.echo(safe_text(told), err=True)
 
 
 def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,19 @@ import click
 from batchgen.cli.internal import tell_internal
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.core.errors import BatchgenError, UsageError
+from batchgen.core.limits import lowest
 from batchgen.core.protocols import Ledger
+from batchgen.core.records import RunRecord
 from batchgen.core.types import TaskState
 from batchgen.job import LEDGER, Options, load_job
 from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import open_ledger
+from batchgen.reports.pace import RATE_NEEDS_S, RATE_WINDOW_S
 from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
 from batchgen.reports.tally import Tally, take_tally
-from batchgen.rooms import has_images, host_for
+from batchgen.rooms import LOCK, has_images, host_for
+from batchgen.system.clock import moment_of, moment_text
+from batchgen.system.lock import Holder, last_holder
 
 UNSOLVED = frozenset(
     {TaskState.FAILED.value, TaskState.HELD.value, TaskState.PENDING.value, TaskState.RECEIVED.value}
@@ -42,9 +49,9 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     code = 0
     for path in manifests or _folders(options.folder):
         try:
-            folder, budget_usd = _job(path, options, values) if manifests else (path, None)
-            if _is_there(folder / LEDGER):
-                anyio.run(_show, folder, budget_usd, view, values["as_json"])
+            place = _job(path, options, values) if manifests else Place(path)
+            if _is_there(place.folder / LEDGER):
+                anyio.run(_show, place, options.clock(), view, values["as_json"])
         except BatchgenError as error:
             click.echo(str(error), err=True)
             code = 2
@@ -54,11 +61,21 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     sys.exit(code)
 
 
-def _job(path: Path, options: Options, values: dict[str, Any]) -> tuple[Path, float | None]:
-    """The folder of a manifest's job, with its budget where the manifest says one. Raises `BatchgenError`."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A job's folder, with the bounds that its manifest and the configuration set; None without them."""
+
+    folder: Path
+    budget_usd: float | None = None
+    images_per_minute: float | None = None
+
+
+def _job(path: Path, options: Options, values: dict[str, Any]) -> Place:
+    """The place of a manifest's job. Raises `BatchgenError`."""
     job = load_job(path, options)
     if _is_there(job.ledger):
-        return job.folder, job.limits.budget_usd
+        limit = lowest(job.limits.images_per_minute, job.settings.images_per_minute)
+        return Place(job.folder, job.limits.budget_usd, limit)
     if has_images(job):
         raise gone(job.ledger)
     host_for(job)  # an address that may hold a password is refused, not repeated
@@ -87,8 +104,8 @@ def _is_there(ledger: Path) -> bool:
         ) from error
 
 
-async def _show(folder: Path, budget_usd: float | None, view: str | None, as_json: bool) -> None:
-    async with open_ledger(folder / LEDGER, readable=True) as ledger:
+async def _show(place: Place, now: datetime, view: str | None, as_json: bool) -> None:
+    async with open_ledger(place.folder / LEDGER, readable=True) as ledger:
         match view:
             case "tasks":
                 await _show_tasks(ledger, as_json=as_json)
@@ -100,7 +117,7 @@ async def _show(folder: Path, budget_usd: float | None, view: str | None, as_jso
             case "failed":
                 click.echo(render_failed(await take_tally(ledger.tasks())))
             case _:
-                status = await _status(ledger, folder, budget_usd)
+                status = await _status(ledger, place, now)
                 _echo([status_json(status)], render_status(status), as_json=as_json)
 
 
@@ -116,20 +133,39 @@ def _echo(objects: list[Any], text: str, *, as_json: bool) -> None:
         click.echo(line)
 
 
-async def _status(ledger: Ledger, folder: Path, budget_usd: float | None) -> JobStatus:
+async def _status(ledger: Ledger, place: Place, now: datetime) -> JobStatus:
     last = await ledger.last_run()
     run, ended, stopped_by = last or (None, None, None)
+    worker = last_holder(place.folder / LOCK) if run and not ended else None
+    works = worker is not None and worker.holds is True
     return JobStatus(
-        job=folder.name,
+        job=place.folder.name,
         manifest=(await ledger.facts()).get("manifest", ""),
-        folder=str(folder),
+        folder=str(place.folder),
         tally=await take_tally(ledger.tasks()),
         totals=await ledger.totals(),
-        budget_usd=budget_usd,
+        budget_usd=place.budget_usd,
         last_run=run,
         ended=ended,
         stopped_by=stopped_by,
+        worker=worker,
+        rate_per_minute=await _rate(ledger, run, now) if run and works else None,
+        limit_per_minute=place.images_per_minute,
+        waits_until=await ledger.waits_until(moment_text(now)),
     )
+
+
+async def _rate(ledger: Ledger, run: RunRecord, now: datetime) -> float | None:
+    """Images a minute over the last minute of a run; None while it has hardly begun."""
+    span_s = min(RATE_WINDOW_S, (now - moment_of(run.started)).total_seconds())
+    if span_s < RATE_NEEDS_S:
+        return None
+    stored = await ledger.stored_since(moment_text(now - timedelta(seconds=span_s)))
+    return round(60 * stored / span_s, 2)
+
+
+def _working(worker: Holder | None) -> dict[str, object] | None:
+    return None if worker is None else {"pid": worker.pid, "host": worker.host, "since": worker.started}
 
 
 def status_json(status: JobStatus) -> dict[str, object]:
@@ -154,4 +190,8 @@ def status_json(status: JobStatus) -> dict[str, object]:
         "started": run.started if run else None,
         "ended": status.ended,
         "stopped_by": status.stopped_by,
+        "working": _working(status.working),
+        "images_per_minute": status.rate_per_minute,
+        "limit_per_minute": status.limit_per_minute,
+        "waits_until": status.waits_until,
     }

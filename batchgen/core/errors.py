@@ -46,6 +46,12 @@ class NotRunError(UsageError):
     """The job has not run yet: there is nothing to look at."""
 
 
+class PlanChangedError(UsageError):
+    """What a person agreed to is not what would be sent by now; nothing was sent (exit code 3)."""
+
+    exit_code = 3
+
+
 class ProblemsError(UsageError):
     """All problems of a manifest or configuration, found in one go."""
 

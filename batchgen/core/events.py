@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Failure, Stored, Task, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMade:
+    """What a run is about to do and to spend, right before `RunStarted`."""
+
+    plan: PlanSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +108,6 @@ class RunBroken:
     message: str
 
 
-Event = RunStarted | AttemptSent | TaskStored | AttemptFailed | Paused | Notice | RunEnded | RunBroken
+Event = (
+    PlanMade | RunStarted | AttemptSent | TaskStored | AttemptFailed | Paused | Notice | RunEnded | RunBroken
+)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from batchgen.core.differences import Asked, Difference, differences
 from batchgen.core.types import (
     Change,
     FailureClass,
+    JsonObject,
     OnUnknown,
     StoredImage,
     Task,
     TaskState,
+    forgotten_task,
 )
 
 TRIED_AGAIN = frozenset(
@@ -64,6 +67,7 @@ class Known:
     image: StoredImage | None = None
     spare: StoredImage | None = None
     earlier: Earlier = NOTHING_EARLIER
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ class Planned:
     """What a run does with a task. `send` tasks are queued; `restore` is moved back instead of being bought.
 
     `reason` says why for people, "" where the change says it all. `renewed` is a task that `retry` named: its
-    attempts count from 0 again and one more lost answer may be sent again. `earlier` goes with it.
+    attempts count from 0 again and one more lost answer may be sent again. `earlier` goes with it. `differences` tell
+    how a changed request differs from the one before it.
     """
 
     task: Task
@@ -82,6 +87,30 @@ class Planned:
     failure_class: FailureClass | None = None
     renewed: bool = False
     earlier: Earlier = NOTHING_EARLIER
+    differences: tuple[Difference, ...] = ()
+
+    def as_json(self) -> JsonObject:
+        """The object of `plan --tasks --json`, without its job."""
+        task, price = self.task, self.task.price
+        there = self.change is not Change.REMOVED
+        return {
+            "task_id": task.task_id,
+            "prompt_id": task.prompt_id if there else None,
+            "change": self.change.value,
+            "send": self.send,
+            "class": self.failure_class.value if self.failure_class else None,
+            "reason": self.reason or None,
+            "model": task.request.model if there else None,
+            "price": price.kind.value if self.send else None,
+            "cost_usd": price.expected_usd if self.send else None,
+            "fingerprint": task.fingerprint if there else None,
+            "differences": [difference.as_json() for difference in self.differences],
+        }
+
+
+def removed(task_id: str) -> Planned:
+    """A task that left the manifest: nothing else is said of it."""
+    return Planned(forgotten_task(task_id, ""), Change.REMOVED, send=False)
 
 
 def waves(moves: Sequence[Planned]) -> Iterator[list[Planned]]:
@@ -124,7 +153,9 @@ def decide(known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUn
     if known.state is None:
         return Planned(task, Change.NEW, send=True)
     if known.fingerprint != task.fingerprint:
-        return Planned(task, Change.CHANGED, send=True, reason="the request changed")
+        asked = known.asked
+        differing = () if asked is None else differences(asked.request, task.request)
+        return Planned(task, Change.CHANGED, send=True, reason="the request changed", differences=differing)
     return _decide_unchanged(known, damage, on_unknown)
 
 

@@ -172,6 +172,9 @@ class Ledger(Protocol):
     async def removed(self, limit: int) -> tuple[int, Sequence[str]]:
         """How many tasks are on the ledger but not staged, and the first `limit` of their ids."""
 
+    def left(self) -> AsyncIterator[Sequence[str]]:
+        """All their ids, in the order that they had in the manifest, in batches."""
+
     async def facts(self) -> Mapping[str, str]:
         """What is known of the job: `manifest`, `provider`, `host`; empty before its first run."""
 
@@ -285,6 +288,12 @@ class Ledger(Protocol):
 
     async def states(self) -> Mapping[tuple[str, str], int]:
         """How many of the job's tasks are now in which (state, class or "")."""
+
+    async def stored_since(self, since: str) -> int:
+        """How many images came after a moment."""
+
+    async def waits_until(self, now: str) -> str | None:
+        """The first moment after `now` before which a pending task is not sent; None when none waits."""
 
     def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """The manifest's tasks as people and machines read them, in manifest order, in batches."""

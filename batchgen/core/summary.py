@@ -3,44 +3,86 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from batchgen.core.money import usd
 from batchgen.core.plan import Planned
 from batchgen.core.records import Totals
-from batchgen.core.types import Change, JsonObject, PriceKind, StopReason
+from batchgen.core.types import Change, JsonObject, JsonValue, PriceKind, StopReason
 
-LINES_SHOWN = 200
-"""A diff longer than this is summed up: nobody reads more, and memory must not grow with the manifest."""
+LINES_SHOWN = 12
+"""Tasks of each kind that a plan shows: nobody reads more, and memory must not grow with the manifest."""
+
+GROUPS_SHOWN = 30
+"""Kinds of images that have a cost each; the others of a widely varied job are summed up."""
+
+OTHERS = "others"
+"""The group of those."""
 
 
 @dataclass(slots=True)
 class Cost:
-    """What some tasks cost: sums in USD over the priced ones, and how sure the sums are."""
+    """What some tasks cost: sums in USD over the priced ones, and how sure the sums are.
 
+    `expected_usd` is all of it, `estimated_usd` the part of the `estimated` ones of the `images`, whose prices are no
+    more than that. The `unpriced` ones are in no sum.
+    """
+
+    images: int = 0
     expected_usd: float = 0.0
     list_usd: float = 0.0
+    estimated_usd: float = 0.0
     estimated: int = 0
     unpriced: int = 0
 
     def add(self, planned: Planned) -> None:
         """Take one task in."""
+        self.images += 1
         price = planned.task.price
         if price.kind is PriceKind.UNPRICED:
             self.unpriced += 1
             return
-        self.estimated += price.kind is PriceKind.ESTIMATE
-        self.expected_usd = usd(self.expected_usd + (price.expected_usd or 0.0))
+        expected_usd = price.expected_usd or 0.0
+        if price.kind is PriceKind.ESTIMATE:
+            self.estimated += 1
+            self.estimated_usd = usd(self.estimated_usd + expected_usd)
+        self.expected_usd = usd(self.expected_usd + expected_usd)
         self.list_usd = usd(self.list_usd + (price.list_usd or 0.0))
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """Its fields; `exact_usd` is what is surely expected."""
+        return {
+            "images": self.images,
+            "cost_usd": self.expected_usd,
+            "exact_usd": usd(self.expected_usd - self.estimated_usd),
+            "estimated_usd": self.estimated_usd,
+            "list_usd": self.list_usd,
+            "estimated": self.estimated,
+            "unpriced": self.unpriced,
+        }
+
+
+def in_all(costs: Iterable[Cost]) -> Cost:
+    """Several costs as one."""
+    whole = Cost()
+    for cost in costs:
+        whole.images += cost.images
+        whole.estimated += cost.estimated
+        whole.unpriced += cost.unpriced
+        whole.expected_usd = usd(whole.expected_usd + cost.expected_usd)
+        whole.estimated_usd = usd(whole.estimated_usd + cost.estimated_usd)
+        whole.list_usd = usd(whole.list_usd + cost.list_usd)
+    return whole
 
 
 @dataclass(slots=True)
 class PlanSummary:
     """A plan, summed up. `seconds` is the least time that the rate limits allow, None without a rate.
 
-    `lines` are the first tasks that differ (change, task id, reason); `groups` the cost of what is sent by
-    (model, size and quality); `failures` what is left alone, counted by class; `spent_usd` what the job has cost
-    so far, unknown outcomes included.
+    `shown` are the first tasks of each kind that differ; `fields` counts in how many changed tasks which field differs. What is sent is summed up by its change in `costs` and by
+    (model, size and quality) in `groups`. `failures` is what is left alone, counted by class; `spent_usd` what the job
+    has cost so far, unknown outcomes included. `seal` is a hash of all that the manifest asks for at its prices.
     """
 
     job: str
@@ -52,8 +94,11 @@ class PlanSummary:
     to_send: int = 0
     changes: Counter[Change] = field(default_factory=Counter)
     cost: Cost = field(default_factory=Cost)
-    groups: dict[tuple[str, str], tuple[int, Cost]] = field(default_factory=dict)
-    lines: list[tuple[Change, str, str]] = field(default_factory=list)
+    costs: dict[Change, Cost] = field(default_factory=dict)
+    groups: dict[tuple[str, str], Cost] = field(default_factory=dict)
+    shown: dict[Change, list[Planned]] = field(default_factory=dict)
+    fields: Counter[str] = field(default_factory=Counter)
+    moved_back: int = 0
     images_per_minute: float | None = None
     concurrency: int = 8
     seconds: float | None = None
@@ -61,28 +106,33 @@ class PlanSummary:
     spent_usd: float = 0.0
     notices: list[str] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
+    seal: str = ""
 
     def add(self, planned: Planned) -> None:
         """Take one task in."""
         self.tasks += 1
         self.changes[planned.change] += 1
+        self.moved_back += planned.restore is not None
+        self.fields.update({difference.field for difference in planned.differences})
         if planned.change is not Change.KEPT:
-            self.line(planned.change, planned.task.task_id, planned.reason)
+            shown = self.shown.setdefault(planned.change, [])
+            if len(shown) < LINES_SHOWN:
+                shown.append(planned)
         if planned.change in {Change.FAILED, Change.HELD, Change.MISSING}:
             self.failures[planned.failure_class.value if planned.failure_class else planned.change.value] += 1
         if planned.send:
-            self.to_send += 1
-            self.cost.add(planned)
-            parameters = planned.task.request.parameters
-            look = " ".join(str(parameters[key]) for key in ("size", "quality") if key in parameters)
-            count, cost = self.groups.get((planned.task.request.model, look), (0, Cost()))
-            cost.add(planned)
-            self.groups[planned.task.request.model, look] = (count + 1, cost)
+            self._buy(planned)
 
-    def line(self, change: Change, task_id: str, reason: str = "") -> None:
-        """Note a line of the diff, as long as someone would read it."""
-        if len(self.lines) < LINES_SHOWN:
-            self.lines.append((change, task_id, reason))
+    def _buy(self, planned: Planned) -> None:
+        self.to_send += 1
+        self.cost.add(planned)
+        self.costs.setdefault(planned.change, Cost()).add(planned)
+        parameters = planned.task.request.parameters
+        look = " ".join(str(parameters[key]) for key in ("size", "quality") if key in parameters)
+        group = (planned.task.request.model, look)
+        if group not in self.groups and len(self.groups) >= GROUPS_SHOWN:
+            group = (OTHERS, "")
+        self.groups.setdefault(group, Cost()).add(planned)
 
     def as_json(self) -> JsonObject:
         """The object that `plan --json` prints."""
@@ -91,19 +141,23 @@ class PlanSummary:
             "manifest": self.manifest,
             "provider": self.provider,
             "host": self.host,
+            "folder": self.folder,
             "tasks": self.tasks,
             "to_send": self.to_send,
             **{change.value: self.changes[change] for change in Change},
-            "cost_usd": self.cost.expected_usd,
-            "list_usd": self.cost.list_usd,
-            "estimated": self.cost.estimated,
-            "unpriced": self.cost.unpriced,
+            "moved_back": self.moved_back,
+            **self.cost.as_json(),
+            "by_change": {change.value: cost.as_json() for change, cost in self.costs.items()},
+            "by_kind": [
+                {"model": model, "look": look, **cost.as_json()} for (model, look), cost in self.groups.items()
+            ],
+            "changed_fields": dict(self.fields),
+            "classes": dict(self.failures),
             "budget_usd": self.budget_usd,
             "spent_usd": self.spent_usd,
             "images_per_minute": self.images_per_minute,
             "concurrency": self.concurrency,
             "seconds": self.seconds,
-            "lines": [[change.value, task_id, reason] for change, task_id, reason in self.lines],
             "notices": list(self.notices),
         }
 

@@ -65,6 +65,13 @@ SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.no
   LEFT JOIN images i ON i.task_id = s.task_id AND i.current = 1
  WHERE s.position > :after ORDER BY s.position LIMIT :limit;
 
+-- asked: what a task asked for when it was last queued, and whom, as far as its requests or its run tell
+SELECT t.*, coalesce(
+    (SELECT r.provider FROM attempts a JOIN runs r ON r.run_id = a.run_id
+      WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint ORDER BY a.rowid DESC LIMIT 1),
+    (SELECT r.provider FROM runs r WHERE r.run_id = t.queued_by), '') AS provider
+  FROM tasks t WHERE t.task_id = :task_id;
+
 -- dearer: of each model none of whose unchanged tasks has the price that it was planned with, the task that rose most
 SELECT s.model, s.task_id, json_extract(t.price, '$[1]') AS before_usd, json_extract(s.price, '$[1]') AS now_usd,
        max(json_extract(s.price, '$[1]') - json_extract(t.price, '$[1]')) AS more_usd
@@ -160,6 +167,10 @@ SELECT count(*) FROM tasks t WHERE t.in_manifest = 1
 -- removed_ids: the first of them
 SELECT task_id FROM tasks t WHERE t.in_manifest = 1
    AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id) ORDER BY position LIMIT :limit;
+
+-- removed_page: all of them, in their order
+SELECT position, task_id FROM tasks t WHERE t.in_manifest = 1 AND (t.position, t.task_id) > (:position, :task_id)
+   AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id) ORDER BY position, task_id LIMIT :limit;
 
 -- earlier: lost and open requests of a fingerprint, of tasks that want another one now
 SELECT a.state, a.idempotency_key FROM (
@@ -335,6 +346,12 @@ SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 
 -- last_sent: when the last request of the job went out; what was taken in from the disk may not know it
 SELECT max(started) AS started FROM attempts WHERE started <> '';
+
+-- stored_since: images that came after a moment
+SELECT count(*) FROM attempts WHERE state = 'stored' AND ended > :since;
+
+-- waits_until: the first moment that a task waits for
+SELECT min(not_before) FROM tasks WHERE in_manifest = 1 AND state = 'pending' AND not_before > :now;
 
 -- list_usd: what the makers of the models would charge for the images that are there
 SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks

@@ -95,6 +95,13 @@ class SqliteLedger:
         """Tasks that left the manifest."""
         return await self._do(staging.removed, limit)
 
+    async def left(self) -> AsyncIterator[Sequence[str]]:
+        """All of them, in batches."""
+        after = (-1, "")
+        while rows := await self._do(staging.removed_page, after):
+            yield [task_id for _, task_id in rows]
+            after = rows[-1]
+
     async def facts(self) -> Mapping[str, str]:
         """What the ledger knows of the job: `manifest`, `provider`, `host`; empty before its first run."""
         return {row["key"]: row["value"] for row in await self._rows("job_all")}
@@ -264,6 +271,15 @@ class SqliteLedger:
     async def states(self) -> Mapping[tuple[str, str], int]:
         """How the job's tasks stand, by (state, class or "")."""
         return {(row[0], row[1]): row[2] for row in await self._rows("states")}
+
+    async def stored_since(self, since: str) -> int:
+        """Images that came after a moment."""
+        return int((await self._rows("stored_since", since=since))[0][0])
+
+    async def waits_until(self, now: str) -> str | None:
+        """The first moment that a task waits for."""
+        with reading():
+            return moment((await self._rows("waits_until", now=now))[0][0])
 
     async def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """Tasks as they are read."""

@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from batchgen.core.differences import Asked
 from batchgen.core.plan import NOTHING_EARLIER, Earlier, Known, Planned
 from batchgen.core.records import Dearer
 from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import image_fields, image_of, storable, task_fields, task_of
+from batchgen.ledgers.rows import image_fields, image_of, request_of, storable, task_fields, task_of
 from batchgen.ledgers.values import class_of, moment, reading
 
 PAGE = 500
@@ -100,7 +101,13 @@ def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool)
         image=image,
         spare=take_spare(connection, task) if any_image and not _fits(image, task) else None,
         earlier=_earlier(connection, task) if fresh and not _fits(image, task) else NOTHING_EARLIER,
+        asked=_asked(connection, task) if fresh and row["state"] else None,
     )
+
+
+def _asked(connection: sqlite3.Connection, task: Task) -> Asked:
+    row = connection.execute(queries()["asked"], {"task_id": task.task_id}).fetchone()
+    return Asked(request_of(row), row["provider"] or None)
 
 
 def _earlier(connection: sqlite3.Connection, task: Task) -> Earlier:
@@ -145,6 +152,13 @@ def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]
     connection.execute(sql["stage_create"])
     (count,) = connection.execute(sql["removed_count"]).fetchone()
     return count, [row[0] for row in connection.execute(sql["removed_ids"], {"limit": limit})]
+
+
+def removed_page(connection: sqlite3.Connection, after: tuple[int, str]) -> list[tuple[int, str]]:
+    """Places and ids of tasks that left the manifest, behind one of them."""
+    connection.execute(queries()["stage_create"])
+    wanted = {"position": after[0], "task_id": after[1], "limit": PAGE}
+    return [tuple(row) for row in connection.execute(queries()["removed_page"], wanted)]
 
 
 def apply(connection: sqlite3.Connection, run_id: str | None, planned: Sequence[Planned]) -> None:

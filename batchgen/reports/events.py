@@ -17,6 +17,7 @@ from batchgen.core.events import (
     Event,
     Notice,
     Paused,
+    PlanMade,
     RunBroken,
     RunEnded,
     RunStarted,
@@ -78,6 +79,8 @@ def name_of(event: Event) -> str:
 def facts(event: Event) -> Mapping[str, object]:
     """What a line says of an event. Prompts and raw answers stay out: the sidecars have them."""
     match event:
+        case PlanMade():
+            return {"plan": event.plan.as_json()}
         case RunStarted():
             return dataclasses.asdict(event)
         case AttemptSent():

@@ -15,6 +15,7 @@ from batchgen.core.events import (
     Event,
     Notice,
     Paused,
+    PlanMade,
     RunBroken,
     RunEnded,
     RunStarted,
@@ -24,7 +25,7 @@ from batchgen.core.plain import safe_text
 from batchgen.core.protocols import Observer
 from batchgen.reports.events import facts, name_of
 from batchgen.reports.progress import end_line, start_line
-from batchgen.reports.text import duration_text
+from batchgen.reports.text import counted, duration_text
 from batchgen.system.clock import moment_text
 
 TREE = "batchgen"
@@ -76,6 +77,9 @@ def level_of(event: Event) -> int:
 def words(event: Event) -> str:
     """An event as one line for people."""
     match event:
+        case PlanMade():
+            plan = event.plan
+            return safe_text(f"plan of {plan.job}: {counted(plan.tasks, 'task')}, {plan.to_send:,} to send")
         case RunStarted():
             return start_line(event)
         case AttemptSent():

@@ -13,8 +13,9 @@ from batchgen.core.records import AttemptView, RunRecord, TaskView, Totals
 from batchgen.core.types import TaskState
 from batchgen.reports.money import money_notes
 from batchgen.reports.tally import OpenTask, Tally
-from batchgen.reports.text import counted, duration_text, indented, usd_text
+from batchgen.reports.text import counted, duration_text, indented, rate_text, usd_text
 from batchgen.system.clock import moment_words
+from batchgen.system.lock import Holder
 
 _INDENT = " " * 11
 
@@ -24,7 +25,9 @@ class JobStatus:
     """What `status` says of one job. Money is in USD; `ended` and `stopped_by` are of the last run.
 
     `manifest` is relative to `folder`, "" before the first run.
-    `last_run` is None before the first one; `ended` is None while it runs, or when it was killed.
+    `last_run` is None before the first one; `ended` is None while it runs, or when it was killed: `worker` tells, if it
+    can. `rate_per_minute` is of the images stored in the last minute of a run that works, `waits_until` (UTC) the first
+    moment before which a task is not sent again.
     """
 
     job: str
@@ -36,6 +39,15 @@ class JobStatus:
     last_run: RunRecord | None = None
     ended: str | None = None
     stopped_by: str | None = None
+    worker: Holder | None = None
+    rate_per_minute: float | None = None
+    limit_per_minute: float | None = None
+    waits_until: str | None = None
+
+    @property
+    def working(self) -> Holder | None:
+        """Who works on the job right now; None when nobody does, or only another host could tell."""
+        return self.worker if self.worker is not None and self.worker.holds else None
 
 
 def render_status(status: JobStatus) -> str:
@@ -50,6 +62,7 @@ def render_status(status: JobStatus) -> str:
             if state != TaskState.STORED and tally.states[state]
         ),
         *(f"{_INDENT}{count:,} {name or 'no class'}: {say.title}" for name, count, say, _ in tally.by_class()),
+        *_pace(status),
         *_money(status),
         *_last_run(status),
         f"  folder   {safe_text(status.folder)}",
@@ -60,6 +73,15 @@ def render_status(status: JobStatus) -> str:
 def _manifest(status: JobStatus) -> str:
     """The manifest's path from where the folder's is from: the ledger has it from the folder itself."""
     return os.path.normpath(Path(status.folder, status.manifest)) if status.manifest else "no manifest"
+
+
+def _pace(status: JobStatus) -> Iterator[str]:
+    if status.rate_per_minute is not None:
+        limit = status.limit_per_minute
+        of = "" if limit is None else f" of {rate_text(limit)}"
+        yield f"  rate     {rate_text(round(status.rate_per_minute, 1))}/min{of}"
+    if status.waits_until:
+        yield f"  next     a task waits until {moment_words(status.waits_until)}"
 
 
 def _money(status: JobStatus) -> Iterator[str]:
@@ -75,13 +97,26 @@ def _last_run(status: JobStatus) -> Iterator[str]:
     if run is None:
         yield "  last run none"
         return
-    end = f"ended {moment_words(status.ended)}" if status.ended else "not ended: it is running, or was killed"
+    end = f"ended {moment_words(status.ended)}" if status.ended else f"not ended: {_worker(status.worker)}"
     stopped = f", stopped by {status.stopped_by}" if status.stopped_by else ""
     yield indented(
         f"{moment_words(run.started)} with {safe_text(run.provider)}, {end}{stopped}",
         _INDENT,
         first="  last run ",
     )
+
+
+def _worker(worker: Holder | None) -> str:
+    if worker is None:
+        return "it is running, or was killed"
+    who = safe_text(f"process {worker.pid} on {worker.host} since {moment_words(worker.started)}")
+    match worker.holds:
+        case None:
+            return f"it is running, or was killed ({who})"
+        case True:
+            return f"it is running ({who})"
+        case False:
+            return f"it was killed ({who}); run again to go on"
 
 
 def render_tasks(views: Sequence[TaskView]) -> str:

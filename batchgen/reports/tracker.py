@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from batchgen.core.events import AttemptFailed, AttemptSent, Event, RunStarted, TaskStored
+from batchgen.core.advice import ADVICE
+from batchgen.core.events import AttemptFailed, AttemptSent, Event, Paused, PlanMade, RunStarted, TaskStored
 from batchgen.core.money import failed_usd, usd
-from batchgen.core.types import TaskState
+from batchgen.core.plain import safe_text
+from batchgen.core.types import FailureClass, TaskState
+from batchgen.reports.pace import Pace
 from batchgen.reports.text import duration_text, rate_text, usd_text
 
-RATE_WINDOW_S = 60.0
-"""The rate is of the last minute: the providers' limits are per minute."""
+STOPPING = frozenset({FailureClass.AUTH, FailureClass.BILLING, FailureClass.STORAGE})
+"""What ends the whole run: told although its task stays pending."""
 
-_RATE_NEEDS_S = 3.0
+_WHOLE = 10
+"""Images a minute above which a tenth of one says nothing."""
+
 _FINAL = frozenset({TaskState.FAILED, TaskState.HELD})
 
 
@@ -23,7 +29,8 @@ class Tracker:
 
     `total` is what this run sends; `done` of it are stored, failed or held. Before it has `begun` nothing counts:
     what a dead run left open is settled then, and is none of these tasks. `cost_usd` counts as the summary does, what
-    was paid for in vain or may have been paid for included.
+    was paid for in vain or may have been paid for included. `classes` counts what failed or is held, the class that
+    came last at the end; `pauses` are until when which models rest, and why.
     """
 
     begun: bool = False
@@ -36,8 +43,9 @@ class Tracker:
     cost_usd: float = 0.0
     budget_usd: float | None = None
     images_per_minute: float | None = None
-    started_s: float = 0.0
-    _seconds: deque[tuple[int, int]] = field(default_factory=deque)
+    classes: Counter[FailureClass] = field(default_factory=Counter)
+    pauses: dict[tuple[str, ...], tuple[float, str]] = field(default_factory=dict)
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def done(self) -> int:
@@ -52,10 +60,14 @@ class Tracker:
     def take(self, event: Event, now_s: float) -> None:
         """Take one event in."""
         match event:
+            case PlanMade():
+                plan = event.plan
+                if plan.seconds and plan.to_send:
+                    self.pace.least_s = plan.seconds / plan.to_send
             case RunStarted():
-                self.begun = True
-                self.total, self.budget_usd = event.to_send, event.budget_usd
-                self.images_per_minute, self.started_s = event.images_per_minute, now_s
+                self._begin(event, now_s)
+            case Paused():
+                self.pauses[event.models] = (now_s + event.seconds, event.reason)
             case _ if not self.begun:
                 pass
             case AttemptSent():
@@ -64,15 +76,34 @@ class Tracker:
                 self._came_back()
                 self.stored += 1
                 self._spent(event.stored.image.cost_usd or 0.0)
-                self._count(now_s)
+                self.pace.count(now_s, self.total - self.done)
             case AttemptFailed():
-                self._came_back()
-                self.failed += event.task_state is TaskState.FAILED
-                self.held += event.task_state is TaskState.HELD
-                self.retries += event.task_state not in _FINAL
-                self._spent(failed_usd(event.task.price, event.failure, event.task_state))
+                self._failed(event, now_s)
             case _:
                 pass
+
+    def _begin(self, event: RunStarted, now_s: float) -> None:
+        self.begun = True
+        self.total, self.budget_usd = event.to_send, event.budget_usd
+        self.images_per_minute = event.images_per_minute
+        if event.images_per_minute is not None:
+            self.pace.least_s = max(self.pace.least_s, 60 / event.images_per_minute)
+        elif self.pace.least_s:
+            self.images_per_minute = 60 / self.pace.least_s  # models with rates of their own
+        self.pace.wave = event.concurrency
+        self.pace.begin(now_s, event.to_send)
+
+    def _failed(self, event: AttemptFailed, now_s: float) -> None:
+        self._came_back()
+        self.failed += event.task_state is TaskState.FAILED
+        self.held += event.task_state is TaskState.HELD
+        self.retries += event.task_state not in _FINAL
+        self._spent(failed_usd(event.task.price, event.failure, event.task_state))
+        if event.task_state in _FINAL:
+            self.pace.count(now_s, self.total - self.done)
+        if is_trouble(event):
+            kind = event.failure.failure_class
+            self.classes[kind] = self.classes.pop(kind, 0) + 1
 
     def _spent(self, amount_usd: float) -> None:
         self.cost_usd = usd(self.cost_usd + amount_usd)
@@ -81,33 +112,18 @@ class Tracker:
         # An attempt ends without having been sent when a stop comes between its reservation and its request.
         self.in_flight = max(0, self.in_flight - 1)
 
-    def _count(self, now_s: float) -> None:
-        second = int(now_s)
-        if self._seconds and self._seconds[-1][0] == second:
-            self._seconds[-1] = (second, self._seconds[-1][1] + 1)
-        else:
-            self._seconds.append((second, 1))
-        while self._seconds[0][0] <= second - RATE_WINDOW_S:
-            self._seconds.popleft()
-
-    def rate_per_minute(self, now_s: float) -> float | None:
-        """Images stored a minute, over the last minute; None before there is anything to say."""
-        span_s = min(RATE_WINDOW_S, now_s - self.started_s)
-        if span_s < _RATE_NEEDS_S:
-            return None
-        return 60 * sum(count for second, count in self._seconds if second > now_s - RATE_WINDOW_S) / span_s
-
     def left_s(self, now_s: float) -> float | None:
-        """Seconds until all is done at the present rate, not faster than the limit; None without a rate."""
-        rates = (self.rate_per_minute(now_s) or self.images_per_minute, self.images_per_minute)
-        known = [rate for rate in rates if rate]
-        return 60 * (self.total - self.done) / min(known) if known else None
+        """Seconds until all is done, at the pace so far and within the limits and pauses; None when not known."""
+        left_s = self.pace.left_s(now_s, self.total - self.done)
+        rests = [until_s - now_s for until_s, _ in self.pauses.values()]
+        return None if left_s is None else max(left_s, *rests, 0.0)
 
-    def phrases(self, now_s: float) -> list[str]:
-        """What to say, the most important first: a narrow screen takes as many as fit."""
+    def phrases(self, now_s: float, *, classes: bool = False) -> list[str]:
+        """What to say, the most important first; with the `classes` of what failed or is held, if that is wanted."""
         if not self.begun:
             return ["getting ready"]
         left_s = self.left_s(now_s)
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.classes.items()) if classes else ""
         said = [
             f"{self.stored:,} of {self.total:,} stored",
             f"{duration_text(left_s)} left" if left_s is not None and self.done < self.total else "",
@@ -117,6 +133,7 @@ class Tracker:
             self._rate(now_s),
             f"{self.in_flight:,} in flight" if self.in_flight else "",
             f"{self.retries:,} tried again" if self.retries else "",
+            f"failures: {kinds}" if kinds else "",
         ]
         return [phrase for phrase in said if phrase]
 
@@ -125,8 +142,24 @@ class Tracker:
         return usd_text(self.cost_usd) + of
 
     def _rate(self, now_s: float) -> str:
-        rate = self.rate_per_minute(now_s)
-        if rate is None:
+        rate = self.pace.rate_per_minute(now_s)
+        if rate is None or self.done == self.total:
             return ""
-        limit = "" if self.images_per_minute is None else f" (limit {rate_text(self.images_per_minute)})"
-        return f"{rate_text(rate)} a minute{limit}"
+        of = "" if self.images_per_minute is None else f" of {rate_text(self.images_per_minute)}"
+        return f"{rate_text(round(rate) if rate >= _WHOLE else rate)}/min{of}"
+
+    def rests(self, now_s: float) -> Iterator[str]:
+        """A line for each pause that is not over."""
+        for models, (until_s, reason) in self.pauses.items():
+            if until_s > now_s:
+                yield safe_text(f"paused {', '.join(models)} {duration_text(until_s - now_s)}: {reason}")
+
+    def troubles(self) -> Iterator[str]:
+        """A line for each class of failures, with what the writer can do; the one that came last first."""
+        for kind, count in reversed(self.classes.items()):
+            yield f"{count:,} {kind}: {ADVICE[kind].writer}"
+
+
+def is_trouble(event: AttemptFailed) -> bool:
+    """Whether a person should hear of it: what is tried again is only counted, unless it stops the job."""
+    return event.task_state in _FINAL or event.failure.failure_class in STOPPING

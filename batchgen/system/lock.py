@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -47,8 +48,60 @@ def _take(lock: int, told: int) -> None:
 
 
 def _holder(descriptor: int) -> str:
+    who = _told(descriptor)
+    if who is None:
+        return "a process that has just begun"
+    return f"process {who.pid} on {who.host}, started {who.started}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who took a lock last, and when (UTC). `holds` says whether it still does, None where only its host can tell."""
+
+    pid: int
+    host: str
+    started: str
+    holds: bool | None = None
+
+
+def last_holder(path: Path) -> Holder | None:
+    """Who took the lock last, as far as its file tells. It is only looked at: trying it could get in a run's way."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        who, inode = _told(descriptor), os.fstat(descriptor).st_ino
+    finally:
+        os.close(descriptor)
+    if who is None or who.host != socket.gethostname():
+        return who
+    return replace(who, holds=_lives(who.pid) and _is_locked(inode))
+
+
+def _told(descriptor: int) -> Holder | None:
     try:
         who = json.loads(os.pread(descriptor, 4096, 0))
-        return f"process {who['pid']} on {who['host']}, started {who['started']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "a process that has just begun"
+        return Holder(int(who["pid"]), str(who["host"]), str(who["started"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return pid > 0
+
+
+def _is_locked(inode: int) -> bool:
+    """Whether the kernel knows a lock on a file; where it does not tell, a process that lives is believed."""
+    try:
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return True
+    held = (line.split() for line in locks.splitlines())
+    return any("FLOCK" in words and any(word.endswith(f":{inode}") for word in words) for words in held)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.core.differences import Asked
 from batchgen.core.plan import Planned, renew
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Dearer, Remembered, RunRecord, Totals
@@ -343,9 +344,47 @@ async def test_what_left_the_manifest_is_counted_and_not_read(ledger: Ledger) ->
     await queue(ledger, tasks(5))
     await ledger.stage(tasks(2))
     assert (3, ["t2--01", "t3--01"]) == tuple(await ledger.removed(limit=2))
+    assert ["t2--01", "t3--01", "t4--01"] == [task_id async for page in ledger.left() for task_id in page]
     await ledger.settle_manifest()
     assert ["t0--01", "t1--01"] == list(await states(ledger))
     assert (0, []) == tuple(await ledger.removed(limit=2))
+
+
+async def test_what_was_asked_for_before_is_known(ledger: Ledger) -> None:
+    """A changed task comes with its last request and who was asked; an unchanged and a new one have nothing to tell."""
+    older, same = task(prompt="A paper boat."), task("same--01", position=1, prompt="Same.")
+    await ledger.begin_run(RunRecord(RUN, "spring", "m.yaml", "cometapi", "h", MOMENT))
+    await bought(ledger, older)
+    await bought(ledger, same)
+
+    now = [task(prompt="A tin boat."), same, task("new--01", position=2, prompt="New.")]
+
+    asked = [one.asked for one in await known(ledger, now)]
+    assert [Asked(older.request, "cometapi"), None, None] == asked
+
+
+async def test_a_request_that_was_never_sent_is_known_too(ledger: Ledger) -> None:
+    """What was queued and changed before it went out: the run that queued it tells who would have been asked."""
+    await ledger.begin_run(RunRecord(RUN, "spring", "m.yaml", "openai", "h", MOMENT))
+    await queue(ledger, [task(model="m1")])
+
+    (one,) = await known(ledger, [task(model="m2")])
+
+    assert Asked(task(model="m1").request, "openai") == one.asked
+
+
+async def test_what_a_status_asks_of_a_run(ledger: Ledger) -> None:
+    """Images since a moment, and the first moment of those that a waiting task names."""
+    first, second, third = tasks(3)
+    await bought(ledger, first)
+    await queue(ledger, [second, third])
+    for one, moment in ((second, LATER), (third, "2026-11-23T22:30:00.000Z")):
+        await fail(ledger, await send(ledger, one), BUSY, RETRY, not_before=moment)
+
+    assert [1, 0] == [await ledger.stored_since(since) for since in ("2026-11-23T21:59:59.000Z", MOMENT)]
+    assert "2026-11-23T22:30:00.000Z" == await ledger.waits_until(MOMENT)
+    assert LATER == await ledger.waits_until("2026-11-23T22:30:00.000Z")
+    assert None is await ledger.waits_until(LATER)
 
 
 async def test_places_and_labels_follow_the_manifest(ledger: Ledger) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.core.differences import Asked
 from batchgen.core.plan import TO_FETCH, TRIED_AGAIN, Known, Planned, decide, renew, waves
 from batchgen.core.types import Change, FailureClass, OnUnknown, StoredImage, TaskState
 from tests.ledgers.samples import attempt, stored, task
@@ -98,6 +99,12 @@ def test_a_lost_answer_is_held_where_that_is_asked() -> None:
     """A task found `sent` follows `on_unknown`."""
     planned = decide(SENT, on_unknown=OnUnknown.HOLD)
     assert (Change.HELD, FailureClass.UNKNOWN) == (planned.change, planned.failure_class)
+
+
+def test_a_changed_request_says_what_changed() -> None:
+    """The diff has both values of every field."""
+    (difference,) = decide(replace(STORED, task=CHANGED, asked=Asked(TASK.request))).differences
+    assert ("prompt", TASK.request.prompt, "A tin boat.") == astuple(difference)
 
 
 def test_what_is_left_alone_says_why() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.plan import Planned
-from batchgen.core.summary import LINES_SHOWN, PlanSummary, RunSummary
-from batchgen.core.types import Change, Price, PriceKind, StopReason
+from batchgen.core.summary import GROUPS_SHOWN, LINES_SHOWN, OTHERS, Cost, PlanSummary, RunSummary, in_all
+from batchgen.core.types import Change, JsonValue, Price, PriceKind, StopReason
 from tests.ledgers.samples import task, tasks
 
 EXACT = Price(PriceKind.EXACT, 0.006, 0.008, 0.006)
@@ -41,7 +41,11 @@ def test_a_plan_counts_tasks_changes_and_money() -> None:
         plan.cost.estimated,
         plan.cost.unpriced,
     )
-    assert [Change.NEW, Change.CHANGED, Change.RETRY, Change.MISSING] == [change for change, _, _ in plan.lines]
+    assert [Change.NEW, Change.CHANGED, Change.RETRY, Change.MISSING] == list(plan.shown)
+    assert {"new": 0.006, "changed": 0.04, "retry": 0} == {
+        change.value: cost.expected_usd for change, cost in plan.costs.items()
+    }
+    assert 0.04 == plan.cost.estimated_usd
 
 
 def test_costs_are_grouped_by_what_they_depend_on() -> None:
@@ -54,7 +58,7 @@ def test_costs_are_grouped_by_what_they_depend_on() -> None:
     ):
         plan.add(Planned(task(parameters=dict(parameters), price=EXACT), Change.NEW, send=True))
     assert {("gpt-image-2", "1024x1024 low"): (2, 0.012), ("gpt-image-2", ""): (1, 0.006)} == {
-        key: (count, cost.expected_usd) for key, (count, cost) in plan.groups.items()
+        key: (cost.images, cost.expected_usd) for key, cost in plan.groups.items()
     }
 
 
@@ -63,7 +67,25 @@ def test_a_long_diff_is_cut() -> None:
     plan = summary()
     for one in tasks(LINES_SHOWN + 50):
         plan.add(Planned(one, Change.NEW, send=True))
-    assert (LINES_SHOWN, LINES_SHOWN + 50) == (len(plan.lines), plan.changes[Change.NEW])
+    assert (LINES_SHOWN, LINES_SHOWN + 50) == (len(plan.shown[Change.NEW]), plan.changes[Change.NEW])
+
+
+def test_a_thousand_sizes_are_no_thousand_groups() -> None:
+    """Memory does not grow with what is varied either: the rest is summed up, and the sum is whole."""
+    plan = summary()
+    for number in range(GROUPS_SHOWN + 50):
+        parameters: dict[str, JsonValue] = {"size": f"{number}x16"}
+        plan.add(Planned(task(parameters=parameters, price=EXACT), Change.NEW, send=True))
+    assert (GROUPS_SHOWN + 1, 50) == (len(plan.groups), plan.groups[OTHERS, ""].images)
+    assert plan.to_send == sum(cost.images for cost in plan.groups.values())
+
+
+def test_costs_add_up() -> None:
+    """Several plans have one cost, as sure as the least sure of them."""
+    costs = [Cost(), Cost()]
+    for cost, price in zip(costs, (EXACT, GUESS), strict=True):
+        cost.add(Planned(task(price=price), Change.NEW, send=True))
+    assert Cost(2, 0.046, 0.046, 0.04, 1, 0) == in_all(costs)
 
 
 @given(st.lists(st.integers(0, 10**6).map(lambda micros: micros / 1e6), max_size=40))

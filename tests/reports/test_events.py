@@ -9,11 +9,13 @@ from typing import get_args
 
 import pytest
 
-from batchgen.core.events import AttemptSent, Event, Notice, Paused, RunBroken, RunEnded
+from batchgen.core.events import AttemptSent, Event, Notice, Paused, PlanMade, RunBroken, RunEnded
+from batchgen.core.summary import PlanSummary
 from batchgen.reports.events import EventLog, facts, name_of
 from tests.reports.samples import failed_event, started, stored_event, task
 
 EVENTS: list[Event] = [
+    PlanMade(PlanSummary("spring", "spring.yaml", "sandbox", "localhost", "output/spring")),
     started(2, images_per_minute=60),
     AttemptSent(task(), "a1", 1),
     stored_event(),
@@ -36,6 +38,7 @@ def test_every_event_is_a_line_with_its_time(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in text.splitlines()]
 
     expected = [
+        "plan_made",
         "run_started",
         "attempt_sent",
         "task_stored",
@@ -47,13 +50,13 @@ def test_every_event_is_a_line_with_its_time(tmp_path: Path) -> None:
     ]
     assert expected == [line["event"] for line in lines]
     assert {"2026-01-02T03:04:05.000Z"} == {line["time"] for line in lines}
-    assert tuple(lines[2][key] for key in ("file", "cost_usd", "seconds")) == ("images/boat--01.png", 0.04, 2.5)
-    assert tuple(lines[3][key] for key in ("class", "reason", "state")) == (
+    assert tuple(lines[3][key] for key in ("file", "cost_usd", "seconds")) == ("images/boat--01.png", 0.04, 2.5)
+    assert tuple(lines[4][key] for key in ("class", "reason", "state")) == (
         "refused",
         "Nein \ud800\nno",
         "failed",
     )
-    assert lines[6]["summary"] == {"job": "spring", "stored": 1}
+    assert lines[7]["summary"] == {"job": "spring", "stored": 1}
     assert "sig=secret" not in text
     assert "A paper boat." not in text
 

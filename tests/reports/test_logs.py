@@ -126,8 +126,8 @@ def test_the_command_logs_json(desk: Desk) -> None:
     assert 1 == done.code
     assert "finished, 1 of 2 images are there" in done.out
     events = [line["event"] for line in told if line["event"] != "notice"]
-    assert ("run_started", "run_ended") == (events[0], events[-1])
-    assert {"run_started", "task_stored", "attempt_failed", "run_ended"} == set(events)
+    assert ("plan_made", "run_ended") == (events[0], events[-1])
+    assert {"plan_made", "run_started", "task_stored", "attempt_failed", "run_ended"} == set(events)
     (stored,) = [line for line in told if line["event"] == "task_stored"]
     assert ("job.yaml", "job", "boat--01") == (stored["manifest"], stored["job"], stored["task_id"])
 

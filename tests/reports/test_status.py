@@ -10,6 +10,7 @@ from batchgen.core.records import AttemptView, RunRecord, Totals
 from batchgen.core.types import AttemptState
 from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
 from batchgen.reports.tally import ROWS_KEPT, Tally, take_tally
+from batchgen.system.lock import Holder
 from tests.reports.samples import in_batches, view
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +49,37 @@ spring (jobs/spring.yaml)
            was killed
   folder   output/spring"""
     assert expected == render_status(status)
+
+
+@pytest.mark.parametrize(
+    ("expected", "holds"),
+    [
+        ("it is running (process 7 on h since 2026-01-02 03:04:00 UTC)", True),
+        ("it was killed (process 7 on h since 2026-01-02 03:04:00 UTC); run again to go on", False),
+        ("it is running, or was killed (process 7 on h since 2026-01-02 03:04:00 UTC)", None),
+    ],
+)
+def test_a_run_that_did_not_end(expected: str, holds: bool | None) -> None:
+    """Whether it works, by what its lock tells; how fast, and until when a task waits."""
+    run = RunRecord("r1", "spring", "m", "cometapi", "h", "2026-01-02T03:04:05.000Z")
+    status = JobStatus(
+        "spring",
+        "m",
+        "output/spring",
+        Tally(),
+        Totals(),
+        last_run=run,
+        worker=Holder(7, "h\x07", "2026-01-02T03:04:00.000Z", holds),
+        rate_per_minute=37.6 if holds else None,
+        limit_per_minute=50,
+        waits_until="2026-01-02T04:00:00.000Z",
+    )
+
+    shown = " ".join(render_status(status).split())
+
+    assert f"with cometapi, not ended: {expected} folder" in shown
+    assert bool(holds) == ("rate 37.6/min of 50" in shown)
+    assert "next a task waits until 2026-01-02 04:00:00 UTC" in shown
 
 
 def test_a_line_a_task() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.system.lock import LockHeldError, hold_lock
+from batchgen.system.lock import Holder, LockHeldError, hold_lock, last_holder
 
 STARTED = "2026-11-23T22:00:00.000Z"
 HOLD = f"""
@@ -78,6 +78,36 @@ def test_a_lock_is_free_after_use(tmp_path: Path) -> None:
         raise RuntimeError("oops")
     with hold_lock(path, STARTED):
         assert path.exists()
+
+
+def test_who_holds_it_can_be_seen_without_touching_it(tmp_path: Path) -> None:
+    """While it is held, after its holder died, and of another host, which alone could tell; a run may take it meanwhile."""
+    path = tmp_path / ".lock"
+    assert None is last_holder(path)
+    with holder(path) as process:
+        assert Holder(process.pid, socket.gethostname(), STARTED, holds=True) == last_holder(path)
+    assert Holder(process.pid, socket.gethostname(), STARTED, holds=False) == last_holder(path)
+    path.write_text(f'{{"pid": {os.getpid()}, "host": "{socket.gethostname()}", "started": "{STARTED}"}}')
+    told = last_holder(path)
+    assert told is not None
+    assert told.holds in {False, not Path("/proc/locks").exists()}  # this process lives, and holds nothing
+    path.write_text(f'{{"pid": 1, "host": "elsewhere", "started": "{STARTED}"}}')
+    assert Holder(1, "elsewhere", STARTED, holds=None) == last_holder(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", '{"pid": "x", "host": 1}', '{"pid": 1e999, "host": 1, "started": 1}']
+)
+def test_a_lock_that_tells_nothing(tmp_path: Path, text: str) -> None:
+    """Whatever is in it, nobody is named and nothing fails; a link or a pipe in its place is not opened."""
+    path = tmp_path / ".lock"
+    path.write_text(text)
+    assert None is last_holder(path)
+    path.unlink()
+    os.mkfifo(path)
+    assert None is last_holder(path)
+    (tmp_path / "link").symlink_to(path)
+    assert None is last_holder(tmp_path / "link")
 
 
 def test_a_holder_that_has_not_signed_yet_is_said(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from batchgen import Event, RunOptions, RunResult, Stop, StopReason
 def observe(event: Event) -> None:
     """Every event is one of these."""
     match event:
+        case batchgen.PlanMade():
+            assert_type(event.plan.to_send, int)
         case batchgen.RunStarted():
             assert_type(event.to_send, int)
         case batchgen.AttemptSent():
