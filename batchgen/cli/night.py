@@ -160,6 +160,7 @@ class NightRun:
             click.echo(json.dumps(job.summary.as_json()))
 
     def say(self, line: str) -> None:
+        """A line on stderr, for whoever watches or keeps the log."""
         if not self.values["quiet"]:
             click.echo(safe_text(line), err=True)
 

@@ -92,7 +92,7 @@ def write_night(folder: Path, facts: NightFacts) -> Path:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    jobs = sorted(facts.jobs, key=lambda job: WORST_FIRST.index(job.code))  # stable: the night's order within
+    jobs = sorted(facts.jobs, key=lambda job: (WORST_FIRST.index(job.code), job.manifest))
     page = environment.get_template("night.html").render(
         facts=facts,
         told=facts.as_json(),
@@ -131,8 +131,11 @@ def _card(folder: Path, job: NightJob) -> dict[str, object]:
 
 
 def _facts(summary: RunSummary) -> Iterator[str]:
-    yield f"{summary.stored:,} made, {summary.kept:,} from before"
-    yield f"{usd_text(summary.cost_usd)} tonight, {usd_text(summary.job_cost_usd)} in all"
+    if summary.kept:
+        yield f"{summary.stored:,} made, {summary.kept:,} from before"
+    earlier = summary.job_cost_usd != summary.cost_usd
+    in_all = f", {usd_text(summary.job_cost_usd)} in all" if earlier else ""
+    yield f"{usd_text(summary.cost_usd)} tonight{in_all}"
     yield duration_text(summary.seconds)
 
 
@@ -141,7 +144,7 @@ def _todo(summary: RunSummary) -> Iterator[str]:
         yield f"It stopped with {counted(summary.pending, 'image')} left: {stop_text(summary)}."
     for name, count in summary.failures.most_common():
         say = advice(name)
-        yield f"{count:,} {safe_text(name)}: {say.title}. {say.writer}"
+        yield f"{counted(count, 'image')}: {say.title}. {say.writer}"
 
 
 def _href(folder: Path, summary: RunSummary | None) -> str:

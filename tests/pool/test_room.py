@@ -10,13 +10,13 @@ import anyio
 import pytest
 
 from batchgen.core.limits import LaneLimit, PoolLimits
-from batchgen.core.types import Attempt, FailureClass, StopReason
+from batchgen.core.types import FailureClass, StopReason
 from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.room import Bound, Night, Room, Seat
 from batchgen.pool.stopping import Stop
 from tests.ledgers.samples import tasks
 from tests.pool.pools import Night as Job
-from tests.pool.scripted import Reply, ScriptedEngine
+from tests.pool.scripted import Reply, ScriptedEngine, fault, in_turn, only
 from tests.pool.test_pacing import LATE_S, busiest_minute, reached
 from tests.pool.virtual import simulate
 
@@ -94,13 +94,8 @@ def test_an_earlier_job_goes_first_and_later_ones_use_what_it_leaves() -> None:
 
 def test_a_pause_that_the_provider_asks_of_one_job_holds_for_all() -> None:
     """After a 429 that asks for 100 s, no job sends that model anything until then."""
-
-    def limited(attempt: Attempt) -> Reply:
-        if attempt.number == 1 and attempt.task.position == 0:
-            return Reply(FailureClass.RATE_LIMITED, seconds=1.0, retry_after_s=100.0)
-        return Reply(seconds=1.0)
-
-    first, second = ScriptedEngine(limited), ScriptedEngine()
+    limited = in_turn(fault(FailureClass.RATE_LIMITED, retry_after_s=100.0), Reply())
+    first, second = ScriptedEngine(only("t0--01", limited)), ScriptedEngine()
     jobs_in(Room(LaneLimit((), 30)), job(10, first), job(10, second))
     times = sorted([*first.times(), *second.times()])
     assert 100.0 <= max(late - early for early, late in pairwise(times))
