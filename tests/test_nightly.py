@@ -108,7 +108,8 @@ def test_the_first_job_of_a_night_is_the_most_important_one(desk: Desk, till: Ti
     """A higher `priority` gets the permits first; then the name decides."""
     for name, priority in (("b", 0), ("a", 0), ("z", 7)):
         job(desk, name, 4, priority=priority)
-    assert 0 == desk.do("nightly", "jobs", "--concurrency", "1", "--quiet").code
+    done = desk.do("nightly", "jobs", "--concurrency", "1", "--quiet")
+    assert (0, "", "") == (done.code, done.out, done.err.replace("\n", ""))
     asked = till.prompts
     assert ["z", "a", "b"] == sorted("abz", key=lambda name: len(asked) - 1 - asked[::-1].index(name))
 
@@ -133,6 +134,33 @@ def test_two_manifests_of_one_job_and_a_folder_that_cannot_be_written(desk: Desk
     assert (2, 3) == (done.code, by_job(done)["one"]["stored"])
     assert "one.yaml, which runs" in done.last["broken"][0]["problems"][0]
     assert "two.problems.txt: cannot be written" in done.err
+
+
+def test_without_a_price_no_budget_of_a_night_can_hold(desk: Desk, till: Till) -> None:
+    """A model without a price is refused under the night's budget, and only that job; a price for it lets it run."""
+    job(desk, "known")
+    job(desk, "unknown", model="my-model", request={})
+    done = desk.do("nightly", "jobs", "--json", "--budget-usd", "5")
+    assert (2, 3) == (done.code, by_job(done)["known"]["stored"])
+    assert "no price is known for my-model" in done.last["broken"][0]["problems"][0]
+    assert 3 == len(till.requests)
+    priced = desk.do("nightly", "jobs", "--json", "--budget-usd", "5", "--allow-unpriced", "0.1")
+    assert (0, 3) == (priced.code, by_job(priced)["unknown"]["stored"])
+
+
+def test_a_job_that_another_run_holds_is_left_to_it(desk: Desk, till: Till) -> None:
+    """Exit code 4 for that job, in words on the page; the others are made, and no problem is written beside it."""
+    till.script(Rule("held", "hold"))
+    job(desk, "held", 1)
+    job(desk, "free")
+    with ended(desk.start("run", "jobs/held.yaml")) as running:
+        until(lambda: len(till.requests) == 1, running)
+        done = desk.do("nightly", "jobs", "--json")
+        assert (4, 3) == (done.code, by_job(done)["free"]["stored"])
+        assert "held by another run" in (desk.folder / "output" / "nightly.html").read_text()
+        assert [] == list((desk.folder / "jobs").glob("*.txt"))
+        till.script()
+        assert 0 == running.done().code
 
 
 def test_an_empty_folder_is_a_mistake(desk: Desk) -> None:

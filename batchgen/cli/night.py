@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from batchgen.cli.app import exit_code_of
 from batchgen.cli.internal import internal_reason, tell_internal
-from batchgen.cli.running import WORST_FIRST, Signals, exit_code
+from batchgen.cli.running import WORST_FIRST, Signals, exit_code, say_event
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, ProblemsError, StorageError
 from batchgen.core.events import Event, Notice, Paused, TaskStored
@@ -139,6 +139,8 @@ class NightRun:
             click.echo(safe_text(fault), err=True)
 
     def _notify(self, name: str, event: Event) -> None:
+        if self.values["verbose"]:
+            say_event(event)
         match event:
             case TaskStored():
                 self.stored += 1
@@ -150,18 +152,19 @@ class NightRun:
 
     def _told(self, job: NightJob) -> None:
         if job.summary is None:
-            self.say(f"{job.manifest}: not run, {counted(len(job.problems), 'problem')}")
+            self.say(f"{job.manifest}: not run, {counted(len(job.problems), 'problem')}", wrong=True)
             return
         there = job.summary.stored + job.summary.kept
         why = f", stopped: {stop_text(job.summary)}" if job.summary.stopped_by else ""
         cost = usd_text(job.summary.cost_usd)
-        self.say(f"{job.manifest}: {there:,} of {counted(job.summary.tasks, 'image')} are there, {cost}{why}")
+        told = f"{job.manifest}: {there:,} of {counted(job.summary.tasks, 'image')}, {cost}{why}"
+        self.say(told, wrong=job.code != 0)
         if self.values["as_json"]:
             click.echo(json.dumps(job.summary.as_json()))
 
-    def say(self, line: str) -> None:
-        """A line on stderr, for whoever watches or keeps the log."""
-        if not self.values["quiet"]:
+    def say(self, line: str, *, wrong: bool = False) -> None:
+        """A line on stderr, for whoever watches or keeps the log; with `--quiet` only what is `wrong`."""
+        if wrong or not self.values["quiet"]:
             click.echo(safe_text(line), err=True)
 
     async def say_now_and_then(self) -> None:
@@ -215,7 +218,7 @@ async def _close(night: NightRun, code: int) -> int:
         click.echo(f"{options.folder}: the page of the night cannot be written ({error})", err=True)
         code = code or 3
     else:
-        night.say(f"night: {usd_text(facts.cost_usd)}, {page}")
+        night.say(f"night: {usd_text(facts.cost_usd)}, {page}", wrong=code != 0)
     if night.values["as_json"]:
         click.echo(json.dumps(facts.as_json()))
     return code

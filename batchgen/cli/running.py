@@ -83,7 +83,7 @@ async def _run_one(path: Path, options: Options, values: dict[str, Any], stop: S
             def notify(event: Event) -> None:
                 progress.notify(event)
                 if verbose:
-                    _say(event)
+                    say_event(event)
 
             summary = await run_job(path, options, notify, stop)
     except StorageError as error:
@@ -111,7 +111,7 @@ async def _print_stopped(
     _print(path, summary, values, quiet=True)
 
 
-def _say(event: Event) -> None:
+def say_event(event: Event) -> None:
     """What `--verbose` adds."""
     match event:
         case AttemptSent():

@@ -121,7 +121,7 @@ def _card(folder: Path, job: NightJob) -> dict[str, object]:
         "manifest": safe_text(job.manifest),
         "code": job.code,
         "state": "interrupted" if job.signalled else _WORDS[job.code],
-        "made": "" if summary is None else f"{there:,} of {counted(summary.tasks, 'image')} are there",
+        "made": "" if summary is None else f"{there:,} of {counted(summary.tasks, 'image')}",
         "facts": [] if summary is None else list(_facts(summary)),
         "todo": [] if summary is None else list(_todo(summary)),
         "href": _href(folder, summary),
