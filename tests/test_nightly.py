@@ -196,13 +196,15 @@ def test_a_killed_night_loses_nothing(desk: Desk, till: Till) -> None:
         until(lambda: len(till.requests) >= 40, running)
         running.signal(signal.SIGKILL)
         assert -signal.SIGKILL == running.done().code
+    on_disk = {path: path.read_bytes() for path in desk.folder.glob("output/*/images/*.png")}
 
     done = desk.do("nightly", "jobs", "--json")
 
     assert 0 == done.code
     assert [30] * 3 == [line["stored"] + line["kept"] for line in by_job(done).values()]
-    assert len(till.charged) - 90 <= 24  # at most what was in flight
-    assert len(till.charged) - 90 == sum(_unknown(desk, name) for name in names)
+    assert on_disk == {path: path.read_bytes() for path in on_disk}
+    # At most what was in flight is in doubt and on the ledger; of that, some requests never reached the provider.
+    assert 0 <= len(till.charged) - 90 <= sum(_unknown(desk, name) for name in names) <= 24
 
 
 def _unknown(desk: Desk, name: str) -> int:
