@@ -18,6 +18,7 @@ from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Limits, RetryPolicy
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
+from batchgen.pool.room import Night
 from batchgen.providers.endpoint import host_of, is_embedded
 from batchgen.providers.kept import read_kept
 from batchgen.providers.settings import SANDBOX, ProviderSettings
@@ -33,7 +34,8 @@ class Options:
     `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
     back to pending (None: a plain run; empty: everything that can be). `unpriced_usd` is what an image without a
     price is taken to cost. `agreed` is the plan that a person said yes to: no more is sent. `last_sent` is when each
-    provider was last asked by this process: its jobs share a rate.
+    provider was last asked by this process: its jobs share a rate. `night` is what jobs that run at the same time
+    share, and `rank` this one's place in it, 0 first.
     """
 
     config: Config
@@ -56,6 +58,8 @@ class Options:
     agreed: PlanSummary | None = None
     clock: Clock = utc_now
     last_sent: dict[str, str] = field(default_factory=dict)
+    night: Night | None = None
+    rank: int = 0
 
     @property
     def folder(self) -> Path:

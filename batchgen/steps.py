@@ -15,6 +15,7 @@ import anyio
 from batchgen.core.deadlines import look_ahead_s
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.events import Event, Notice, PlanMade, RunStarted
+from batchgen.core.limits import LaneLimit, PoolLimits
 from batchgen.core.plan import Planned
 from batchgen.core.protocols import Engine, ImageStore, Ledger
 from batchgen.core.records import RunRecord
@@ -27,6 +28,7 @@ from batchgen.pool.loop import Pool, PoolSettings
 from batchgen.pool.pacing import MARGIN
 from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.recovery import recover
+from batchgen.pool.room import Seat
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.survey import Survey, matches
@@ -144,12 +146,22 @@ class Steps:
             longest_s=self._look_ahead_s(await self.ledger.longest(models)),
         )
         purses = await self._purses()
-        pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, job.options.clock)
+        gate, clock = self._seat(limits), job.options.clock
+        pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, clock, gate)
         await pool.run()
         if last := await self.ledger.last_sent():
             job.options.last_sent[job.settings.name] = last
         if pool.later is not None:
             self.stop.ask(StopReason.LATER, f"the next task may be sent at {moment_words(pool.later)}")
+
+    def _seat(self, limits: PoolLimits) -> Seat | None:
+        """The job's place among those that run at the same time, None for a job on its own."""
+        options, settings = self.job.options, self.job.settings
+        if options.night is None:
+            return None
+        whole = LaneLimit((), settings.images_per_minute, settings.concurrency)
+        ceilings = [LaneLimit(c.models, c.images_per_minute, c.concurrency) for c in settings.ceilings]
+        return Seat(options.night.room(settings.name, whole, ceilings), options.rank, limits, self.stop)
 
     async def finish(self) -> RunSummary:
         """Sum up, from the ledger."""
@@ -196,7 +208,9 @@ class Steps:
         return min(left, default=None)
 
     def _ends_at(self) -> float:
-        moment = self.job.ends_at()
+        night = self.job.options.night
+        moments = [self.job.ends_at(), None if night is None else night.ends_at]
+        moment = min((one for one in moments if one is not None), default=None)
         if moment is None:
             return math.inf
         return anyio.current_time() + (moment - self.job.options.clock()).total_seconds()
@@ -227,6 +241,8 @@ class Steps:
             purses.append(Purse("the job's budget", self.job.limits.budget_usd, spent_usd))
         if self.job.options.budget_usd is not None:
             purses.append(Purse("this run's budget", self.job.options.budget_usd))
+        if self.job.options.night is not None and self.job.options.night.purse is not None:
+            purses.append(self.job.options.night.purse)
         return Purses(*purses)
 
     async def _note_open_links(self) -> None:

@@ -232,7 +232,9 @@ class Survey:
             raise PlanChangedError(f"{self.job.folder}: the job {_CHANGED}")
 
     def _price_fault(self) -> str:
-        budgets = {self.job.limits.budget_usd, self.job.options.budget_usd} - {None}
+        options = self.job.options
+        purse = options.night.purse if options.night else None
+        budgets = {self.job.limits.budget_usd, options.budget_usd, purse.limit_usd if purse else None} - {None}
         if not budgets or not self.unpriced:
             return ""
         models = ", ".join(sorted(self.unpriced))

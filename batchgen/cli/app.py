@@ -16,6 +16,7 @@ from batchgen.core.errors import BatchgenError
 VERBS: Mapping[str, str] = MappingProxyType(
     {
         "run": "Make what a manifest asks for, or go on with it.",
+        "nightly": "Run every manifest of a folder in one night.",
         "plan": "Show what a run would do and cost.",
         "validate": "Show everything that is wrong with a manifest.",
         "status": "Show where jobs stand.",

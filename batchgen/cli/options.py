@@ -118,6 +118,41 @@ def _begin_log(context: click.Context, parameter: click.Parameter, kind: str | N
     return begin_log(context, parameter, kind)
 
 
+def night_options(command: Command) -> Command:
+    """Bounds of a whole night; each job keeps its own beside them."""
+    rate = Number(min=SLOWEST_PER_MINUTE, max=FASTEST_PER_MINUTE)
+    return _stack(
+        command,
+        [
+            click.option(
+                "--images-per-minute", type=rate, metavar="N", help="At most this rate, for each provider."
+            ),
+            click.option(
+                "--concurrency",
+                type=click.IntRange(1, 1024),
+                metavar="N",
+                help="Requests in flight, for each provider.",
+            ),
+            click.option(
+                "--budget-usd", type=Number(min=0), metavar="USD", help="The most that the night may spend."
+            ),
+            click.option(
+                "--allow-unpriced",
+                type=Number(min=0),
+                metavar="USD_EACH",
+                help="Take images without a price to cost this.",
+            ),
+            click.option("--finish-by", type=Moment(), metavar="TIME", help="Send nothing after this time."),
+            click.option(
+                "--grace",
+                type=Seconds(),
+                metavar="SECONDS",
+                help="Wait this long for what is in flight after a signal.",
+            ),
+        ],
+    )
+
+
 def options_of(values: dict[str, Any]) -> Options:
     """The options of a verb; those that it has not are left out. Raises `UsageError`, `ProblemsError`."""
     return Options(

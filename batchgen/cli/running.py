@@ -120,7 +120,9 @@ async def _run_one(
                 if not values["quiet"]:
                     screen.enter_context(watchers.notes_to(progress.notify))
             others = (
-                [progress.notify, _say] if values["verbose"] and json_handler() is None else [progress.notify]
+                [progress.notify, say_event]
+                if values["verbose"] and json_handler() is None
+                else [progress.notify]
             )
             summary = await run_watched(path, options, watchers, signals.stop, *others)
     except StorageError as error:
@@ -166,7 +168,7 @@ async def _print_stopped(
     _print(path, summary, values, quiet=True)
 
 
-def _say(event: Event) -> None:
+def say_event(event: Event) -> None:
     """What `--verbose` adds."""
     match event:
         case AttemptSent():

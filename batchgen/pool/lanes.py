@@ -16,7 +16,7 @@ from batchgen.core.retry import NOT_BEFORE_CAP_S
 from batchgen.core.types import ImageRequest
 from batchgen.pool.breaker import Breaker
 from batchgen.pool.pacing import Gate, Pacer
-from batchgen.pool.tempo import Tempo
+from batchgen.pool.pulse import Pulse
 from batchgen.system.clock import Clock, moment_of, moment_text
 
 PATIENCE_S = 600.0
@@ -53,6 +53,7 @@ class Lane:
         clock: Clock,
         ends_at: float = math.inf,
         common_per_minute: float | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self.models = limit.models
         self.breaker = Breaker()
@@ -61,7 +62,7 @@ class Lane:
         self._clock = clock
         self._ends_at = ends_at
         self._pacer = Pacer(limit.images_per_minute) if limit.images_per_minute else None
-        self._tempo = Tempo(lowest(limit.images_per_minute, common_per_minute))
+        self._pulse = pulse or Pulse(lowest(limit.images_per_minute, common_per_minute))
         self._slots = anyio.Semaphore(limit.concurrency) if limit.concurrency else None
         self._handed: set[str] = set()
         self._batch: list[Due] = []
@@ -129,17 +130,21 @@ class Lane:
                 self.done(due)
             if self._is_over:
                 return False
-            await gate.enter(self._pacer)
+            await gate.enter(self._pacer, self.models)
             if self._is_clear():
                 break
-            gate.leave()  # the provider asked to slow down, or failed, while a permit was waited for
+            gate.leave(self.models)  # the provider asked to slow down, or failed, while a permit was waited for
         self._probe = due.task.task_id if self.breaker.is_open else None
-        self._tempo.sent(anyio.current_time())
+        self._pulse.tempo.sent(anyio.current_time())
         return True
 
     async def _clear(self) -> None:
         """Wait until nothing but rates and workers keep a request from being sent, or nothing is sent any more."""
         while not self._is_clear() and not self._is_over:
+            ahead_s = self._pulse.paused_until - anyio.current_time()
+            if ahead_s > PATIENCE_S:  # another job of the night was told so
+                self._hold(ahead_s)
+                return
             self._changed = anyio.Event()  # what ends may end the lane, too
             with anyio.move_on_at(math.inf if self._probe is not None else self._ready_at):
                 await self._changed.wait()
@@ -153,7 +158,7 @@ class Lane:
 
     @property
     def _ready_at(self) -> float:
-        return max(self._paused_until, self._tempo.next_at)
+        return max(self._paused_until, self._pulse.ready_at)
 
     def allows(self, due: Due) -> bool:
         """Whether a task that has its permit may still be sent: the breaker may have opened meanwhile, or a pause begun."""
@@ -162,21 +167,21 @@ class Lane:
     def learn(self, due: Due, *, trouble: bool) -> float:
         """Take how a request ended; returns for how many seconds the breaker lets nothing through because of it."""
         pause_s = self.breaker.learn(trouble=trouble, probe=due.task.task_id == self._probe)
-        self._pause(pause_s)
+        self._paused_until = max(self._paused_until, anyio.current_time() + pause_s)
         return pause_s
 
     def succeeded(self) -> None:
         """The provider made an image."""
-        self._tempo.succeeded()
+        self._pulse.tempo.succeeded()
 
     def slow_down(self, pause_s: float) -> bool:
         """The provider asked for it: send nothing for a while, then less; False when that is no news."""
         now, held = anyio.current_time(), bool(self.held_until)
-        if now >= self._paused_until:
-            self._tempo.slow_down(now)
+        if now >= max(self._paused_until, self._pulse.paused_until):
+            self._pulse.tempo.slow_down(now)
         if pause_s > self._worth_s:
             self._hold(pause_s)
-        return self._pause(pause_s) and not held
+        return self._pulse.pause(pause_s) and not held
 
     def _hold(self, pause_s: float) -> None:
         """Send nothing more in this run; what was fetched from the ledger stays pending there."""
@@ -190,14 +195,7 @@ class Lane:
         A lane that has a rate keeps to that: it uses up a limit all the time, and loses nothing by it.
         """
         rest_s = min(seconds, REST_S)
-        return rest_s if self._tempo.is_free and self._pause(rest_s) else 0.0
-
-    def _pause(self, seconds: float) -> bool:
-        until = anyio.current_time() + seconds
-        if not seconds or until <= self._paused_until:
-            return False
-        self._paused_until = until
-        return True
+        return rest_s if self._pulse.tempo.is_free and self._pulse.pause(rest_s) else 0.0
 
     def drop(self, hopeless: Callable[[ImageRequest], object]) -> None:
         """Forget tasks that were fetched from the ledger but not sent, whose request is hopeless."""

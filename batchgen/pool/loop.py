@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from batchgen.core.errors import StorageError
 from batchgen.core.events import Event
-from batchgen.core.limits import PoolLimits
+from batchgen.core.limits import LaneLimit, PoolLimits, lowest
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Due
 from batchgen.core.types import StopReason
@@ -19,6 +19,7 @@ from batchgen.pool.attempts import Attempts
 from batchgen.pool.judge import Judge
 from batchgen.pool.lanes import Lane, Later
 from batchgen.pool.pacing import Gate
+from batchgen.pool.pulse import Pulse
 from batchgen.pool.purse import Purses
 from batchgen.pool.stopping import Stop
 from batchgen.system.clock import Clock
@@ -58,6 +59,7 @@ class Pool:
         stop: Stop,
         notify: Callable[[Event], None],
         clock: Clock,
+        gate: Gate | None = None,
     ) -> None:
         self._settings = settings
         self._attempts = attempts
@@ -65,15 +67,19 @@ class Pool:
         self._stop = stop
         run_id, ends_at, limits = settings.run_id, settings.ends_at, settings.limits
         self._judge = Judge(run_id, ledger, stop, notify, ends_at, settings.longest_s)
+        self._gate = gate or Gate(limits.images_per_minute, limits.concurrency)
+        common = limits.images_per_minute
         self._lanes = [
-            Lane(limit, ledger, run_id, clock, ends_at, limits.images_per_minute) for limit in limits.lanes
+            Lane(limit, ledger, run_id, clock, ends_at, common, self._pulse_of(limit)) for limit in limits.lanes
         ]
-        self._gate = Gate(limits.images_per_minute, limits.concurrency)
         self._workers = limits.concurrency
         self._watching = anyio.CancelScope()
-        self._settled = anyio.Event()
-        self._reserved = 0
         self.later: str | None = None
+
+    def _pulse_of(self, limit: LaneLimit) -> Pulse:
+        return self._gate.pulse(
+            limit.models, lowest(limit.images_per_minute, self._settings.limits.images_per_minute)
+        )
 
     async def run(self) -> None:
         """Work until the queue is empty or `stop` is asked; what is in flight is waited for."""
@@ -85,6 +91,7 @@ class Pool:
                     group.start_soon(self._work, receive.clone())
                 for lane in self._lanes:
                     group.start_soon(self._feed, lane, send.clone())
+        self._gate.ends()
         try:
             await self._judge.close()
         except StorageError as error:
@@ -96,6 +103,7 @@ class Pool:
             with anyio.move_on_at(self._settings.ends_at):
                 await self._stop.asked()
             self._stop.ask(StopReason.DEADLINE)
+            self._gate.ends()
             with anyio.move_on_at(self._settings.ends_at + self._settings.overtime_s):
                 await self._stop.interrupted()
                 await anyio.sleep(self._settings.grace_s)
@@ -134,22 +142,17 @@ class Pool:
 
     def _settle(self, due: Due, cost_usd: float) -> None:
         self._purses.settle(due.task.price.bound_usd or 0.0, cost_usd)
-        self._reserved -= 1
-        self._settled.set()
 
     async def _afford(self, due: Due) -> None:
         """Reserve the most that a request can cost; what is in flight may yet leave something over."""
         bound_usd = due.task.price.bound_usd or 0.0
         while (short := self._purses.reserve(bound_usd)) is not None:
-            if not self._reserved:
+            if not short.reservations:
                 left = f"${short.limit_usd - short.spent_usd:.4f} of ${short.limit_usd:.2f} is left"
                 self._stop.ask(
                     StopReason.BUDGET, f"{short.name}: {left}, and {due.task.task_id} may cost ${bound_usd:.4f}"
                 )
-            if self._settled.is_set():
-                self._settled = anyio.Event()
-            await self._settled.wait()
-        self._reserved += 1
+            await short.settled()
 
     def _within_budget(self) -> bool:
         """Asked once more when the request goes out: what was in flight meanwhile may have cost more than its bound."""
@@ -179,5 +182,5 @@ class Pool:
             self._stop.ask(StopReason.STORAGE, str(error))
         finally:
             self._settle(due, cost_usd)
-            self._gate.leave()
+            self._gate.leave(lane.models)
             lane.done(due)

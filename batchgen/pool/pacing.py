@@ -5,6 +5,8 @@ from __future__ import annotations
 import anyio
 from aiolimiter import AsyncLimiter
 
+from batchgen.pool.pulse import Pulse
+
 MARGIN = 1.01
 """Requests are a hundredth further apart than the limit allows, since each reaches the provider a little late."""
 
@@ -57,7 +59,11 @@ class Gate:
         self._slots = anyio.Semaphore(slots)
         self._turn = anyio.Lock()
 
-    async def enter(self, own: Pacer | None) -> None:
+    def pulse(self, models: tuple[str, ...], images_per_minute: float | None) -> Pulse:  # noqa: ARG002 - a room asks which
+        """What the provider asks of a lane's models; each lane of a single job has its own."""
+        return Pulse(images_per_minute)
+
+    async def enter(self, own: Pacer | None, models: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - a room asks which
         """Wait for the lane's own permit, the common one and a slot; the request goes out at once."""
         if own is not None:
             await own.take()
@@ -69,6 +75,9 @@ class Gate:
                 if pacer is not None:
                     await pacer.freshen()
 
-    def leave(self) -> None:
+    def leave(self, models: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - a room asks which
         """Give the slot back."""
         self._slots.release()
+
+    def ends(self) -> None:
+        """Nothing more is sent by this job."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import anyio
+
 from batchgen.core.money import usd
 
 
 class Purse:
-    """One budget in USD. `spent_usd` are settled and open amounts together, so it never passes the limit."""
+    """One budget in USD. `spent_usd` are settled and open amounts together, so it never passes the limit.
+
+    `reservations` counts the open ones, of all jobs that share it: each may yet leave something over.
+    """
 
     def __init__(self, name: str, limit_usd: float, spent_usd: float = 0.0) -> None:
         self.name = name
         self.limit_usd = limit_usd
         self.spent_usd = spent_usd
+        self.reservations = 0
+        self._settled = anyio.Event()
 
     def has(self, amount_usd: float) -> bool:
         """Whether the amount is left. Nothing is left of a spent budget, not even for what is free."""
@@ -20,10 +27,18 @@ class Purse:
     def reserve(self, amount_usd: float) -> None:
         """Take an amount that `has` said is left."""
         self.spent_usd = usd(self.spent_usd + amount_usd)
+        self.reservations += 1
 
     def settle(self, reserved_usd: float, cost_usd: float) -> None:
         """Replace a reservation by what it came to."""
         self.spent_usd = usd(self.spent_usd - reserved_usd + cost_usd)
+        self.reservations -= 1
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    async def settled(self) -> None:
+        """Wait until a reservation is settled."""
+        await self._settled.wait()
 
 
 class Purses:

@@ -14,6 +14,7 @@ from batchgen.core.types import RetryPolicy, Task
 from batchgen.ledgers.sqlite import SqliteLedger, memory_ledger
 from batchgen.pool.attempts import Attempts
 from batchgen.pool.loop import Pool, PoolSettings
+from batchgen.pool.pacing import Gate
 from batchgen.pool.purse import Purses
 from batchgen.pool.stopping import Stop
 from batchgen.system.clock import Clock
@@ -47,6 +48,7 @@ class Night:
     jitter: Callable[[], float] = lambda: 1.0
     late_s: float = GRAIN_S
     meanwhile: Callable[[Stop], object] = lambda _stop: None
+    seat: Callable[[PoolLimits, Stop], Gate | None] = lambda _limits, _stop: None
 
     stop: Stop = field(default_factory=Stop)
     events: list[Event] = field(default_factory=list)
@@ -70,6 +72,10 @@ class Night:
         return [view.number for view in self.attempts if view.task_id == task_id]
 
     async def _run(self) -> None:
+        await self.alone()
+
+    async def alone(self) -> None:
+        """Run it on a ledger of its own, also beside others on the same clock."""
         async with memory_ledger() as ledger:
             await queue(ledger, self.tasks)
             await self.over(ledger)
@@ -86,7 +92,8 @@ class Night:
         attempts = Attempts(
             ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter, self.ends_at
         )
-        pool = Pool(settings, ledger, attempts, self.purses, self.stop, self.events.append, self.clock)
+        gate = self.seat(limits, self.stop)
+        pool = Pool(settings, ledger, attempts, self.purses, self.stop, self.events.append, self.clock, gate)
         self.meanwhile(self.stop)
         await pool.run()
         self.later = pool.later
