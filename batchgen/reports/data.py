@@ -1,6 +1,6 @@
 """The tasks of a job as the JSON that `gallery.js` reads: compact, and harmless inside a page.
 
-`{"tasks": [row, ...], "looks": [...], "old": {...}}`. A row is a list of `FIELDS` in their order:
+`{"tasks": [row, ...], "looks": [...], "old": {...}, "advice": {...}}`. A row is a list of `FIELDS` in their order:
 
 - `id`; `group`, the prompt's id, 0 for that of the row before; `prompt`, 0 for that of the row before, a text, or
   `[start, end, middle]`: so many characters of the start and the end of the row before, with `middle` between them
@@ -11,7 +11,7 @@
 - `vars`: `{variable: value}`; `tags`; `made`, a UTC moment to the second, or ""; `seconds` or null
 - `change`: what the last run did to it, or ""
 
-`old` has the file, width and height of the image that the last run replaced, by task id.
+`advice` has a title and a sentence for the writer, by the `kind` of a failure, `-` for one without. `old` has the file, width and height of the image that the last run replaced, by task id.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from batchgen.core.history import Revision
 from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView
 from batchgen.core.types import TaskState
-from batchgen.reports.tally import LOST
+from batchgen.reports.tally import LOST, advice
 from batchgen.reports.text import shortened
 from batchgen.reports.thumbs import thumb_mark
 
@@ -67,7 +67,9 @@ async def task_data(
         await checkpoint()
         if not left:
             break
-    yield f'],"looks":{script_safe(rows.looks)},"old":{script_safe(_old(revisions))}}}'
+    told = {kind: [advice(kind).title, advice(kind).writer] for kind in rows.kinds}
+    rest = {"looks": rows.looks, "old": _old(revisions), "advice": told}
+    yield "]," + script_safe(rest)[1:]
 
 
 def _old(revisions: Mapping[str, Revision]) -> dict[str, list[object]]:
@@ -86,6 +88,7 @@ class _Rows:
         self._places: dict[str, int] = {}
         self._group, self._prompt = "", ""
         self.looks: list[list[object]] = []
+        self.kinds: dict[str, None] = {}
 
     def row(self, view: TaskView) -> list[object]:
         here = view.state == TaskState.STORED and view.file is not None and not view.lost
@@ -96,7 +99,7 @@ class _Rows:
             self._group_of(view),
             self._prompt_of(view),
             "failed" if view.lost else view.state,
-            LOST if view.lost else view.failure_class or "",
+            self._kind_of(view),
             safe_text(view.reason or ""),
             _file(view) if here else "",
             mark if here and f"{view.task_id}.{mark}.webp" in self._thumbs else "",
@@ -112,6 +115,13 @@ class _Rows:
             None if view.seconds is None else round(view.seconds, 1),
             revision.change if revision else "",
         ]
+
+    def _kind_of(self, view: TaskView) -> str:
+        if view.state not in {TaskState.FAILED, TaskState.HELD} and not view.lost:
+            return ""
+        kind = LOST if view.lost else safe_text(view.failure_class or "-")
+        self.kinds[kind] = None
+        return kind
 
     def _group_of(self, view: TaskView) -> str | int:
         group = safe_text(view.prompt_id)

@@ -78,8 +78,12 @@
     });
     return box;
   });
-  $("facets").append(...boxes.slice(0, 3));
-  if (boxes.length > 3) $("facets").append(make("details", {}, make("summary", { textContent: "More filters" }), ...boxes.slice(3)));
+  // What became of the images is always in sight; the rest opens, so that the images come first.
+  const folded = make("details", {}, make("summary", { textContent: "Filters" }), make("div", { className: "folded" }));
+  const inSight = (at) => facets[at].name === "state" || facets[at].name === "change";
+  $("facets").append(...boxes.filter((_, at) => inSight(at)));
+  folded.lastChild.append(...boxes.filter((_, at) => !inSight(at)));
+  if (folded.lastChild.childElementCount) $("facets").append(folded);
 
   const showCounts = (wanted) => {
     for (const facet of facets) {
@@ -106,7 +110,9 @@
     task.file ? money(task.usd) : "",
   ].filter(Boolean);
   const factLine = (facts) => make("p", { className: "facts" }, ...facts.map((fact) => make("span", { textContent: fact })));
-  const note = (task) => task.reason || (task.state === "held" ? "held until someone decides" : "not made yet");
+  // What a task without an image says to the writer: a title and what to do, or the plain state.
+  const advice = (task) => data.advice[task.kind || "-"] ?? ["", "Not made yet; the next run goes on with it."];
+  const absent = (task) => [make("b", { textContent: advice(task)[0] || STATES[task.state] }), " ", advice(task)[1]];
 
   // The thumbnail of a task, or the image itself where there is none or it does not load.
   const picture = (task, lazy) => {
@@ -123,7 +129,7 @@
       factLine(factsOf(task)));
     if (task.change && task.change !== "new") caption.append(make("p", { className: "badge", textContent: task.change }));
     const link = make("a", { className: task.file ? "image" : "image absent", href: task.href || "#task=" + encodeURIComponent(task.id) },
-      task.file ? picture(task, lazy) : make("span", { dir: "auto" }, make("b", { textContent: STATES[task.state] ?? task.state }), " ", note(task)));
+      task.file ? picture(task, lazy) : make("span", {}, ...absent(task)));
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;   // as a link: a tab of its own
       event.preventDefault();
@@ -158,8 +164,8 @@
       const beside = make("button", { type: "button", textContent: "Side by side", "aria-label": `${name} side by side` });
       beside.addEventListener("click", () => compare(name));
       section.append(make("header", {},
-        make("h3", { dir: "auto", textContent: name }),
-        shared ? make("p", { className: "prompt", dir: "auto", textContent: inside[0].prompt }) : null, beside));
+        make("div", { className: "title" }, make("h3", { dir: "auto", textContent: name }), beside),
+        shared ? make("p", { className: "prompt", dir: "auto", textContent: inside[0].prompt }) : null));
     }
     section.append(make("div", { className: "grid" }, ...inside.map((task, at) => card(task, { lazy: first + at >= 12, told: shared }))));
     return section;
@@ -206,6 +212,7 @@
     const chosen = new URLSearchParams(hash);
     $("query").value = chosen.get("q") ?? "";
     for (const facet of facets) facet.chosen = new Set(chosen.getAll(facet.name).filter((value) => facet.values.includes(value)));
+    folded.open ||= facets.some((facet, at) => facet.chosen.size && !inSight(at));
     draw();
     if (hash) $("images").scrollIntoView();
     const one = tasks.find((task) => task.id === chosen.get("task"));
@@ -238,7 +245,7 @@
 
   const large = (task) => {
     const image = task.file ? make("img", { src: task.href, alt: task.prompt.slice(0, 300), width: task.width, height: task.height })
-      : make("p", { className: "absent", dir: "auto", textContent: note(task) });
+      : make("p", { className: "image absent" }, ...absent(task));
     if (!task.file || !Object.hasOwn(data.old, task.id)) return make("div", { className: "stage" }, image);
     const [file, width, height] = data.old[task.id];
     const before = make("img", { src: address(file), alt: "The image before", width, height });
