@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -70,7 +71,32 @@ async def close_run(steps: Steps, observers: Observers) -> RunSummary:
         observers.notify(
             RunEnded(summary.as_json(), dict(summary.failures), summary.stop_detail, _absolute(summary.report))
         )
+    await _add_thumbs(steps, observers, summary)
     return summary
+
+
+async def _add_thumbs(steps: Steps, observers: Observers, summary: RunSummary) -> None:
+    """Only after everything else is written: who sends a signal meanwhile, or cancels, has a whole page already."""
+    stop = steps.stop
+    if stop.was_cut or stop.reason in {StopReason.SIGNAL, StopReason.STORAGE} or not summary.report:
+        return
+    try:
+        with stop.ends_waiting():
+            made = await add_thumbs(steps.job, steps.ledger, lambda: stop.signalled)
+            if made:
+                await write_reports(steps.job, steps.ledger, steps.host, summary)
+    except OSError as error:
+        observers.notify(Notice(f"thumbnails could not be made ({error}); the report shows the images instead"))
+
+
+async def add_thumbs(job: Job, ledger: Ledger, ended: Callable[[], bool] = lambda: False) -> int:
+    """Make the thumbnails that a job's report lacks, if it is to have any; returns how many. Raises `OSError`."""
+    from batchgen.reports.gallery import TASKS_SHOWN
+    from batchgen.reports.thumbs import make_thumbs
+
+    if not job.wants_thumbnails:
+        return 0
+    return await make_thumbs(job.folder, ledger.tasks(), TASKS_SHOWN, ended)
 
 
 def _absolute(place: str) -> str:
@@ -100,7 +126,7 @@ async def summary_of_stopped(path: Path, options: Options, reason: StopReason, d
 async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary | None = None) -> Path:
     """Write `results.jsonl`, `results.csv` and `index.html` from the ledger; returns the page. Raises `OSError`."""
     # Imported here: templates are slow to import, and only needed at the end.
-    from batchgen.reports.gallery import ReportFacts, write_gallery
+    from batchgen.reports.gallery import TASKS_SHOWN, ReportFacts, write_gallery
     from batchgen.reports.results import write_results
 
     free = job.settings.name == SANDBOX
@@ -117,6 +143,21 @@ async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary
         summary=summary,
         list_usd=list_usd,
         budget_usd=job.limits.budget_usd,
+        history=await ledger.history(TASKS_SHOWN),
+        command=_retry_command(job),
     )
     await write_results(job.folder, ledger.tasks, job.manifest.columns)
     return await write_gallery(job.folder, facts, ledger.tasks)
+
+
+def _retry_command(job: Job) -> str:
+    """`batchgen retry` of this job, with the places that its run was told; an address with a secret is left out."""
+    options = job.options
+    words = ["batchgen", "retry", str(job.manifest.path)]
+    if options.output is not None:
+        words += ["--output", str(options.output)]
+    if options.provider is not None:
+        words += ["--provider", options.provider]
+    if options.base_url is not None and not set("@?#").intersection(options.base_url):
+        words += ["--base-url", options.base_url]
+    return shlex.join(words)

@@ -124,6 +124,12 @@ class Job:
         asked: Mapping[str, object] = {**self.options.config.report, **self.manifest.report}
         return asked.get("partials") is True
 
+    @property
+    def wants_thumbnails(self) -> bool:
+        """Whether the report gets small copies of the images; the manifest's word is above the operator's."""
+        asked: Mapping[str, object] = {**self.options.config.report, **self.manifest.report}
+        return asked.get("thumbnails") is not False
+
     def warnings(self) -> list[Problem]:
         """What the manifest says that is right, but does not work now."""
         if self.options.finish_by is None and (past := self.past_end):

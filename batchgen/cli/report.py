@@ -1,4 +1,4 @@
-"""`batchgen report`: a job's page and tables again, from its ledger."""
+"""`batchgen report`: a job's page, thumbnails and tables again, from its ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 import click
 
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
-from batchgen.closing import write_reports
+from batchgen.closing import add_thumbs, write_reports
 from batchgen.core.errors import StorageError
 from batchgen.job import Job, load_job
 from batchgen.rooms import hold_job, host_for, readable_ledger
@@ -19,7 +19,7 @@ from batchgen.rooms import hold_job, host_for, readable_ledger
 @click.argument("manifest", type=MANIFEST)
 @common_options
 def command(manifest: Path, **values: Any) -> None:
-    """Write index.html, results.jsonl and results.csv of a job again."""
+    """Write index.html with its thumbnails, results.jsonl and results.csv of a job again."""
     job = load_job(manifest, options_of(values))
     host = host_for(job)
     if not job.has_ledger:
@@ -31,6 +31,7 @@ async def _write(job: Job, host: str) -> Path:
     with hold_job(job):
         async with readable_ledger(job) as ledger:
             try:
+                await add_thumbs(job, ledger)
                 return await write_reports(job, ledger, host)
             except OSError as error:
                 raise StorageError(f"{job.folder}: the report cannot be written ({error})") from error

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from typing import Protocol
 
 from batchgen.core.events import Event
+from batchgen.core.history import History
 from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
 from batchgen.core.records import (
@@ -285,6 +286,9 @@ class Ledger(Protocol):
 
     async def list_usd(self) -> float:
         """List price of the manifest's stored images, in USD."""
+
+    async def history(self, limit: int) -> History:
+        """How the last run went, the first `limit` tasks that it changed, and where the job's money went."""
 
     async def states(self) -> Mapping[tuple[str, str], int]:
         """How many of the job's tasks are now in which (state, class or "")."""

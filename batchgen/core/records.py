@@ -133,7 +133,10 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task as it is read: the fields of `status --tasks --json` first, then what a report adds."""
+    """A task as it is read: the fields of `status --tasks --json` first, then what a report adds.
+
+    `made` is when the request that brought the image was sent (UTC), `seconds` how long its answer took.
+    """
 
     task_id: str
     prompt_id: str
@@ -152,6 +155,8 @@ class TaskView:
     width: int | None
     height: int | None
     size_bytes: int | None
+    made: str | None = None
+    seconds: float | None = None
 
     @property
     def lost(self) -> bool:

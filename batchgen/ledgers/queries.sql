@@ -336,8 +336,10 @@ SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE in_manifest = 1 GRO
 -- task_views: tasks as they are read
 SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
        max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id IS NOT NULL) AS attempts,
-       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd
+       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd,
+       m.started AS made, m.seconds AS made_s
   FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
+  LEFT JOIN attempts m ON m.attempt_id = i.attempt_id
  WHERE t.in_manifest = 1 AND (t.position, t.task_id) > (:position, :task_id)
  ORDER BY t.position, t.task_id LIMIT :limit;
 
@@ -366,3 +368,45 @@ UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before 
 SELECT max(seconds) FROM (
   SELECT a.seconds FROM attempts a JOIN tasks t ON t.task_id = a.task_id
    WHERE a.state = 'stored' AND t.model IN (SELECT value FROM json_each(:models)) ORDER BY a.rowid DESC LIMIT 100);
+
+-- history_runs: the last run and the one before it
+SELECT run_id, started FROM runs WHERE manifest <> '' ORDER BY rowid DESC LIMIT 2;
+
+-- history_bars: when the requests of a run ended, in equal spans of its time
+WITH times AS (SELECT julianday(started) AS began, julianday(ended) AS done, state FROM attempts
+                WHERE run_id = :run_id AND julianday(ended) IS NOT NULL AND julianday(started) IS NOT NULL),
+     span AS (SELECT min(began) AS first, max(max(done) - min(began), 1e-7) AS length FROM times)
+SELECT CAST(max(0, min(:bars - 1, (done - first) * :bars / length)) AS INTEGER) AS bar,
+       count(CASE WHEN state = 'stored' THEN 1 END) AS stored, count(CASE WHEN state = 'failed' THEN 1 END) AS failed,
+       max(length) * 86400.0 AS seconds
+  FROM times, span GROUP BY bar ORDER BY bar;
+
+-- history_changes: what a run did to tasks, with the image that it replaced
+WITH old AS MATERIALIZED (
+  SELECT o.task_id, max(o.rowid) AS place FROM images o JOIN tasks t ON t.task_id = o.task_id AND t.fingerprint <> o.fingerprint
+   WHERE o.current = 0 AND o.mtime_ns <> 0 GROUP BY o.task_id),
+here AS (
+  SELECT a.task_id, max(i.attempt_id IS NOT NULL) AS brought,
+         EXISTS (SELECT 1 FROM attempts b WHERE b.task_id = a.task_id AND b.fingerprint = t.fingerprint
+                  AND b.run_id <> :run_id AND b.state = 'failed') AS troubled
+    FROM attempts a JOIN tasks t ON t.task_id = a.task_id AND t.fingerprint = a.fingerprint
+    LEFT JOIN images i ON i.attempt_id = a.attempt_id AND i.current = 1
+   WHERE a.run_id = :run_id GROUP BY a.task_id)
+SELECT t.task_id,
+       CASE WHEN t.state = 'stored' THEN CASE WHEN h.troubled THEN 'mended' WHEN p.rowid IS NOT NULL THEN 'replaced' ELSE 'new' END
+            WHEN h.troubled THEN 'failed again' ELSE 'newly failed' END AS change,
+       p.file, p.width, p.height
+  FROM here h JOIN tasks t ON t.task_id = h.task_id
+  LEFT JOIN old ON old.task_id = t.task_id LEFT JOIN images p ON p.rowid = old.place
+ WHERE t.in_manifest = 1 AND (t.state IN ('failed', 'held') OR (t.state = 'stored' AND h.brought))
+ ORDER BY t.position, t.task_id LIMIT :limit;
+
+-- history_shares: where the money went, by model and by tag
+SELECT * FROM (
+  SELECT 'model' AS kind, t.model AS name, count(CASE WHEN a.state = 'stored' THEN 1 END) AS images, total(a.cost_usd) AS cost_usd
+    FROM attempts a JOIN tasks t ON t.task_id = a.task_id GROUP BY t.model
+  UNION ALL
+  SELECT 'tag', j.value, count(CASE WHEN a.state = 'stored' THEN 1 END), total(a.cost_usd)
+    FROM attempts a JOIN tasks t ON t.task_id = a.task_id, json_each(CASE WHEN json_valid(t.tags) THEN t.tags ELSE '[]' END) j
+   GROUP BY j.value)
+ ORDER BY kind, cost_usd DESC, images DESC, name LIMIT :limit;

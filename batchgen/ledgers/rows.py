@@ -36,6 +36,7 @@ from batchgen.ledgers.values import (
     reading,
     texts,
 )
+from batchgen.system.clock import moment_or_blank
 
 Row = sqlite3.Row
 Fields = dict[str, Any]
@@ -260,6 +261,8 @@ def task_view(row: Row) -> TaskView:
         width=row["width"],
         height=row["height"],
         size_bytes=row["size_bytes"],
+        made=moment_or_blank(row["made"]) or None,
+        seconds=amount(row["made_s"]),
     )
 
 

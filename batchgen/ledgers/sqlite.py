@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import anyio
 from anyio import to_thread
 
+from batchgen.core.history import History
 from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
 from batchgen.core.records import (
@@ -30,6 +31,7 @@ from batchgen.core.retry import NextStep
 from batchgen.core.types import Attempt, Failure, ImageRequest, Link, Stored, StoredImage, Task
 from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
 from batchgen.ledgers.committing import Change, Committer, InlineRunner, Runner
+from batchgen.ledgers.history import history
 from batchgen.ledgers.opening import open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import attempt_view, task_view
@@ -263,6 +265,10 @@ class SqliteLedger:
         (row,) = await self._rows("list_usd")
         with reading():
             return sum_usd(row[0])
+
+    async def history(self, limit: int) -> History:
+        """How the last run went and what it changed."""
+        return await self._do(history, limit)
 
     async def outcome(self, run_id: str) -> Mapping[tuple[str, str], int]:
         """How a run's tasks stand."""

@@ -44,6 +44,11 @@ class Stop:
         """Whether nothing more is sent."""
         return self.was_cut or self.reason is not None
 
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal came, whatever stopped the sending first."""
+        return self._interrupted.is_set()
+
     async def asked(self) -> None:
         """Wait until `ask` is called."""
         await self._asked.wait()

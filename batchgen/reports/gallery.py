@@ -5,24 +5,28 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import jinja2
+from anyio import to_thread
 
+from batchgen.core.history import History
 from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView, Totals
 from batchgen.core.summary import RunSummary
 from batchgen.reports.atomic import Sink, replacing
-from batchgen.reports.cards import shelves
+from batchgen.reports.data import task_data
+from batchgen.reports.history import changes, shares, timeline
 from batchgen.reports.money import money_notes
 from batchgen.reports.summary import stop_text
-from batchgen.reports.tally import take_tally
+from batchgen.reports.tally import KNOWN_CLASSES, take_tally
 from batchgen.reports.text import counted, duration_text, usd_text
+from batchgen.reports.thumbs import thumb_names
 
-IMAGES_SHOWN = 2000
-"""A page with more images is slow to open and to search; `results.csv` lists them all."""
+TASKS_SHOWN = 10_000
+"""A page with more tasks is slow to open and to search; `results.csv` lists them all."""
 
 _HERE = Path(__file__).parent
 _CHUNK_BYTES = 64 * 1024
@@ -33,7 +37,8 @@ class ReportFacts:
     """What the page says beside the tasks themselves. `generated` is UTC text for people, money is in USD.
 
     `summary` is the last run's, None when the page is made without a run. `list_usd` is what the model makers
-    would charge for the job's images, given where the provider itself is free (the sandbox).
+    would charge for the job's images, given where the provider itself is free (the sandbox). `command` is the
+    `batchgen retry` that orders images of this job again.
     """
 
     job: str
@@ -45,6 +50,8 @@ class ReportFacts:
     summary: RunSummary | None = None
     list_usd: float | None = None
     budget_usd: float | None = None
+    history: History = field(default_factory=History)
+    command: str = "batchgen retry"
 
 
 async def write_gallery(
@@ -52,12 +59,14 @@ async def write_gallery(
 ) -> Path:
     """Write `folder/index.html` and return its path; the tasks are read twice, once to be counted.
 
-    The page is written as it is rendered and put in place at the end: memory holds one shelf of images and the
-    listed failures. Prompts, reasons and names are text and never markup. Raises `OSError`; the old page is
-    then still there.
+    The page is written as it is rendered and put in place at the end: memory holds one batch of tasks, the listed
+    failures and what the last run changed. Prompts, reasons and names are text and never markup. It shows the thumbnails
+    that are there, and the images themselves where there is none. Raises `OSError`; the old page is then still there.
     """
     path = folder / "index.html"
     tally = await take_tally(batches())
+    thumbs = await to_thread.run_sync(thumb_names, folder)
+    history = facts.history
     style, script = _asset("gallery.css"), _asset("gallery.js")
     page = _environment().get_template("gallery.html")
     chunks = page.generate_async(
@@ -65,8 +74,12 @@ async def write_gallery(
         tally=tally,
         money=_money(facts),
         run_lines=list(_run(facts.summary)),
-        shelves=shelves(batches(), IMAGES_SHOWN),
-        images_shown=IMAGES_SHOWN,
+        timeline=timeline(history),
+        changes=changes(history),
+        shares=shares(history),
+        command=partial(_command, facts.command),
+        data=task_data(batches(), TASKS_SHOWN, thumbs, {one.task_id: one for one in history.revisions}),
+        tasks_shown=TASKS_SHOWN,
         counted=counted,
         policy=content_policy(style, script),
         style=style,
@@ -75,6 +88,12 @@ async def write_gallery(
     async with replacing(path) as sink:
         await _pour(chunks, sink)
     return path
+
+
+def _command(retry: str, failure_class: str) -> str:
+    """What orders the tasks of a class again; a row without a class is named by no option."""
+    named = failure_class in KNOWN_CLASSES
+    return safe_text(f"{retry} --class {failure_class}" if named else retry)
 
 
 @cache

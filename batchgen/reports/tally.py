@@ -27,6 +27,9 @@ _LOST_FILE = Advice(
     "Put the file back from a backup; `batchgen retry --class missing` buys it again.",
 )
 _ADVICE = {kind.value: advice for kind, advice in ADVICE.items()} | {LOST: _LOST_FILE}
+KNOWN_CLASSES = frozenset(_ADVICE)
+"""The names that `batchgen retry --class` takes."""
+
 _WITHOUT_CLASS = Advice(
     "No class on record",
     "Ask the operator to look at it.",

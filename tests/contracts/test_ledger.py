@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.core.differences import Asked
+from batchgen.core.history import History
 from batchgen.core.plan import Planned, renew
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Dearer, Remembered, RunRecord, Totals
@@ -694,3 +695,8 @@ async def test_runs_begin_and_end(ledger: Ledger) -> None:
         await ledger.begin_run(run)
     await ledger.end_run(RUN, LATER, "budget")
     assert Totals() == await ledger.totals()
+
+
+async def test_a_ledger_without_runs_has_no_history(ledger: Ledger) -> None:
+    """A report can be written of a job that never ran."""
+    assert History() == await ledger.history(10)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from batchgen.core.history import Bar, History, Revision, Share
+from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView, Totals
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import JsonObject, StopReason
-from batchgen.reports.gallery import IMAGES_SHOWN, ReportFacts, write_gallery
+from batchgen.reports import gallery
+from batchgen.reports.data import FIELDS
+from batchgen.reports.gallery import ReportFacts, write_gallery
 from tests.reports.samples import broken_after, contents, in_batches, view
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +33,10 @@ HOSTILE = [
     "javascript:alert(1)",
     "\u202egnp.exe{{ 7*7 }}{% raw %}",
     "<!-- &lt;b&gt; ]]>",
+    "<!--<script>",
+    "\u2028alert(1)\u2029",
+    "\ud800half\udfff",
+    "\\u003c/script\\u003e\\",
 ]
 
 
@@ -37,13 +48,13 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
         self._open = ""
-        self.blocks: dict[str, list[str]] = {"style": [], "script": []}
+        self.blocks: dict[str, list[str]] = {"style": [], "script": [], "data": []}
         self.feed(path.read_text("utf-8"))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note an element."""
-        self._open = tag
+        self._open = "data" if ("type", "application/json") in attrs else tag
         self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 - the base class names it
@@ -57,6 +68,27 @@ class Page(HTMLParser):
     def values(self, tag: str, name: str) -> list[str | None]:
         """An attribute of every element of a kind."""
         return [attributes[name] for each, attributes in self.elements if each == tag and name in attributes]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the gallery's script reads."""
+        found: dict[str, Any] = json.loads("".join(self.blocks["data"]))
+        return found
+
+    @property
+    def tasks(self) -> list[dict[str, Any]]:
+        """The rows, with what one leaves to the row before it, as the script puts them together."""
+        tasks, group, prompt = [], "", ""
+        for row in self.data["tasks"]:
+            task = dict(zip(FIELDS, row, strict=True))
+            group, told = task["group"] or group, task["prompt"]
+            if isinstance(told, list):
+                start, end, middle = told
+                prompt = prompt[:start] + middle + prompt[len(prompt) - end :]
+            elif told != 0:
+                prompt = told
+            tasks.append({**task, "group": group, "prompt": prompt})
+        return tasks
 
     @property
     def text(self) -> str:
@@ -119,24 +151,12 @@ async def test_texts_are_never_markup(tmp_path: Path, words: str, length: int) -
     )
 
     assert harmless.shape == hostile.shape
-    assert " ".join(words.replace("\u202e", "").split()) in hostile.text
-
-
-async def test_no_link_leaves_the_folder(tmp_path: Path) -> None:
-    """Every address is relative to the page, whatever a file is called."""
-    names = ["javascript:alert(1)", "//evil.example/x", "a b?c#d%e"]
-
-    page = Page(await write_gallery(tmp_path, facts(), in_batches([view(name) for name in names])))
-
-    expected = [
-        "./images/javascript%3Aalert%281%29.png",
-        "./images///evil.example/x.png",
-        "./images/a%20b%3Fc%23d%25e.png",
-    ]
-    addresses = page.values("a", "href") + page.values("img", "src")
-    own = {"#images", "results.csv", "results.jsonl", *expected}
-    assert expected == page.values("img", "src")
-    assert not set(addresses) - own
+    shown = safe_text(words)
+    assert shown in hostile.text
+    assert {" ".join((safe_text(words * length, keep_lines=True)).split())} == {
+        " ".join(task["prompt"].split()) for task in hostile.tasks
+    }
+    assert not set("<>&\u2028\u2029").intersection("".join(hostile.blocks["data"]))
 
 
 async def test_the_policy_allows_exactly_the_own_style_and_script(tmp_path: Path) -> None:
@@ -149,8 +169,9 @@ async def test_the_policy_allows_exactly_the_own_style_and_script(tmp_path: Path
     found = {
         kind: [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
         for kind, texts in page.blocks.items()
+        if kind != "data"
     }
-    allowed = {kind: re.findall(rf"{kind}-src 'sha256-([^']+)'", policy) for kind in page.blocks}
+    allowed = {kind: re.findall(rf"{kind}-src 'sha256-([^']+)'", policy) for kind in found}
 
     assert found == allowed
     assert [len(hashes) for hashes in found.values()] == [1, 1]
@@ -161,38 +182,90 @@ async def test_the_policy_allows_exactly_the_own_style_and_script(tmp_path: Path
 
 
 async def test_every_image_with_its_prompt_parameters_and_cost(tmp_path: Path) -> None:
-    """Samples stand under one prompt, varied values each have theirs; single prompts share a shelf."""
-    look: JsonObject = {"size": "768x512", "quality": "high", "output_format": "png", "stream": True, "seed": 7}
+    """The page knows all that is shown of an image, and tells what neighbours share once."""
+    look: JsonObject = {"size": "768x512", "quality": "high", "stream": True, "seed": 7}
+    long = "Catalogue photo on white, soft shadow, centred, no text."
     views = [
         view("boat--01", parameters=look),
         view("boat--02", parameters=look, cost_usd=None),
-        view("mug--red--01", prompt_id="mug", prompt="A red mug."),
-        view("mug--blue--01", prompt_id="mug", prompt="A blue mug."),
-        view("lamp--01", prompt_id="lamp", prompt="A lamp."),
-        view("chair--01", prompt_id="chair", prompt="A chair.", parameters={"size": "auto"}),
+        view("mug--red--01", prompt_id="mug", prompt=f"A red mug. {long}", variables={"color": "red"}),
+        view("mug--blue--01", prompt_id="mug", prompt=f"A blue mug. {long}", tags=("shop",)),
+        view("cat--01", prompt_id="cat", prompt=f"A \U0001f408. {long}"),
     ]
 
     page = Page(await write_gallery(tmp_path, facts(), in_batches(views)))
 
-    expected = (
-        "Images boat A paper boat. 2 images gpt-image-2 768 × 512 px high png seed 7 boat--01 $0.041 boat--02 no price "
-        "mug 2 images gpt-image-2 768 × 512 px A red mug. mug--red--01 $0.041 A blue mug. mug--blue--01 $0.041 "
-        "A lamp. lamp--01 gpt-image-2 768 × 512 px $0.041 "
-        "A chair. chair--01 gpt-image-2 768 × 512 px asked for auto $0.041 Every task"
+    assert [(each.task_id, each.prompt_id, each.request.prompt) for each in views] == [
+        (task["id"], task["group"], task["prompt"]) for task in page.tasks
+    ]
+    assert 0 == page.data["tasks"][1][FIELDS.index("prompt")]
+    assert "blue" == page.data["tasks"][3][FIELDS.index("prompt")][2]
+    assert [0, 0, 1, 1, 1] == [task["look"] for task in page.tasks]
+    assert [
+        ["gpt-image-2", {"size": "768x512", "quality": "high", "seed": "7"}],
+        ["gpt-image-2", {}],
+    ] == page.data["looks"]
+    assert [0.041, None] == [task["usd"] for task in page.tasks[:2]]
+    assert ("png", 768, 512, 1000) == tuple(
+        page.tasks[0][name] for name in ("file", "width", "height", "bytes")
     )
-    assert expected in page.text
-    assert [each.request.prompt for each in views] == page.values("img", "alt")
-    assert {"768"} == set(page.values("img", "width"))
+    assert ({"color": "red"}, ["shop"]) == (page.tasks[2]["vars"], page.tasks[3]["tags"])
 
 
-async def test_first_screens_load_at_once(tmp_path: Path) -> None:
-    """The first 24 images are there when the page is, for printing and screenshots; the others wait for the scroll."""
-    views = [view(f"boat-{number}--01", prompt_id=f"boat-{number}", prompt="A boat.") for number in range(30)]
+async def test_a_page_of_5000_images_stays_small(tmp_path: Path) -> None:
+    """Under 5 MB at 5,000 images, each with a prompt of its own inside a long template, variables and tags."""
+    style = "Flat vector style, teal and orange, generous white space, no text, soft morning light. " * 8
+    views = [
+        view(
+            f"product-{number:05}--01",
+            prompt_id=f"product-{number:05}",
+            prompt=f"Product {number}: a {number % 97} ml bottle with a label that tells {number * 7919}. {style}",
+            variables={"sku": f"product-{number:05}", "name": f"Product {number}", "size": f"{number % 97} ml"},
+            tags=("shop", "spring"),
+            parameters={"size": "1024x1024", "quality": "medium", "output_format": "webp"},
+        )
+        for number in range(5000)
+    ]
 
-    page = Page(await write_gallery(tmp_path, facts(), in_batches(views)))
+    path = await write_gallery(tmp_path, facts(), in_batches(views, 500))
 
-    assert 30 == len(page.values("img", "alt"))
-    assert 6 == page.values("img", "loading").count("lazy")
+    assert 5000 == len(Page(path).data["tasks"])
+    assert path.stat().st_size < 5_000_000
+
+
+async def test_thumbnails_that_are_there_are_shown(tmp_path: Path) -> None:
+    """Only a thumbnail of the image's present bytes is named."""
+    (tmp_path / "thumbs").mkdir()
+    (tmp_path / "thumbs" / f"boat--01.{'a' * 12}.webp").touch()
+    (tmp_path / "thumbs" / f"boat--02.{'b' * 12}.webp").touch()
+
+    page = Page(await write_gallery(tmp_path, facts(), in_batches([view("boat--01"), view("boat--02")])))
+
+    assert ["a" * 12, ""] == [task["thumb"] for task in page.tasks]
+
+
+async def test_what_the_last_run_did(tmp_path: Path) -> None:
+    """Changed tasks say how, a replaced image stays beside the new one, money and time are drawn."""
+    history = History(
+        "r2",
+        "2026-11-25T01:02:03.000Z",
+        90.0,
+        (Bar(0, 2, 0), Bar(59, 0, 1)),
+        (
+            Revision("boat--01", "replaced", "superseded/boat--01.ffffffff.png", 768, 512),
+            Revision("boat--02", "newly failed", None, None, None),
+        ),
+        (Share("model", "gpt-image-2", 2, 0.5),),
+    )
+    views = [view("boat--01"), view("boat--02", state="failed", failure_class="refused")]
+
+    page = Page(await write_gallery(tmp_path, replace(facts(), history=history), in_batches(views)))
+
+    assert ["replaced", "newly failed"] == [task["change"] for task in page.tasks]
+    assert {"boat--01": ["superseded/boat--01.ffffffff.png", 768, 512]} == page.data["old"]
+    assert "2 images in 2 min, 1 failed request" in page.text
+    assert "The run before began 2026-11-25 01:02 UTC 1 replaced 1 newly failed" in page.text
+    assert "gpt-image-2 2 $0.50" in page.text
 
 
 async def test_every_failure_with_its_reason_and_what_to_do(tmp_path: Path) -> None:
@@ -206,10 +279,11 @@ async def test_every_failure_with_its_reason_and_what_to_do(tmp_path: Path) -> N
     page = Page(await write_gallery(tmp_path, facts(), in_batches(views)))
 
     assert "No image is here yet." in page.text
-    assert "Refused by the provider's content rules 1 task For the writer: Reword the prompt" in page.text
+    assert "Refused by the provider's content rules 1 task Reword the prompt" in page.text
+    assert "To order it again: batchgen retry --class refused" in page.text
     assert "boat--01 Rejected: a famous mouse. A paper boat." in page.text
     assert "boat--02 The line went dead. (held until someone decides)" in page.text
-    assert "Still to come The next run goes on with these. boat--03 A paper boat." in page.text
+    assert "Still to come The next run goes on with these. 1 task boat--03 A paper boat." in page.text
 
 
 async def test_money_is_told_honestly(tmp_path: Path) -> None:
@@ -235,15 +309,15 @@ async def test_money_is_told_honestly(tmp_path: Path) -> None:
     assert expected in page.text
 
 
-async def test_a_page_of_a_huge_job_stays_usable(tmp_path: Path) -> None:
-    """The first 2,000 images are shown, all are counted, and the page says where the others are."""
-    views = [view(f"boat--{number:02}") for number in range(1, IMAGES_SHOWN + 4)]
+async def test_a_page_of_a_huge_job_stays_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first tasks are shown, all are counted, and the page says where the others are."""
+    monkeypatch.setattr(gallery, "TASKS_SHOWN", 5)
+    views = [view(f"boat--{number:02}") for number in range(1, 9)]
 
-    page = Page(await write_gallery(tmp_path, facts(), in_batches(views, 500)))
+    page = Page(await write_gallery(tmp_path, facts(), in_batches(views, 3)))
 
-    assert len(page.values("img", "src")) == IMAGES_SHOWN
-    assert "The first 2,000 of 2,003 images are shown here. results.csv lists them all" in page.text
-    assert "2,003 images gpt-image-2" in page.text
+    assert [f"boat--{number:02}" for number in range(1, 6)] == [task["id"] for task in page.tasks]
+    assert "The first 5 of 8 tasks are shown here. results.csv lists them all" in page.text
 
 
 @pytest.mark.parametrize("good_readings", [0, 1])
@@ -263,5 +337,7 @@ async def test_a_lost_file_is_a_failure_and_not_a_broken_picture(tmp_path: Path)
 
     page = Page(await write_gallery(tmp_path, facts(), in_batches(views)))
 
-    assert ["./images/boat--01.png"] == page.values("img", "src")
+    assert [("stored", "", "png"), ("failed", "missing", "")] == [
+        (task["state"], task["kind"], task["file"]) for task in page.tasks
+    ]
     assert "The image's file is gone or was changed" in page.text
