@@ -9,8 +9,8 @@ from batchgen.catalogue.model import Model
 from batchgen.catalogue.sizes import Size
 from batchgen.core.types import Reference
 from batchgen.manifest.document import Node
-from batchgen.manifest.entry import Prompt
 from batchgen.manifest.pictures import PictureError, Pictures
+from batchgen.manifest.prompt import Prompt
 from batchgen.manifest.template import Template
 
 

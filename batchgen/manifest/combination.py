@@ -10,7 +10,7 @@ from batchgen.catalogue.rules import MOST_CHARACTERS, Complaint
 from batchgen.core import naming
 from batchgen.core.types import JsonScalar
 from batchgen.manifest.document import MapNode, Node
-from batchgen.manifest.entry import Prompt
+from batchgen.manifest.prompt import Prompt
 from batchgen.manifest.recipe import EXTRA, Field, Recipe, names_in, templates_of
 from batchgen.manifest.tables.table import Row
 from batchgen.manifest.template import Template

@@ -22,9 +22,9 @@ from batchgen.core.types import ImageRequest, JsonScalar, JsonValue, Task
 from batchgen.manifest.along import ALONE, Along, along, refused_pictures
 from batchgen.manifest.combination import Combination, Layout, field_of, key_of
 from batchgen.manifest.document import Document, Elsewhere, Node
-from batchgen.manifest.entry import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.judging import Judged, Judging
 from batchgen.manifest.pictures import Pictures
+from batchgen.manifest.prompt import EMPTY_PROMPT, PROMPT, Prompt
 from batchgen.manifest.recipe import Recipe, WholeValue, fill
 from batchgen.manifest.tables.alike import Alike
 from batchgen.manifest.tables.table import NO_ROW, Row

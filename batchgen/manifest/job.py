@@ -15,9 +15,9 @@ from batchgen.catalogue.listing import Listing
 from batchgen.core.errors import Problem
 from batchgen.core.types import JsonObject, Limits, RetryPolicy, Task
 from batchgen.manifest.document import Document, MapNode
-from batchgen.manifest.entry import Prompt
 from batchgen.manifest.expand import Expander
 from batchgen.manifest.pictures import Pictures
+from batchgen.manifest.prompt import Prompt
 from batchgen.manifest.recipe import Recipe
 from batchgen.manifest.template import Template
 

@@ -10,10 +10,11 @@ from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import JsonObject, RetryPolicy
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
-from batchgen.manifest.entry import PROMPT, Defaults, EntryReader, Prompt, given
+from batchgen.manifest.entry import EntryReader
 from batchgen.manifest.guess import did_you_mean, nearest
 from batchgen.manifest.job import Manifest, Setting, too_many
 from batchgen.manifest.limits import limits_of
+from batchgen.manifest.prompt import PROMPT, Defaults, Prompt, given
 from batchgen.manifest.recipe import UNREAD, Field, Recipe, RequestReader, mentions
 from batchgen.manifest.scalars import describe
 from batchgen.manifest.schema import Head
