@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from anyio import to_thread
+
 from batchgen.closing import Observers, close_run
 from batchgen.core.errors import BatchgenError, Problem, ProblemsError
 from batchgen.core.events import RunBroken
@@ -105,7 +107,7 @@ async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) ->
     Raises `UsageError`, `ProblemsError` and `PlanChangedError` (nothing was sent), `JobLockedError`, `StorageError`.
     """
     options = replace(options, clock=steady(options.clock))
-    job = load_job(path, options)
+    job = await to_thread.run_sync(load_job, path, options)  # a long one takes seconds, and others are at work
     engine = engine_factory(options.engine or options.config.engine)
     if not job.has_ledger:
         async with open_ledger(None) as nothing_yet:
