@@ -127,7 +127,7 @@
       told ? null : make("p", { className: "prompt", dir: "auto", textContent: task.prompt }),
       make("p", { className: "name", textContent: task.id }),
       factLine(factsOf(task)));
-    if (task.change && task.change !== "new") caption.append(make("p", { className: "badge", textContent: task.change }));
+    if (task.change && task.change !== "new") caption.append(make("p", { className: task.change.includes("failed") ? "badge wrong" : "badge", textContent: task.change }));
     const link = make("a", { className: task.file ? "image" : "image absent", href: task.href || "#task=" + encodeURIComponent(task.id) },
       task.file ? picture(task, lazy) : make("span", {}, ...absent(task)));
     link.addEventListener("click", (event) => {
