@@ -7,9 +7,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: -r
 
 OTHER_PYTHONS := 3.12 3.13
-# What stands at calls of libc, at a disk or a browser is the same under every Python: once is enough.
-ONCE      := torture faults/test_canary.py faults/test_clocks.py providers/test_fuzz.py providers/test_memory.py \
-             reports/test_browser.py test_disks.py test_scale.py
+# What stands at calls of libc, at a disk, on the wire or in a browser is the same under every Python: once is enough.
+ONCE      := torture faults providers/test_fuzz.py providers/test_memory.py reports/test_browser.py test_disks.py \
+             test_kill.py test_limits.py test_mistakes.py test_refresh.py test_rerun_rules.py test_scale.py \
+             test_verify.py
 ELSEWHERE := $(addprefix --ignore=tests/,$(ONCE))
 
 .PHONY: demo install test torture test-all test-wheel test-pythons check bench format lock clean help
