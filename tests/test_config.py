@@ -12,7 +12,8 @@ import pytest
 from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.dialects import DIALECTS
 from batchgen.catalogue.model import Choice, Whole
-from batchgen.config import Config, load_config
+from batchgen.config import Config
+from batchgen.config_file import load_config
 from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.types import Limits
 from batchgen.providers.settings import BUILT_IN, Ceiling, ProviderSettings

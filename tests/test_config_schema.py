@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from batchgen.catalogue.dialects import DIALECTS
-from batchgen.config import load_config
+from batchgen.config_file import load_config
 from batchgen.config_schema import config_schema
 from batchgen.core.errors import ProblemsError
 from batchgen.manifest.document import read_document

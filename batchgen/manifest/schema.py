@@ -37,7 +37,7 @@ def fault(message: str, *inside: str | int) -> PydanticCustomError:
 class Shape(BaseModel):
     """What all parts share: exact types, no unknown keys."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     elsewhere: ClassVar[tuple[str, ...]] = ()
     """Keys that belong here too, but are checked on their own."""
 
