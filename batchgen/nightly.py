@@ -55,6 +55,11 @@ def _manifests(folder: Path) -> list[Path]:
 
 
 def _read(path: Path, options: Options) -> Entry:
+    if path.exists() and not path.is_file():
+        # To open a pipe waits for whoever writes into it: one such file would hold up the whole night.
+        return Entry(
+            path, path.stem, fault=UsageError(f"{path}: this is no file (remove it, or put the manifest here)")
+        )
     try:
         job = load_job(path, options)
     except BatchgenError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -161,6 +162,17 @@ def test_a_job_that_another_run_holds_is_left_to_it(desk: Desk, till: Till) -> N
         assert [] == list((desk.folder / "jobs").glob("*.txt"))
         till.script()
         assert 0 == running.done().code
+
+
+def test_a_pipe_does_not_hold_up_the_night(desk: Desk, folder: Path) -> None:
+    """Nobody ever writes into it; the other jobs run, and it is told like any other broken manifest."""
+    job(desk, "fine")
+    os.mkfifo(folder / "pipe.yaml")
+
+    done = desk.do("nightly", "jobs", "--json")
+
+    assert (2, 3) == (done.code, by_job(done)["fine"]["stored"])
+    assert "jobs/pipe.yaml: this is no file" in (folder / "pipe.problems.txt").read_text()
 
 
 def test_an_empty_folder_is_a_mistake(desk: Desk) -> None:
