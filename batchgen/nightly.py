@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from batchgen.system.files import replace_file
 
 CONFIGURATIONS = frozenset({"batchgen.yaml", "batchgen.yml"})
 """The operator's own file may lie in the folder; it is no job."""
+
+PROBLEMS = ".problems.txt"
+LEFT_OUT = "was left out of the night. Mend this, and the next night makes it:"
+MOST_HEAD_BYTES = 1024
+"""The first line of such a file is within these: a file's name has 255 bytes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +41,17 @@ async def read_night(folder: Path, options: Options) -> list[Entry]:
     manifests that write into the same folder only the first runs.
     """
     try:
-        paths = await to_thread.run_sync(_manifests, folder)
+        paths = await to_thread.run_sync(_manifests, folder, abandon_on_cancel=True)
     except OSError as error:
         raise UsageError(f"{folder}: the folder cannot be read ({error.strerror})") from error
     if not paths:
         raise UsageError(f"{folder}: there is no manifest in it (files that end in .yaml or .yml, none hidden)")
-    entries = [await to_thread.run_sync(_read, path, options) for path in paths]
+    entries = [await to_thread.run_sync(_read, path, options, abandon_on_cancel=True) for path in paths]
     return _without_twins(sorted(entries, key=lambda one: (one.fault is None, -one.priority, one.path.name)))
 
 
 def _manifests(folder: Path) -> list[Path]:
+    _sweep(folder)
     return sorted(
         path
         for path in folder.iterdir()
@@ -88,7 +96,18 @@ def problems_path(manifest: Path) -> Path:
     """Where a manifest's problems are told: beside it, under its own name, in full where two would share one."""
     other = ".yml" if manifest.suffix == ".yaml" else ".yaml"
     name = manifest.name if manifest.with_suffix(other).exists() else manifest.stem
-    return manifest.with_name(f"{name}.problems.txt")
+    return manifest.with_name(f"{name}{PROBLEMS}")
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what was said beside manifests that are gone; what others wrote under such a name stays."""
+    for path in folder.glob(f"*{PROBLEMS}"):
+        name = path.name.removesuffix(PROBLEMS)
+        manifests = [folder / f"{name}{ending}" for ending in ("", ".yaml", ".yml")]
+        if not any(map(os.path.lexists, manifests)) and path.is_file() and not path.is_symlink():
+            with path.open("rb") as file, suppress(PermissionError):
+                if LEFT_OUT.encode() in file.read(MOST_HEAD_BYTES):
+                    path.unlink()
 
 
 def lines_of(error: BatchgenError) -> list[str]:
@@ -109,7 +128,7 @@ async def tell_beside(manifest: Path, problems: Sequence[str]) -> str:
 
 def _tell_beside(path: Path, manifest: str, problems: Sequence[str]) -> None:
     if problems:
-        head = f"{safe_text(manifest)} was left out of the night. Mend this, and the next night makes it:"
+        head = f"{safe_text(manifest)} {LEFT_OUT}"
         replace_file(path, "\n".join([head, "", *problems, ""]).encode("utf-8", "replace"))
     else:
         path.unlink(missing_ok=True)

@@ -106,8 +106,7 @@ class NightRun:
         stop = Stop()
         self.stops.add(stop)
         if self.stops.reason is not None:
-            detail = self.stops.detail
-            return await self._stopped(entry, self.stops.reason, detail)
+            return NightJob(name, entry.job, 3, signalled=True)
         self.say(f"{name}: begins")
         options = replace(self.options, rank=rank, last_sent={})
         try:
@@ -159,6 +158,9 @@ class NightRun:
                 self.say(f"{name}: {event.message}")
 
     def _told(self, job: NightJob) -> None:
+        if job.summary is None and job.signalled:
+            self.say(f"{job.manifest}: not begun", wrong=True)
+            return
         if job.summary is None:
             self.say(f"{job.manifest}: not run, {counted(len(job.problems), 'problem')}", wrong=True)
             return
@@ -199,6 +201,7 @@ def run_night(folder: Path, options: Options, values: dict[str, Any]) -> int:
 
 async def _run_night(folder: Path, options: Options, values: dict[str, Any]) -> int:
     fault: BatchgenError | None = None
+    entries: Sequence[Entry] = ()
     signals = Signals()
     async with Watchers(options, note) as watchers, anyio.create_task_group() as group:
         night = NightRun(options, values, watchers)
@@ -206,14 +209,16 @@ async def _run_night(folder: Path, options: Options, values: dict[str, Any]) -> 
         await group.start(signals.watch)
         group.start_soon(night.say_now_and_then)
         try:
-            await night.run(await read_night(folder, options))
+            with night.stops.ends_sending():  # a signal does not wait for a disk that hangs
+                entries = await read_night(folder, options)
+            await night.run(entries)
         except BatchgenError as error:
             fault = error  # raised outside of the group, which would wrap it
         await watchers.close()  # while signals are still heard
         group.cancel_scope.cancel()
     if fault is not None:
         raise fault
-    code = min((job.code for job in night.ended), key=WORST_FIRST.index)
+    code = min((job.code for job in night.ended), key=WORST_FIRST.index, default=0)
     if signals.first is not None:
         code = 128 + signals.first
     return await _close(night, code)

@@ -105,7 +105,8 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: there is no such file{_instead(path)}") from error
+        what = "this link leads nowhere" if path.is_symlink() else f"there is no such file{_instead(path)}"
+        raise UsageError(f"{path}: {what}") from error
     except OSError as error:
         raise _refuse(str(path), 1, 1, f"cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:

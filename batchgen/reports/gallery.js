@@ -6,7 +6,7 @@
     "attempts", "look", "vars", "tags", "made", "seconds", "change"];
   const STATES = { stored: "Images", failed: "Failed", held: "Held", pending: "To come", sent: "To come", received: "To come" };
   const MOST_VALUES = 30;   // a variable with more is searched for, not chosen from
-  const CHUNK = 240;        // cards that are made at once: the first screens appear, the rest follows
+  const CHUNK = 120;        // cards that are made at once: the first screens appear, the rest follows
   const VARIABLE = "v.";    // variables in the address, apart from the other facets
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
@@ -156,19 +156,20 @@
     return merged;
   };
 
-  const drawShelf = (shelf, first) => {
-    const { tasks: inside, group: name } = shelf;
-    const shared = name !== "" && inside.every((task) => task.prompt === inside[0].prompt);
+  // A shelf without its cards, and what draws the next of them: one prompt may have thousands.
+  const shelfOf = ({ tasks: inside, group: name }) => {
+    const told = name !== "" && inside.every((task) => task.prompt === inside[0].prompt);
     const section = make("section", { className: "shelf" });
     if (name) {
       const beside = make("button", { type: "button", textContent: "Side by side", "aria-label": `${name} side by side` });
       beside.addEventListener("click", () => compare(name));
       section.append(make("header", {},
         make("div", { className: "title" }, make("h3", { dir: "auto", textContent: name }), beside),
-        shared ? make("p", { className: "prompt", dir: "auto", textContent: inside[0].prompt }) : null));
+        told ? make("p", { className: "prompt", dir: "auto", textContent: inside[0].prompt }) : null));
     }
-    section.append(make("div", { className: "grid" }, ...inside.map((task, at) => card(task, { lazy: first + at >= 12, told: shared }))));
-    return section;
+    const grid = make("div", { className: "grid" });
+    section.append(grid);
+    return { section, draw: (from, until, first) => grid.append(...inside.slice(from, until).map((task, at) => card(task, { lazy: first + at >= 12, told }))) };
   };
 
   let shown = [], drawing = 0;
@@ -185,12 +186,15 @@
     const gallery = $("gallery");
     gallery.replaceChildren();
     if (!shown.length && choosing) gallery.append(make("p", { className: "empty", textContent: "Nothing fits. Clear the search and the filters to see everything." }));
-    let drawn = 0, next = 0;
+    let drawn = 0, next = 0, inside = 0, shelf = null;
     const more = () => {
       if (turn !== drawing) return;   // another choice was made meanwhile
-      for (const until = drawn + CHUNK; next < shelves.length && drawn < until; next += 1) {
-        gallery.append(drawShelf(shelves[next], drawn));
-        drawn += shelves[next].tasks.length;
+      for (const until = drawn + CHUNK; next < shelves.length && drawn < until;) {
+        if (!inside) gallery.append((shelf = shelfOf(shelves[next])).section);
+        const end = Math.min(shelves[next].tasks.length, inside + until - drawn);
+        shelf.draw(inside, end, drawn);
+        drawn += end - inside;
+        [next, inside] = end === shelves[next].tasks.length ? [next + 1, 0] : [next, end];
       }
       if (next < shelves.length) setTimeout(more);
     };

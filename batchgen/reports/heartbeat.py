@@ -84,8 +84,8 @@ class Heartbeat:
 
     def _give(self, suffix: str) -> None:
         with self._giving:
+            self._write()  # first: a server may take its time
             self._ask(suffix)
-            self._write()
 
     def _ask(self, suffix: str) -> None:
         if self._url is not None:
@@ -160,4 +160,6 @@ def _why(error: Exception) -> str:
         return "its certificate is not valid"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, UnicodeError):
+        return "its host cannot be one"
     return type(error).__name__

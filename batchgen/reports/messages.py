@@ -154,7 +154,7 @@ def _counts(event: RunEnded) -> str:
 
 def _failures(event: RunEnded) -> list[str]:
     most = sorted(event.failures.items(), key=lambda one: (-one[1], one[0]))
-    return [f"{count:,} {safe_text(name)}: {advice(name).operator}" for name, count in most]
+    return [f"{count:,} {safe_text(name)}: {advice(name).writer}" for name, count in most]
 
 
 def _number(said: Mapping[str, object], name: str) -> int:

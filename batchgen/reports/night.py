@@ -120,7 +120,7 @@ def _card(folder: Path, job: NightJob) -> dict[str, object]:
         "name": safe_text(job.job),
         "manifest": safe_text(job.manifest),
         "code": job.code,
-        "state": "interrupted" if job.signalled else _WORDS[job.code],
+        "state": _state(job),
         "made": "" if summary is None else f"{there:,} of {counted(summary.tasks, 'image')}",
         "facts": [] if summary is None else list(_facts(summary)),
         "todo": [] if summary is None else list(_todo(summary)),
@@ -128,6 +128,12 @@ def _card(folder: Path, job: NightJob) -> dict[str, object]:
         "problems": job.problems[:PROBLEMS_SHOWN],
         "more": max(0, len(job.problems) - PROBLEMS_SHOWN),
     }
+
+
+def _state(job: NightJob) -> str:
+    if job.signalled:
+        return "not begun" if job.summary is None else "interrupted"
+    return _WORDS[job.code]
 
 
 def _facts(summary: RunSummary) -> Iterator[str]:

@@ -38,7 +38,7 @@ def ended(
         (
             {Kind.FAILED},
             "spring: finished with failures",
-            ["2 of 4 images are there (2 stored, 1 failed, 1 held)", "1 refused: ", "1 unknown: It may have been charged"],
+            ["2 of 4 images are there (2 stored, 1 failed, 1 held)", "1 refused: ", "1 unknown: It may have been made"],
             ended({"unknown": 1, "refused": 1}, stored=2, failed=1, held=1),
         ),
         (

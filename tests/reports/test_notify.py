@@ -54,7 +54,7 @@ def test_each_run_is_told_once(desk: Desk, hook: Hook) -> None:
     assert {"fine: finished", "bad: finished with failures", "job: did not run"} == told.keys()
     assert "2 of 2 images are there (2 stored)" in told["fine: finished"]
     assert f"Report: {finished.folder / 'output' / 'fine' / 'index.html'}" in told["fine: finished"]
-    assert "2 refused: The refusal is final for this prompt" in told["bad: finished with failures"]
+    assert "2 refused: Reword the prompt" in told["bad: finished with failures"]
     assert "Confidential" not in str(told)
     _secret_is_nowhere(desk)
 
