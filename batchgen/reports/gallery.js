@@ -7,6 +7,7 @@
   const STATES = { stored: "Images", failed: "Failed", held: "Held", pending: "To come", sent: "To come", received: "To come" };
   const MOST_VALUES = 30;   // a variable with more is searched for, not chosen from
   const CHUNK = 120;        // cards that are made at once: the first screens appear, the rest follows
+  const PART = 60;          // cards of a shelf at most
   const VARIABLE = "v.";    // variables in the address, apart from the other facets
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
@@ -138,6 +139,13 @@
     return make("figure", { className: "card" }, link, caption);
   };
 
+  // One prompt may have thousands: only the parts in sight are laid out. A full part ends with a full row of 2 to 6 cards.
+  const partsOf = (shelf) => {
+    const shared = shelf.tasks.every((task) => task.prompt === shelf.tasks[0].prompt);
+    const starts = Array.from({ length: Math.ceil(shelf.tasks.length / PART) }, (_, at) => at * PART);
+    return starts.map((start) => ({ ...shelf, shared, goesOn: start > 0, tasks: shelf.tasks.slice(start, start + PART) }));
+  };
+
   // Neighbours of one prompt stand together; those that are alone share a shelf.
   const shelvesOf = (shown) => {
     const shelves = [];
@@ -149,27 +157,26 @@
     const merged = [];
     for (const shelf of shelves) {
       const last = merged.at(-1);
-      if (shelf.tasks.length > 1) merged.push(shelf);
+      if (shelf.tasks.length > 1) merged.push(...partsOf(shelf));
       else if (last && !last.group && last.tasks.length < 24) last.tasks.push(...shelf.tasks);
       else merged.push({ group: "", tasks: shelf.tasks });
     }
     return merged;
   };
 
-  // A shelf without its cards, and what draws the next of them: one prompt may have thousands.
-  const shelfOf = ({ tasks: inside, group: name }) => {
-    const told = name !== "" && inside.every((task) => task.prompt === inside[0].prompt);
-    const section = make("section", { className: "shelf" });
-    if (name) {
+  const drawShelf = (shelf, first) => {
+    const { tasks: inside, group: name, goesOn } = shelf;
+    const shared = name !== "" && shelf.shared;
+    const section = make("section", { className: goesOn ? "shelf goes-on" : "shelf" });
+    if (name && !goesOn) {
       const beside = make("button", { type: "button", textContent: "Side by side", "aria-label": `${name} side by side` });
       beside.addEventListener("click", () => compare(name));
       section.append(make("header", {},
         make("div", { className: "title" }, make("h3", { dir: "auto", textContent: name }), beside),
-        told ? make("p", { className: "prompt", dir: "auto", textContent: inside[0].prompt }) : null));
+        shared ? make("p", { className: "prompt", dir: "auto", textContent: inside[0].prompt }) : null));
     }
-    const grid = make("div", { className: "grid" });
-    section.append(grid);
-    return { section, draw: (from, until, first) => grid.append(...inside.slice(from, until).map((task, at) => card(task, { lazy: first + at >= 12, told }))) };
+    section.append(make("div", { className: "grid" }, ...inside.map((task, at) => card(task, { lazy: first + at >= 12, told: shared }))));
+    return section;
   };
 
   let shown = [], drawing = 0;
@@ -186,15 +193,12 @@
     const gallery = $("gallery");
     gallery.replaceChildren();
     if (!shown.length && choosing) gallery.append(make("p", { className: "empty", textContent: "Nothing fits. Clear the search and the filters to see everything." }));
-    let drawn = 0, next = 0, inside = 0, shelf = null;
+    let drawn = 0, next = 0;
     const more = () => {
       if (turn !== drawing) return;   // another choice was made meanwhile
-      for (const until = drawn + CHUNK; next < shelves.length && drawn < until;) {
-        if (!inside) gallery.append((shelf = shelfOf(shelves[next])).section);
-        const end = Math.min(shelves[next].tasks.length, inside + until - drawn);
-        shelf.draw(inside, end, drawn);
-        drawn += end - inside;
-        [next, inside] = end === shelves[next].tasks.length ? [next + 1, 0] : [next, end];
+      for (const until = drawn + CHUNK; next < shelves.length && drawn < until; next += 1) {
+        gallery.append(drawShelf(shelves[next], drawn));
+        drawn += shelves[next].tasks.length;
       }
       if (next < shelves.length) setTimeout(more);
     };

@@ -1,6 +1,7 @@
 """How long a report of many images takes to write, to open and to scroll, and how fast thumbnails are made.
 
-`python -m tests.bench.report [IMAGES]`: 5,000 by default, of 1024 x 1024 pixels; Chromium is taken from PATH.
+`python -m tests.bench.report [IMAGES]`: 5,000 by default, of 1024 x 1024 pixels, two of a prompt and then all of one;
+Chromium is taken from PATH.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - this is its output
 
 
-def paint(folder: Path, images: int) -> list[TaskView]:
-    """A catalogue's images and their tasks."""
+def paint(folder: Path, images: int, each: int) -> list[TaskView]:
+    """A catalogue's images and their tasks, so many of `each` prompt."""
     (folder / "images").mkdir()
     views: list[TaskView] = []
     for number in range(images):
-        task_id = f"product-{number // 2:05}--{number % 2 + 1:02}"
+        task_id = f"product-{number // each:05}--{number % each + 1:02}"
         path = folder / "images" / f"{task_id}.png"
         if number < DIFFERENT:
             picture = Image.effect_noise((1024, 1024), 24).convert("RGB")
@@ -63,7 +64,7 @@ def paint(folder: Path, images: int) -> list[TaskView]:
             path.hardlink_to(folder / str(views[number % DIFFERENT].file))
         task = view(
             task_id,
-            prompt_id=f"product-{number // 2:05}",
+            prompt_id=f"product-{number // each:05}",
             prompt=f"Product {number // 2}: a bottle with a label that tells {number // 2 * 7919}. {STYLE}",
             variables={"sku": f"product-{number // 2:05}", "size": f"{number % 5} ml"},
             tags=("shop", f"range-{number % 7}"),
@@ -122,9 +123,11 @@ def browse(path: Path, images: int) -> None:
 
 def main(images: int) -> None:
     """Paint, write, browse."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        browse(write(folder, paint(folder, images)), images)
+    for each in (2, images):
+        say(f"{images:,} images, {each:,} of a prompt")
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            browse(write(folder, paint(folder, images, each)), images)
 
 
 if __name__ == "__main__":
