@@ -108,6 +108,7 @@ def test_three_jobs_keep_one_rate_one_concurrency_and_one_budget(desk: Desk, til
 
 def test_the_first_job_of_a_night_is_the_most_important_one(desk: Desk, till: Till) -> None:
     """A higher `priority` gets the permits first; then the name decides."""
+    till.script(Rule(delay_s=0.3))  # long enough for all three to have begun before one of them is done
     for name, priority in (("b", 0), ("a", 0), ("z", 7)):
         job(desk, name, 4, priority=priority)
     done = desk.do("nightly", "jobs", "--concurrency", "1", "--quiet")
