@@ -18,7 +18,7 @@ from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Limits, RetryPolicy
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
-from batchgen.pool.room import Night
+from batchgen.pool.night import Night
 from batchgen.providers.endpoint import host_of, is_embedded
 from batchgen.providers.kept import read_kept
 from batchgen.providers.settings import SANDBOX, ProviderSettings
@@ -156,10 +156,14 @@ class Job:
 
     def pool_limits(self, models: Mapping[str, int]) -> tuple[PoolLimits, list[str]]:
         """The bounds for tasks of these models, with notices about values that were lowered."""
+        return resolve_limits(self.limits, list(models), *self.ceilings)
+
+    @property
+    def ceilings(self) -> tuple[LaneLimit, list[LaneLimit]]:
+        """The operator's for the provider as a whole, and for groups of its models."""
         settings = self.settings
-        provider = LaneLimit((), settings.images_per_minute, settings.concurrency)
-        ceilings = [LaneLimit(c.models, c.images_per_minute, c.concurrency) for c in settings.ceilings]
-        return resolve_limits(self.limits, list(models), provider, ceilings)
+        whole = LaneLimit((), settings.images_per_minute, settings.concurrency)
+        return whole, [LaneLimit(c.models, c.images_per_minute, c.concurrency) for c in settings.ceilings]
 
 
 def load_job(path: Path, options: Options) -> Job:

@@ -15,7 +15,7 @@ import anyio
 from batchgen.core.deadlines import look_ahead_s
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.events import Event, Notice, PlanMade, RunStarted
-from batchgen.core.limits import LaneLimit, PoolLimits
+from batchgen.core.limits import PoolLimits
 from batchgen.core.plan import Planned
 from batchgen.core.protocols import Engine, ImageStore, Ledger
 from batchgen.core.records import RunRecord
@@ -24,11 +24,11 @@ from batchgen.core.types import Change, StopReason, TaskState
 from batchgen.hints import check_names
 from batchgen.job import Job
 from batchgen.pool.attempts import Attempts
+from batchgen.pool.gates import Gate
 from batchgen.pool.loop import Pool, PoolSettings
 from batchgen.pool.pacing import MARGIN
 from batchgen.pool.purse import Purse, Purses
 from batchgen.pool.recovery import recover
-from batchgen.pool.room import Seat
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import apply_page, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.survey import Survey, matches
@@ -146,7 +146,7 @@ class Steps:
             longest_s=self._look_ahead_s(await self.ledger.longest(models)),
         )
         purses = await self._purses()
-        gate, clock = self._seat(limits), job.options.clock
+        gate, clock = self._gate(limits), job.options.clock
         pool = Pool(settings, self.ledger, self._attempts(), purses, self.stop, self.notify, clock, gate)
         await pool.run()
         if last := await self.ledger.last_sent():
@@ -154,14 +154,12 @@ class Steps:
         if pool.later is not None:
             self.stop.ask(StopReason.LATER, f"the next task may be sent at {moment_words(pool.later)}")
 
-    def _seat(self, limits: PoolLimits) -> Seat | None:
-        """The job's place among those that run at the same time, None for a job on its own."""
-        options, settings = self.job.options, self.job.settings
-        if options.night is None:
-            return None
-        whole = LaneLimit((), settings.images_per_minute, settings.concurrency)
-        ceilings = [LaneLimit(c.models, c.images_per_minute, c.concurrency) for c in settings.ceilings]
-        return Seat(options.night.room(settings.name, whole, ceilings), options.rank, limits, self.stop)
+    def _gate(self, limits: PoolLimits) -> Gate:
+        """The job's way to its provider, among those of a night or on its own."""
+        night, rank = self.job.options.night, self.job.options.rank
+        if night is None:
+            return Gate.alone(limits, self.stop)
+        return Gate(night.gate(self.job.settings.name, *self.job.ceilings), self.stop, rank, limits)
 
     async def finish(self) -> RunSummary:
         """Sum up, from the ledger."""

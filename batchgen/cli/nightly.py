@@ -15,8 +15,8 @@ from batchgen.core.deadlines import ends_at
 from batchgen.core.limits import LaneLimit
 from batchgen.core.types import Limits
 from batchgen.job import Options
+from batchgen.pool.night import Night
 from batchgen.pool.purse import Purse
-from batchgen.pool.room import Night
 
 
 @click.command("nightly")

@@ -9,14 +9,13 @@ from datetime import timedelta
 
 import anyio
 
-from batchgen.core.limits import LaneLimit, lowest
+from batchgen.core.limits import LaneLimit
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Due
 from batchgen.core.retry import NOT_BEFORE_CAP_S
 from batchgen.core.types import ImageRequest
 from batchgen.pool.breaker import Breaker
-from batchgen.pool.pacing import Gate, Pacer
-from batchgen.pool.pulse import Pulse
+from batchgen.pool.gates import Gate
 from batchgen.system.clock import Clock, moment_of, moment_text
 
 PATIENCE_S = 600.0
@@ -40,9 +39,9 @@ class Lane:
     """The queue of some models. `handed` are tasks on their way, which the ledger still calls pending.
 
     `ends_at` is the moment on the loop's clock after which nothing is sent: no task due later is waited for.
-    `common_per_minute` is the rate that all lanes share. `held_until` is the moment until which the provider wants to
-    be left alone, where that is not worth waiting for: nothing more is sent then, and "" stands for none. A lane has a breaker of its own, so that a model that
-    fails does not stop one that works; where all fail, each lane finds out for itself.
+    `held_until` is the moment until which the provider wants to be left alone, where that is not worth waiting for:
+    nothing more is sent then, and "" stands for none. A lane has a breaker of its own, so that a model that fails does
+    not stop one that works; where all fail, each lane finds out for itself.
     """
 
     def __init__(
@@ -51,9 +50,8 @@ class Lane:
         ledger: Ledger,
         run_id: str,
         clock: Clock,
+        gate: Gate,
         ends_at: float = math.inf,
-        common_per_minute: float | None = None,
-        pulse: Pulse | None = None,
     ) -> None:
         self.models = limit.models
         self.breaker = Breaker()
@@ -61,9 +59,8 @@ class Lane:
         self._run_id = run_id
         self._clock = clock
         self._ends_at = ends_at
-        self._pacer = Pacer(limit.images_per_minute) if limit.images_per_minute else None
-        self._pulse = pulse or Pulse(lowest(limit.images_per_minute, common_per_minute))
-        self._slots = anyio.Semaphore(limit.concurrency) if limit.concurrency else None
+        self._gate = gate
+        self._pulse = gate.pulse(limit.models)
         self._handed: set[str] = set()
         self._batch: list[Due] = []
         self._changed = anyio.Event()
@@ -117,23 +114,22 @@ class Lane:
         """How long a run waits for something."""
         return min(PATIENCE_S, self._ends_at - anyio.current_time())
 
-    async def permit(self, due: Due, gate: Gate) -> bool:
-        """Wait for everything that a request needs: no pause, this lane's slot, the rates, a worker.
+    async def permit(self, due: Due) -> bool:
+        """Wait for everything that a request needs: no pause, the rates, a place in flight.
 
         False when the lane gave up or is held instead. While the breaker is open, the permit is for a probe.
         """
-        if self._slots is not None:
-            await self._slots.acquire()
         while True:
             await self._clear()
             if self.held_until:
                 self.done(due)
             if self._is_over:
                 return False
-            await gate.enter(self._pacer, self.models)
+            if not await self._gate.enter(self.models):
+                continue  # the provider asked to slow down while a permit was waited for
             if self._is_clear():
                 break
-            gate.leave(self.models)  # the provider asked to slow down, or failed, while a permit was waited for
+            self._gate.leave(self.models)  # the breaker opened meanwhile
         self._probe = due.task.task_id if self.breaker.is_open else None
         self._pulse.tempo.sent(anyio.current_time())
         return True
@@ -208,6 +204,4 @@ class Lane:
         self._handed.discard(due.task.task_id)
         if self._probe == due.task.task_id:
             self._probe = None
-        if self._slots is not None:
-            self._slots.release()
         self._changed.set()

@@ -11,15 +11,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from batchgen.core.errors import StorageError
 from batchgen.core.events import Event
-from batchgen.core.limits import LaneLimit, PoolLimits, lowest
+from batchgen.core.limits import PoolLimits
 from batchgen.core.protocols import Ledger
 from batchgen.core.records import Due
 from batchgen.core.types import StopReason
 from batchgen.pool.attempts import Attempts
+from batchgen.pool.gates import Gate
 from batchgen.pool.judge import Judge
 from batchgen.pool.lanes import Lane, Later
-from batchgen.pool.pacing import Gate
-from batchgen.pool.pulse import Pulse
 from batchgen.pool.purse import Purses
 from batchgen.pool.stopping import Stop
 from batchgen.system.clock import Clock
@@ -59,7 +58,7 @@ class Pool:
         stop: Stop,
         notify: Callable[[Event], None],
         clock: Clock,
-        gate: Gate | None = None,
+        gate: Gate,
     ) -> None:
         self._settings = settings
         self._attempts = attempts
@@ -67,31 +66,25 @@ class Pool:
         self._stop = stop
         run_id, ends_at, limits = settings.run_id, settings.ends_at, settings.limits
         self._judge = Judge(run_id, ledger, stop, notify, ends_at, settings.longest_s)
-        self._gate = gate or Gate(limits.images_per_minute, limits.concurrency)
-        common = limits.images_per_minute
-        self._lanes = [
-            Lane(limit, ledger, run_id, clock, ends_at, common, self._pulse_of(limit)) for limit in limits.lanes
-        ]
+        self._gate = gate
+        self._lanes = [Lane(limit, ledger, run_id, clock, gate, ends_at) for limit in limits.lanes]
         self._workers = limits.concurrency
         self._watching = anyio.CancelScope()
         self.later: str | None = None
 
-    def _pulse_of(self, limit: LaneLimit) -> Pulse:
-        return self._gate.pulse(
-            limit.models, lowest(limit.images_per_minute, self._settings.limits.images_per_minute)
-        )
-
     async def run(self) -> None:
         """Work until the queue is empty or `stop` is asked; what is in flight is waited for."""
         send, receive = anyio.create_memory_object_stream[Work](self._workers)
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch)
-            with send, receive:
-                for _ in range(self._workers):
-                    group.start_soon(self._work, receive.clone())
-                for lane in self._lanes:
-                    group.start_soon(self._feed, lane, send.clone())
-        self._gate.ends()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._watch)
+                with send, receive:
+                    for _ in range(self._workers):
+                        group.start_soon(self._work, receive.clone())
+                    for lane in self._lanes:
+                        group.start_soon(self._feed, lane, send.clone())
+        finally:
+            self._gate.close()
         try:
             await self._judge.close()
         except StorageError as error:
@@ -103,7 +96,7 @@ class Pool:
             with anyio.move_on_at(self._settings.ends_at):
                 await self._stop.asked()
             self._stop.ask(StopReason.DEADLINE)
-            self._gate.ends()
+            self._gate.end_sending()
             with anyio.move_on_at(self._settings.ends_at + self._settings.overtime_s):
                 await self._stop.interrupted()
                 await anyio.sleep(self._settings.grace_s)
@@ -129,7 +122,7 @@ class Pool:
         """Hand an affordable task to a worker once it may be sent; False when the run ends before."""
         offered = False
         try:
-            permitted = await lane.permit(due, self._gate)
+            permitted = await lane.permit(due)
             # Asked as well as cancelled: a permit that was there at once lets a cancellation pass by.
             if permitted and not self._stop.ended:
                 # Never full: there are as many places as slots, and a slot is held.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import anyio
 from aiolimiter import AsyncLimiter
-
-from batchgen.pool.pulse import Pulse
 
 MARGIN = 1.01
 """Requests are a hundredth further apart than the limit allows, since each reaches the provider a little late."""
@@ -15,69 +15,47 @@ FAST_PER_SECOND = 4.0
 
 Below it a second request in one instant would be more than the margin leaves room for in a minute."""
 
-STALE_S = 0.05
-"""A permit that waited longer counts from when it is used; shorter waits are a twelfth of what the margin covers."""
+_ROUNDING_S = 1e-9
+"""A bucket has room this much later than it is computed: never a rounding error too early."""
 
 
-class Pacer:
-    """Lets one request through every `60 / images_per_minute` seconds. Only one task at a time may use it."""
+class Bucket(AsyncLimiter):
+    """A leaky bucket that also says when there will be room: of several, the last one decides when a request may go."""
 
     def __init__(self, images_per_minute: float) -> None:
-        self.period_s = MARGIN * 60.0 / images_per_minute
-        self._limiter = self._empty()
-        self._taken_at = 0.0
+        period_s = MARGIN * 60.0 / images_per_minute
+        # A larger capacity would let a burst of that size through at the start and after every idle spell.
+        capacity = 2 if period_s * FAST_PER_SECOND < 1.0 else 1
+        super().__init__(capacity, capacity * period_s)
+
+    @property
+    def ready_at(self) -> float:
+        """The moment on the loop's clock from which one more has room."""
+        if self.has_capacity():
+            return -math.inf
+        return anyio.current_time() + (self._level + 1.0 - self.max_rate) / self._rate_per_sec + _ROUNDING_S
+
+
+class Bound:
+    """A rate and a number of requests in flight; None bounds nothing."""
+
+    def __init__(self, images_per_minute: float | None = None, slots: int | None = None) -> None:
+        self._bucket = Bucket(images_per_minute) if images_per_minute else None
+        self._free = math.inf if slots is None else slots
+
+    @property
+    def ready_at(self) -> float:
+        """The moment on the loop's clock from which one more may go; `inf` until a request ends."""
+        if self._free <= 0:
+            return math.inf
+        return -math.inf if self._bucket is None else self._bucket.ready_at
 
     async def take(self) -> None:
-        """Wait for the next permit."""
-        await self._limiter.acquire()
-        self._taken_at = anyio.current_time()
+        """One more goes. Does not wait once `ready_at` is past."""
+        self._free -= 1
+        if self._bucket is not None:
+            await self._bucket.acquire()
 
-    async def freshen(self) -> None:
-        """Say that the permit is used now. If it went stale, the next one comes a whole period from now.
-
-        Used late, it would come right before the next one: two requests where the limit allows one.
-        """
-        if anyio.current_time() - self._taken_at > STALE_S:
-            self._limiter = self._empty()
-            await self._limiter.acquire(self._limiter.max_rate)
-
-    def _empty(self) -> AsyncLimiter:
-        # A larger capacity would let a burst of that size through at the start and after every idle spell.
-        if self.period_s * FAST_PER_SECOND < 1.0:
-            return AsyncLimiter(2, 2 * self.period_s)
-        return AsyncLimiter(1, self.period_s)
-
-
-class Gate:
-    """What all lanes pass one by one: the rate of everything together, then one of `slots` requests in flight.
-
-    One by one, so that of all lanes only one at a time has a permit of the common rate that may go stale.
-    """
-
-    def __init__(self, images_per_minute: float | None, slots: int) -> None:
-        self._pacer = Pacer(images_per_minute) if images_per_minute else None
-        self._slots = anyio.Semaphore(slots)
-        self._turn = anyio.Lock()
-
-    def pulse(self, models: tuple[str, ...], images_per_minute: float | None) -> Pulse:  # noqa: ARG002 - a room asks which
-        """What the provider asks of a lane's models; each lane of a single job has its own."""
-        return Pulse(images_per_minute)
-
-    async def enter(self, own: Pacer | None, models: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - a room asks which
-        """Wait for the lane's own permit, the common one and a slot; the request goes out at once."""
-        if own is not None:
-            await own.take()
-        async with self._turn:
-            if self._pacer is not None:
-                await self._pacer.take()
-            await self._slots.acquire()
-            for pacer in (own, self._pacer):
-                if pacer is not None:
-                    await pacer.freshen()
-
-    def leave(self, models: tuple[str, ...] = ()) -> None:  # noqa: ARG002 - a room asks which
-        """Give the slot back."""
-        self._slots.release()
-
-    def ends(self) -> None:
-        """Nothing more is sent by this job."""
+    def give(self) -> None:
+        """One has ended."""
+        self._free += 1

@@ -19,6 +19,11 @@ class Pulse:
         """Nothing is sent before this moment on the loop's clock."""
         return max(self.paused_until, self.tempo.next_at)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether something may be sent now."""
+        return anyio.current_time() >= self.ready_at
+
     def pause(self, seconds: float) -> bool:
         """Send nothing for a while; False when that is no news."""
         until = anyio.current_time() + seconds

@@ -13,8 +13,8 @@ from batchgen.core.records import AttemptView, TaskView, Totals
 from batchgen.core.types import RetryPolicy, Task
 from batchgen.ledgers.sqlite import SqliteLedger, memory_ledger
 from batchgen.pool.attempts import Attempts
+from batchgen.pool.gates import Gate
 from batchgen.pool.loop import Pool, PoolSettings
-from batchgen.pool.pacing import Gate
 from batchgen.pool.purse import Purses
 from batchgen.pool.stopping import Stop
 from batchgen.system.clock import Clock
@@ -48,7 +48,7 @@ class Night:
     jitter: Callable[[], float] = lambda: 1.0
     late_s: float = GRAIN_S
     meanwhile: Callable[[Stop], object] = lambda _stop: None
-    seat: Callable[[PoolLimits, Stop], Gate | None] = lambda _limits, _stop: None
+    gate: Callable[[PoolLimits, Stop], Gate] = Gate.alone
 
     stop: Stop = field(default_factory=Stop)
     events: list[Event] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Night:
         attempts = Attempts(
             ledger, self.engine, self.events.append, RUN, self.retry, self.clock, self.jitter, self.ends_at
         )
-        gate = self.seat(limits, self.stop)
+        gate = self.gate(limits, self.stop)
         pool = Pool(settings, ledger, attempts, self.purses, self.stop, self.events.append, self.clock, gate)
         self.meanwhile(self.stop)
         await pool.run()

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.events import Paused
-from batchgen.core.limits import LaneLimit
+from batchgen.core.limits import LaneLimit, PoolLimits
 from batchgen.core.records import Due
 from batchgen.core.types import Attempt, FailureClass, OnUnknown, RetryPolicy, StopReason
 from batchgen.ledgers.sqlite import memory_ledger
 from batchgen.pool.breaker import IN_A_ROW, PROBES, TROUBLED, WINDOW, Breaker, opens
+from batchgen.pool.gates import Gate
 from batchgen.pool.judge import Judge
 from batchgen.pool.lanes import Lane
-from batchgen.pool.pacing import Gate
 from batchgen.pool.stopping import Stop
 from tests.ledgers.samples import RUN, task, tasks
 from tests.pool.pools import Night
@@ -235,18 +235,20 @@ def test_a_permit_from_before_it_opened_is_not_used() -> None:
 
     async def main() -> tuple[list[bool], float]:
         async with memory_ledger() as ledger:
-            lane = Lane(LaneLimit(("m",)), ledger, RUN, wall_clock)
-            judge = Judge(RUN, ledger, Stop(), lambda _event: None, math.inf, 0.0)
-            gate, allowed = Gate(None, 10), []
+            limit, stop = LaneLimit(("m",)), Stop()
+            gate = Gate.alone(PoolLimits(IN_A_ROW + 2, None, (limit,)), stop)
+            lane = Lane(limit, ledger, RUN, wall_clock, gate)
+            judge = Judge(RUN, ledger, stop, lambda _event: None, math.inf, 0.0)
+            allowed = []
             one, *others = [Due(each, 1, 0, 0, 1, None) for each in tasks(IN_A_ROW + 1, model="m")]
-            await lane.permit(one, gate)
+            await lane.permit(one)
             for due in others:
-                await lane.permit(due, gate)
+                await lane.permit(due)
                 allowed.append(judge.allows(lane, due))
                 lane.learn(due, trouble=True)
             allowed.append(judge.allows(lane, one))
             lane.done(one)
-            await lane.permit(one, gate)
+            await lane.permit(one)
             allowed.append(judge.allows(lane, one))
             return allowed, asyncio.get_running_loop().time()
 

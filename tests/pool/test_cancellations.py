@@ -32,6 +32,7 @@ from batchgen.core.types import (
 from batchgen.engines.local import LocalEngine
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.pool.attempts import Attempts
+from batchgen.pool.gates import Gate
 from batchgen.pool.loop import Pool, PoolSettings
 from batchgen.pool.purse import Purses
 from batchgen.pool.recovery import recover
@@ -117,7 +118,8 @@ async def work(opened: Rooms, run_id: str, stop: Stop) -> None:
     await rerun(ledger, TASKS, run_id)
     limits = PoolLimits(1, None, (LaneLimit(("gpt-image-2",)),))
     settings = PoolSettings(run_id, limits, grace_s=600.0)
-    await Pool(settings, ledger, attempts, Purses(), stop, lambda _event: None, utc_now).run()
+    gate = Gate.alone(limits, stop)
+    await Pool(settings, ledger, attempts, Purses(), stop, lambda _event: None, utc_now, gate).run()
 
 
 def stalled(patch: pytest.MonkeyPatch, target: object, step: str, door: Door, *, before: bool) -> None:

@@ -8,9 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from batchgen.core.limits import LaneLimit
+from batchgen.core.limits import LaneLimit, PoolLimits
 from batchgen.core.types import Attempt
-from batchgen.pool.pacing import MARGIN, Gate, Pacer
+from batchgen.pool.gates import Gate
+from batchgen.pool.pacing import MARGIN
+from batchgen.pool.stopping import Stop
 from tests.ledgers.samples import tasks
 from tests.pool.pools import Night
 from tests.pool.scripted import Reply, ScriptedEngine
@@ -38,10 +40,11 @@ def reached(times: Sequence[float], images_per_minute: float) -> float:
 
 async def paced(rates: Sequence[float], seconds: float) -> list[float]:
     """When a lane's permits come, through its own rate (the first) and the common one (the last)."""
-    loop, own, gate = asyncio.get_running_loop(), Pacer(rates[0]), Gate(rates[-1], slots=10**9)
+    loop, lane = asyncio.get_running_loop(), LaneLimit(("m",), rates[0])
+    gate = Gate.alone(PoolLimits(10**9, rates[-1], (lane,)), Stop())
     times = []
     while loop.time() < seconds:
-        await gate.enter(own)
+        await gate.enter(lane.models)
         times.append(loop.time())
     return times
 
