@@ -9,8 +9,8 @@ LOCKED := install --require-hashes --only-binary :all: -r
 OTHER_PYTHONS := 3.12 3.13
 # On the other Pythons every room is tested, and each verb once; what stands at calls of libc, at a disk, on the wire or in
 # a browser is the same under each of them.
-ROOMS     := catalogue contracts core engines ledgers manifest pool providers reports sandbox spec stores system
-VERBS     := cli config library nightly run signals tables verify
+ROOMS     := catalogue config contracts core engines ledgers manifest pool providers reports sandbox spec stores system
+VERBS     := cli library nightly run signals tables verify
 ONCE      := providers/test_fuzz.py providers/test_memory.py reports/test_browser.py
 ELSEWHERE := $(ROOMS:%=tests/%) $(VERBS:%=tests/test_%.py) $(ONCE:%=--ignore=tests/%)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.listing import Listing
-from batchgen.config import Config
+from batchgen.config.values import Config
 from batchgen.core.deadlines import ends_at
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits

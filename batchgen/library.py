@@ -18,8 +18,8 @@ from typing import Any, TypedDict, Unpack
 
 import anyio
 
-from batchgen.config import Config
-from batchgen.config_file import load_config
+from batchgen.config.file import load_config
+from batchgen.config.values import Config
 from batchgen.core.errors import NotRunError, Problem, UsageError
 from batchgen.core.events import Event
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE

@@ -22,9 +22,9 @@ from PIL import Image
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import Dialect
 from batchgen.cli.app import VERBS
-from batchgen.config import Config
-from batchgen.config_file import load_config
-from batchgen.config_schema import config_schema
+from batchgen.config.file import load_config
+from batchgen.config.schema import config_schema
+from batchgen.config.values import Config
 from batchgen.job import Options
 from batchgen.manifest.document import compose
 from batchgen.manifest.editing import json_schema

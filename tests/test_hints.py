@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 import pytest
 
-from batchgen.config import Config
+from batchgen.config.values import Config
 from batchgen.job import Options
 from batchgen.run import plan_job
 from tests.support.cli import Desk, together

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from batchgen.config import Config
+from batchgen.config.values import Config
 from batchgen.core.events import Event
 from batchgen.core.summary import RunSummary
 from batchgen.job import Options

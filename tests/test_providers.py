@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import web
 
-from batchgen.config_file import load_config
+from batchgen.config.file import load_config
 from batchgen.core.errors import ProblemsError
 from batchgen.core.events import Event
 from batchgen.core.types import JsonValue

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.config import Config
+from batchgen.config.values import Config
 from batchgen.core.errors import UsageError
 from batchgen.core.events import Event, Notice
 from batchgen.job import Options

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from batchgen.config import FILE_NAME
-from batchgen.config_schema import config_schema
+from batchgen.config.schema import config_schema
+from batchgen.config.values import FILE_NAME
 from batchgen.core.errors import UsageError
 from batchgen.manifest.editing import json_schema
 from batchgen.manifest.starter import CONFIG, MANIFEST, TABLE

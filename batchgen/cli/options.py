@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from batchgen.cli.params import Moment, Number, Seconds
-from batchgen.config import Config
-from batchgen.config_file import load_config
+from batchgen.config.file import load_config
+from batchgen.config.values import Config
 from batchgen.core.errors import NotRunError
 from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
 from batchgen.job import Options

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from batchgen.catalogue.catalogue import Catalogue
-from batchgen.config_file import load_config
-from batchgen.config_schema import config_schema
+from batchgen.config.file import load_config
+from batchgen.config.schema import config_schema
 from batchgen.manifest.editing import json_schema
 
 

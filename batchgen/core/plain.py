@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 REASON_LIMIT = 300
 """Characters of a reason: enough for any provider's sentence, short enough for one line of a report."""
@@ -40,3 +41,13 @@ def one_line(text: str, limit: int = REASON_LIMIT) -> str:
     # Far more than the limit is never looked at, so that a megabyte of error costs nothing.
     line = safe_text(text[: limit * 20], printable=True)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an http or https URL that can be asked: a host, plain characters, no blanks."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return usable and text.isascii() and text.isprintable() and " " not in text

@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    PlainValidator,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from batchgen.catalogue.references import MOST_REFERENCES
-from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
-from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault, printable
+from batchgen.core.naming import ID_LIMIT, ID_PATTERN, id_fault
 from batchgen.core.types import OnUnknown
-from batchgen.manifest.durations import EXAMPLES, parse_duration
-from batchgen.manifest.moments import moment_fault
+from batchgen.manifest.fields import (
+    MOMENT_PATTERN,
+    SIMPLE,
+    Duration,
+    Moment,
+    Rate,
+    Shape,
+    VariedValue,
+    WantedValues,
+    fault,
+)
 
 MOST_TASKS = 10_000
 """`max_tasks` when it is not set: a slip in `vary` or `images` is caught before it costs a month's budget."""
-
-
-def fault(message: str, *inside: str | int) -> PydanticCustomError:
-    """A problem in plain words, for validators to raise; braces in it are kept as they are.
-
-    `inside` leads on from the checked value to the part of it that is wrong.
-    """
-    return PydanticCustomError("plain_words", "{text}", {"text": message, "inside": list(inside)})
-
-
-class Shape(BaseModel):
-    """What all parts share: exact types, no unknown keys."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
-    elsewhere: ClassVar[tuple[str, ...]] = ()
-    """Keys that belong here too, but are checked on their own."""
 
 
 def _job_key(value: str) -> str:
@@ -48,89 +36,9 @@ def _job_key(value: str) -> str:
     return value
 
 
-def _duration_s(value: object) -> float:
-    seconds = parse_duration(value) if isinstance(value, str) else None
-    if seconds is None:
-        shown = f'"{printable(value)}"' if isinstance(value, str) else "this"
-        raise fault(f"{shown} is no length of time (write {EXAMPLES})")
-    return seconds
-
-
-def _moment(value: str) -> str:
-    if message := moment_fault(value):
-        raise fault(
-            f'"{printable(value)}" {message} (write "06:30", or a date with a time such as "2026-01-31T06:30:00+01:00")'
-        )
-    return value
-
-
-def _rate(value: object) -> float | dict[str, float]:
-    """A number within bounds, or one for every model."""
-    if isinstance(value, dict) and value:
-        return {str(model): _per_minute(number, str(model)) for model, number in value.items()}
-    return _per_minute(value)
-
-
-def _per_minute(value: object, *inside: str) -> float:
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else 0
-    if not SLOWEST_PER_MINUTE <= number <= FASTEST_PER_MINUTE:
-        bounds = f"from {SLOWEST_PER_MINUTE:g} to {FASTEST_PER_MINUTE:,.0f}"
-        raise fault(
-            f"images_per_minute must be a number {bounds}, or one for every model (write 50, or {{gpt-image-2: 20}})",
-            *inside,
-        )
-    return float(number)
-
-
-def _varied_value(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise PydanticCustomError("varied_value", "a text or a number")
-    return value
-
-
-MOMENT_PATTERN = r"^([0-2][0-9]:[0-5][0-9]|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}\S*)$"
-
-
-def _wanted_values(value: object) -> object:
-    """One value of a column, or several."""
-    listed = value if isinstance(value, list) else [value]
-    if not listed or not all(isinstance(each, str | int | float) for each in listed):
-        raise fault(
-            "a row's value must be a text or a number, or a list of them (write `column: value`, in quotes)"
-        )
-    return value
-
-
-_PER_MINUTE = {"type": "number", "minimum": SLOWEST_PER_MINUTE, "maximum": FASTEST_PER_MINUTE}
-_SIMPLE = {"type": ["string", "number"]}
-
-Duration = Annotated[
-    float,
-    PlainValidator(_duration_s),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": r"^\s*([0-9]+h)?([0-9]+m)?([0-9]+s)?\s*$",
-            "minLength": 2,
-            "errorMessage": f"Write {EXAMPLES}.",
-        }
-    ),
-]
-Rate = Annotated[
-    float | dict[str, float],
-    PlainValidator(_rate),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                _PER_MINUTE,
-                {"type": "object", "minProperties": 1, "additionalProperties": _PER_MINUTE},
-            ]
-        }
-    ),
-]
 _VALUES = {
     "anyOf": [
-        {"type": "array", "minItems": 1, "items": _SIMPLE},
+        {"type": "array", "minItems": 1, "items": SIMPLE},
         {
             "type": "object",
             "properties": {
@@ -145,13 +53,6 @@ _VALUES = {
         },
     ]
 }
-_WANTED = {"type": ["string", "number", "boolean"]}
-WantedValues = Annotated[
-    str | int | float | list[str | int | float],
-    PlainValidator(_wanted_values),
-    WithJsonSchema({"anyOf": [_WANTED, {"type": "array", "minItems": 1, "items": _WANTED}]}),
-]
-VariedValue = Annotated[str | int | float, PlainValidator(_varied_value), WithJsonSchema(_SIMPLE)]
 RequestValues = dict[str, Any]
 """Parameters of a model, which the catalogue checks and describes."""
 
@@ -172,7 +73,7 @@ class Limits(Shape):
         description="The most that this job may ever spend, over all its runs, in US dollars.",
         examples=[25.0],
     )
-    finish_by: Annotated[str, AfterValidator(_moment)] | None = Field(
+    finish_by: Moment | None = Field(
         None,
         description="Nothing is sent after this time: the next such local time, or an ISO 8601 date-time. In quotes.",
         examples=["06:30", "2026-01-31T06:30:00+01:00"],

@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 from batchgen.core.errors import Problem
 from batchgen.core.naming import printable
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar
+from batchgen.manifest.fields import Shape
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.scalars import Kind, describe, is_large, is_null, kind_of, plain_value, quote_it
-from batchgen.manifest.schema import Shape
 from batchgen.manifest.wording import flow, instead_of, number_in, parts_of
 
 M = TypeVar("M", bound=Shape)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from batchgen.core.errors import UsageError
+from batchgen.core.plain import is_web_address
 
 
 class Kind(StrEnum):
@@ -78,11 +78,6 @@ def secret_url(
 
 def url_fault(url: str) -> str:
     """What is wrong with a heartbeat's URL, "" for nothing. It is not repeated: it holds a secret."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isascii() or not url.isprintable() or " " in url or "@" in url or "#" in url:
+    if not is_web_address(url) or "@" in url or "#" in url:
         return "this is no web address to be asked (write one such as https://hc-ping.com/UUID)"
     return ""

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from batchgen.cli.running import exit_code
-from batchgen.config_file import load_config
+from batchgen.config.file import load_config
 from batchgen.core.events import Event
 from batchgen.core.summary import RunSummary
 from batchgen.job import Options

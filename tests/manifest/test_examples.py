@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from batchgen.config_file import load_config
+from batchgen.config.file import load_config
 from batchgen.manifest.load import load_manifest
 from batchgen.manifest.starter import CONFIG, MANIFEST, TABLE
 from tests.manifest.reading import SETTING, read, tasks_of

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from batchgen.config_file import load_config
+from batchgen.config.file import load_config
 from batchgen.job import Options
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.run import plan_job

@@ -13,15 +13,10 @@ from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.dialects import DIALECTS, Dialect
 from batchgen.catalogue.load import FILES, REQUEST_ITSELF, parameter_of
 from batchgen.catalogue.model import Edits, Model, Parameter, is_model_name
-from batchgen.config import Config
-from batchgen.config_shapes import (
-    ConfigShape,
-    DialectShape,
-    EditsShape,
-    EntryShape,
-    ParameterShape,
-    ProviderShape,
-)
+from batchgen.config.dialects import DialectShape
+from batchgen.config.models import EditsShape, EntryShape, ParameterShape
+from batchgen.config.shapes import ConfigShape, ProviderShape
+from batchgen.config.values import Config
 from batchgen.core.errors import Problem, ProblemsError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import Limits

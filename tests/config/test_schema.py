@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from batchgen.catalogue.dialects import DIALECTS
-from batchgen.config_file import load_config
-from batchgen.config_schema import config_schema
+from batchgen.config.file import load_config
+from batchgen.config.schema import config_schema
 from batchgen.core.errors import ProblemsError
 from batchgen.manifest.document import read_document
 from batchgen.manifest.scalars import plain_value

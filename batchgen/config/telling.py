@@ -8,21 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from batchgen.manifest.schema import Duration, Shape, fault
+from batchgen.config.fields import Variable
+from batchgen.manifest.fields import Duration, Shape, fault
 from batchgen.reports.settings import HEARTBEAT_S, STALLED_S, HeartbeatSettings, Kind, Target, url_fault
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ADDRESS = re.compile(r"[A-Za-z0-9+.-]{1,20}://\S+")
 _KINDS = ", ".join(Kind)
-
-
-def _variable(value: str) -> str:
-    """The name of a variable. What is written instead is not repeated: it may be the secret."""
-    if not _VARIABLE.fullmatch(value):
-        raise fault(
-            "`url_env` must be the name of an environment variable, never the address itself (write NOTIFY_URL)"
-        )
-    return value
 
 
 def _kind(value: object) -> object:
@@ -58,7 +49,6 @@ def _web_address(value: str) -> str:
     return value
 
 
-Variable = Annotated[str, AfterValidator(_variable)]
 OneKind = Annotated[Any, BeforeValidator(_kind), WithJsonSchema({"enum": list(Kind)})]
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import DIALECTS
 from batchgen.catalogue.schema import Schema
-from batchgen.config_shapes import ConfigShape, DialectShape, EntryShape, ProviderShape
+from batchgen.config.dialects import DialectShape
+from batchgen.config.models import EntryShape
+from batchgen.config.shapes import ConfigShape, ProviderShape
 from batchgen.manifest.editing import DIALECT, PROVIDERS, put, tidy
-from batchgen.manifest.schema import Shape
+from batchgen.manifest.fields import Shape
 
 MEANINGS: Mapping[str, Mapping[str, str]] = {
     "ConfigShape": {

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from batchgen.config import FILE_NAME, Config
+from batchgen.config.values import FILE_NAME, Config
 from batchgen.core.errors import UsageError
 
 
@@ -21,7 +21,7 @@ def load_config(explicit: Path | None, start: Path) -> Config:
         return Config()
     _check_mode(path)
     # Imported where there is a file: its shapes take long to build, and many have none.
-    from batchgen.config_reading import read_config
+    from batchgen.config.reading import read_config
 
     return read_config(path)
 

@@ -12,8 +12,8 @@ import pytest
 from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.dialects import DIALECTS
 from batchgen.catalogue.model import Choice, Whole
-from batchgen.config import Config
-from batchgen.config_file import load_config
+from batchgen.config.file import load_config
+from batchgen.config.values import Config
 from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.types import Limits
 from batchgen.providers.settings import BUILT_IN, Ceiling, ProviderSettings

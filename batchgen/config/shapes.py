@@ -1,0 +1,78 @@
+"""The shape of `batchgen.yaml` as a whole, and of a provider in it: pydantic models that check it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from batchgen.config.fields import Variable
+from batchgen.config.telling import MetricsShape, OneHeartbeat, Targets
+from batchgen.core.limits import FASTEST_PER_MINUTE, SLOWEST_PER_MINUTE
+from batchgen.core.plain import is_web_address
+from batchgen.manifest.fields import Duration, Shape, fault
+from batchgen.manifest.schema import Limits as LimitsShape
+from batchgen.manifest.schema import Report
+from batchgen.providers.settings import REQUEST_DEADLINE_S
+
+
+def _base_url(value: str) -> str:
+    """A provider's address. The text of a wrong one is not repeated: it may hold a key."""
+    if wrong := _url_fault(value):
+        raise fault(f"`base_url` {wrong}")
+    return value.rstrip("/")
+
+
+def _url_fault(value: str) -> str | None:
+    if not is_web_address(value):
+        return "is no web address (write one such as https://images.example.com/v1)"
+    if "@" in urlsplit(value).netloc:
+        return "must not hold a user or a key (name the key's variable in key_env)"
+    if "?" in value or "#" in value:
+        return "must not have a query or fragment (end it after the path)"
+    return None
+
+
+Rate = Annotated[float, Field(ge=SLOWEST_PER_MINUTE, le=FASTEST_PER_MINUTE, allow_inf_nan=False)]
+Parallel = Annotated[int, Field(ge=1, le=1024)]
+
+
+class CeilingShape(Shape):
+    """The ceiling of a model, or of several that share it."""
+
+    images_per_minute: Rate | None = Field(None, examples=[20])
+    concurrency: Parallel | None = Field(None, examples=[8])
+
+
+class ProviderShape(Shape):
+    """One provider."""
+
+    base_url: Annotated[str, AfterValidator(_base_url)] | None = Field(
+        None, examples=["https://images.example.com/v1"]
+    )
+    key_env: Variable | None = Field(None, examples=["GATEWAY_KEY"])
+    dialect: Any = Field("openai", examples=["openai"])
+    idempotent: bool = Field(default=False, examples=[False])
+    trust_env: bool = Field(default=False, examples=[False])
+    images_per_minute: Rate | None = Field(None, examples=[120])
+    concurrency: Parallel | None = Field(None, examples=[32])
+    deadline: Duration = Field(REQUEST_DEADLINE_S, examples=["600s"])
+    models: dict[str, CeilingShape] = Field(
+        default_factory=dict, examples=[{"gpt-image-2": {"images_per_minute": 20}}]
+    )
+
+
+class ConfigShape(Shape):
+    """The file, all but what is checked entry by entry."""
+
+    providers: dict[str, Any] = Field(default_factory=dict, examples=[{"cometapi": {"images_per_minute": 120}}])
+    catalogue: dict[str, Any] = Field(default_factory=dict, examples=[{"my-model": {"family": "gpt-image-2"}}])
+    defaults: LimitsShape = Field(default=LimitsShape(), examples=[{"concurrency": 8}])
+    output: Annotated[str, Field(min_length=1)] = Field("output", examples=["output"])
+    engine: Literal["local"] = Field("local", examples=["local"])
+    verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
+    report: Report = Field(default=Report(), examples=[{"thumbnails": True}])
+    notify: Targets = Field(default_factory=list, examples=[[{"url_env": "NOTIFY_URL"}]])
+    metrics: MetricsShape = Field(default=MetricsShape(), examples=[{"textfile": None}])
+    heartbeat: OneHeartbeat | None = Field(None, examples=[{"url_env": "HEARTBEAT_URL"}])
