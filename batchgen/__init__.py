@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from batchgen.core.records import TaskView
     from batchgen.core.types import FailureClass, StopReason, Task, TaskState
     from batchgen.job import RetrySelection
-    from batchgen.library import LoadedJob, PlanResult, RunOptions, RunResult, load, plan, run, tasks
+    from batchgen.library import load, plan, run, tasks
+    from batchgen.library_types import LoadedJob, PlanResult, RunOptions, RunResult
     from batchgen.pool.stopping import Stop
 
 __version__ = "0.1.0"
@@ -85,7 +86,8 @@ _HOMES = {
     "batchgen.core.records": "TaskView",
     "batchgen.core.types": "FailureClass StopReason Task TaskState",
     "batchgen.job": "RetrySelection",
-    "batchgen.library": "LoadedJob PlanResult RunOptions RunResult load plan run tasks",
+    "batchgen.library": "load plan run tasks",
+    "batchgen.library_types": "LoadedJob PlanResult RunOptions RunResult",
     "batchgen.pool.stopping": "Stop",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

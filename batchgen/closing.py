@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +83,7 @@ async def _add_thumbs(steps: Steps, observers: Observers, summary: RunSummary) -
         with stop.ends_waiting():
             made = await add_thumbs(steps.job, steps.ledger, lambda: stop.signalled)
             if made:
-                await write_reports(steps.job, steps.ledger, steps.host, summary)
+                await write_page(steps.job, steps.ledger, steps.host, summary)
     except OSError as error:
         observers.notify(Notice(f"thumbnails could not be made ({error}); the report shows the images instead"))
 
@@ -125,9 +124,16 @@ async def summary_of_stopped(path: Path, options: Options, reason: StopReason, d
 
 async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary | None = None) -> Path:
     """Write `results.jsonl`, `results.csv` and `index.html` from the ledger; returns the page. Raises `OSError`."""
+    from batchgen.reports.results import write_results
+
+    await write_results(job.folder, ledger.tasks, job.manifest.columns)
+    return await write_page(job, ledger, host, summary)
+
+
+async def write_page(job: Job, ledger: Ledger, host: str, summary: RunSummary | None = None) -> Path:
+    """Write `index.html` with the thumbnails that are there; returns its place. Raises `OSError`."""
     # Imported here: templates are slow to import, and only needed at the end.
     from batchgen.reports.gallery import TASKS_SHOWN, ReportFacts, write_gallery
-    from batchgen.reports.results import write_results
 
     free = job.settings.name == SANDBOX
     list_usd = await ledger.list_usd() if free else None
@@ -144,20 +150,6 @@ async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary
         list_usd=list_usd,
         budget_usd=job.limits.budget_usd,
         history=await ledger.history(TASKS_SHOWN),
-        command=_retry_command(job),
+        command=job.options.command("retry", job.manifest.path),
     )
-    await write_results(job.folder, ledger.tasks, job.manifest.columns)
     return await write_gallery(job.folder, facts, ledger.tasks)
-
-
-def _retry_command(job: Job) -> str:
-    """`batchgen retry` of this job, with the places that its run was told; an address with a secret is left out."""
-    options = job.options
-    words = ["batchgen", "retry", str(job.manifest.path)]
-    if options.output is not None:
-        words += ["--output", str(options.output)]
-    if options.provider is not None:
-        words += ["--provider", options.provider]
-    if options.base_url is not None and not set("@?#").intersection(options.base_url):
-        words += ["--base-url", options.base_url]
-    return shlex.join(words)

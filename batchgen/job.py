@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -31,7 +32,7 @@ LEDGER = "ledger.sqlite"
 class Options:
     """What the command line says above manifest and configuration; None leaves a value to them.
 
-    `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
+    `config_named` is the configuration's file where it was not just found. `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
     back to pending (None: a plain run; empty: everything that can be). `unpriced_usd` is what an image without a
     price is taken to cost. `agreed` is the plan that a person said yes to: no more is sent. `last_sent` is when each
     provider was last asked by this process: its jobs share a rate. `night` is what jobs that run at the same time
@@ -40,6 +41,7 @@ class Options:
 
     config: Config
     environ: Mapping[str, str]
+    config_named: Path | None = None
     output: Path | None = None
     provider: str | None = None
     base_url: str | None = None
@@ -65,6 +67,20 @@ class Options:
     def folder(self) -> Path:
         """The folder of all jobs."""
         return self.output or self.config.output
+
+    def command(self, verb: str, manifest: Path) -> str:
+        """The command line that goes on with a job: the same places, no one-time choices."""
+        words = ["batchgen", verb, str(manifest)]
+        named = {
+            "--output": self.output,
+            "--config": self.config_named,
+            "--provider": self.provider,
+            "--base-url": self.base_url,
+        }
+        for name, value in named.items():
+            if value is not None:
+                words += [name, str(value)]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def test_the_public_names_are_pinned() -> None:
         assert getattr(batchgen, name).__doc__ or name in {"Event", "Observer"}
         assert name in dir(batchgen)
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
-        _ = batchgen.nope  # type: ignore[attr-defined]
+        _ = batchgen.nope  # type: ignore[attr-defined]  # that is the mistake
 
 
 def test_the_import_is_quick() -> None:
@@ -126,7 +126,7 @@ async def test_mistakes_are_errors_with_their_places(desk: Desk) -> None:
     with pytest.raises(batchgen.UsageError, match="finish_by is '25:00'"):
         await batchgen.plan(manifest, **options(desk, finish_by="25:00"))
     with pytest.raises(TypeError, match="there is no option consurrency"):
-        await batchgen.load(manifest, consurrency=4)  # type: ignore[call-arg]
+        await batchgen.load(manifest, consurrency=4)  # type: ignore[call-arg]  # that is the mistake
     with pytest.raises(batchgen.NotRunError):
         _ = [view async for view in batchgen.tasks(manifest, **options(desk))]
     assert [] == desk.till.requests

@@ -6,7 +6,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from batchgen.cli.options import command_line
 from batchgen.cli.saying import hide_of, say
 from batchgen.core.plain import REASON_LIMIT, one_line
 from batchgen.job import Options
@@ -17,7 +16,7 @@ def tell_internal(
 ) -> None:
     """Say on stderr what failed with a manifest, what to report, and how a job that `ran` goes on."""
     shown = "below" if values["verbose"] else "that --verbose shows"
-    resume = command_line("run", path, values)
+    resume = options.command("run", path)
     ledger = (
         f"; what was answered is on the ledger, which is whole: `{resume}` goes on from there" if ran else ""
     )

@@ -16,13 +16,13 @@ from anyio import to_thread
 
 from batchgen.cli.app import exit_code_of
 from batchgen.cli.internal import internal_reason, tell_internal
-from batchgen.cli.running import WORST_FIRST, Signals, exit_code, say_event
+from batchgen.cli.running import Signals, say_event
 from batchgen.cli.saying import begin, note, say
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, ProblemsError, StorageError
 from batchgen.core.events import Event, Notice, Paused, RunBroken, TaskStored
 from batchgen.core.plain import safe_text
-from batchgen.core.summary import RunSummary
+from batchgen.core.summary import RunSummary, worst
 from batchgen.core.types import StopReason
 from batchgen.job import Options
 from batchgen.nightly import Entry, lines_of, read_night, tell_beside
@@ -123,7 +123,7 @@ class NightRun:
             return await self._stopped(entry, StopReason.BREAKER, internal_reason(error, options))
         await self._beside(entry.path, [])
         return NightJob(
-            name, entry.job, exit_code(summary), summary, signalled=summary.stopped_by is StopReason.SIGNAL
+            name, entry.job, summary.exit_code, summary, signalled=summary.stopped_by is StopReason.SIGNAL
         )
 
     async def _faulty(self, entry: Entry, error: BatchgenError) -> NightJob:
@@ -218,7 +218,7 @@ async def _run_night(folder: Path, options: Options, values: dict[str, Any]) -> 
         group.cancel_scope.cancel()
     if fault is not None:
         raise fault
-    code = min((job.code for job in night.ended), key=WORST_FIRST.index, default=0)
+    code = worst(job.code for job in night.ended)
     if signals.first is not None:
         code = 128 + signals.first
     return await _close(night, code)

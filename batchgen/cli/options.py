@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,29 +55,35 @@ def common_options(command: Command) -> Command:
     )
 
 
+_GRACE = click.option(
+    "--grace", type=Seconds(), metavar="SECONDS", help="Wait this long for what is in flight after a signal."
+)
+
+
+def _bounds(each: str, most: str) -> list[Callable[[Command], Command]]:
+    rate = Number(min=SLOWEST_PER_MINUTE, max=FASTEST_PER_MINUTE)
+    return [
+        click.option("--images-per-minute", type=rate, metavar="N", help=f"At most this rate{each}."),
+        click.option(
+            "--concurrency", type=click.IntRange(1, 1024), metavar="N", help=f"Requests in flight{each}."
+        ),
+        click.option("--budget-usd", type=Number(min=0), metavar="USD", help=most),
+        click.option(
+            "--allow-unpriced",
+            type=Number(min=0),
+            metavar="USD_EACH",
+            help="Take images without a price to cost this.",
+        ),
+        click.option("--finish-by", type=Moment(), metavar="TIME", help="Send nothing after this time."),
+    ]
+
+
 def run_options(command: Command) -> Command:
     """Bounds and choices of a run."""
-    rate = Number(min=SLOWEST_PER_MINUTE, max=FASTEST_PER_MINUTE)
     return _stack(
         command,
         [
-            click.option("--images-per-minute", type=rate, metavar="N", help="At most this rate."),
-            click.option(
-                "--concurrency", type=click.IntRange(1, 1024), metavar="N", help="Requests in flight."
-            ),
-            click.option(
-                "--budget-usd",
-                type=Number(min=0),
-                metavar="USD",
-                help="The most that this run may spend.",
-            ),
-            click.option(
-                "--allow-unpriced",
-                type=Number(min=0),
-                metavar="USD_EACH",
-                help="Take images without a price to cost this.",
-            ),
-            click.option("--finish-by", type=Moment(), metavar="TIME", help="Send nothing after this time."),
+            *_bounds("", "The most that this run may spend."),
             click.option(
                 "--max-attempts", type=click.IntRange(1, 100), metavar="N", help="Attempts of a task."
             ),
@@ -88,12 +93,7 @@ def run_options(command: Command) -> Command:
             click.option(
                 "--limit", type=click.IntRange(min=0), metavar="N", help="Send at most this many tasks."
             ),
-            click.option(
-                "--grace",
-                type=Seconds(),
-                metavar="SECONDS",
-                help="Wait this long for what is in flight after a signal.",
-            ),
+            _GRACE,
             click.option("--engine", metavar="NAME", help="Where requests are performed (default: local)."),
             click.option("--adopt", is_flag=True, help="Take over a job that another manifest began."),
         ],
@@ -121,37 +121,7 @@ def _begin_log(context: click.Context, parameter: click.Parameter, kind: str | N
 
 def night_options(command: Command) -> Command:
     """Bounds of a whole night; each job keeps its own beside them."""
-    rate = Number(min=SLOWEST_PER_MINUTE, max=FASTEST_PER_MINUTE)
-    return _stack(
-        command,
-        [
-            click.option(
-                "--images-per-minute", type=rate, metavar="N", help="At most this rate, for each provider."
-            ),
-            click.option(
-                "--concurrency",
-                type=click.IntRange(1, 1024),
-                metavar="N",
-                help="Requests in flight, for each provider.",
-            ),
-            click.option(
-                "--budget-usd", type=Number(min=0), metavar="USD", help="The most that the night may spend."
-            ),
-            click.option(
-                "--allow-unpriced",
-                type=Number(min=0),
-                metavar="USD_EACH",
-                help="Take images without a price to cost this.",
-            ),
-            click.option("--finish-by", type=Moment(), metavar="TIME", help="Send nothing after this time."),
-            click.option(
-                "--grace",
-                type=Seconds(),
-                metavar="SECONDS",
-                help="Wait this long for what is in flight after a signal.",
-            ),
-        ],
-    )
+    return _stack(command, [*_bounds(", for each provider", "The most that the night may spend."), _GRACE])
 
 
 def options_of(values: dict[str, Any]) -> Options:
@@ -159,6 +129,7 @@ def options_of(values: dict[str, Any]) -> Options:
     return Options(
         config=config_of(values),
         environ=os.environ,
+        config_named=values.get("config"),
         output=values.get("output"),
         provider=values.get("provider"),
         base_url=values.get("base_url"),
@@ -181,17 +152,6 @@ def config_of(values: dict[str, Any]) -> Config:
     return load_config(values.get("config"), Path())
 
 
-def command_line(verb: str, manifest: Path, values: dict[str, Any]) -> str:
-    """The command that goes on with a job: the same places, no one-time choices."""
-    words = ["batchgen", verb, str(manifest)]
-    for name in ("output", "config", "provider", "base_url"):
-        if values.get(name) is not None:
-            words += [f"--{name.replace('_', '-')}", str(values[name])]
-    return shlex.join(words)
-
-
-def not_run_yet(manifest: Path, values: dict[str, Any]) -> NotRunError:
+def not_run_yet(manifest: Path, options: Options) -> NotRunError:
     """What to say of a job that cannot be looked at yet, with the command that begins it."""
-    return NotRunError(
-        f"{manifest}: this job has not run yet; `{command_line('run', manifest, values)}` begins it"
-    )
+    return NotRunError(f"{manifest}: this job has not run yet; `{options.command('run', manifest)}` begins it")

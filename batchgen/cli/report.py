@@ -20,10 +20,11 @@ from batchgen.rooms import hold_job, host_for, readable_ledger
 @common_options
 def command(manifest: Path, **values: Any) -> None:
     """Write index.html with its thumbnails, results.jsonl and results.csv of a job again."""
-    job = load_job(manifest, options_of(values))
+    options = options_of(values)
+    job = load_job(manifest, options)
     host = host_for(job)
     if not job.has_ledger:
-        raise not_run_yet(manifest, values)
+        raise not_run_yet(manifest, options)
     click.echo(str(anyio.run(_write, job, host)))
 
 

@@ -20,13 +20,12 @@ from anyio.abc import TaskStatus
 
 from batchgen.cli.app import exit_code_of
 from batchgen.cli.internal import internal_reason, tell_internal
-from batchgen.cli.options import command_line
 from batchgen.cli.saying import begin, note, say
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
 from batchgen.core.plain import safe_text
-from batchgen.core.summary import PlanSummary, RunSummary
+from batchgen.core.summary import PlanSummary, RunSummary, worst
 from batchgen.core.types import StopReason
 from batchgen.job import Options
 from batchgen.pool.stopping import Stop
@@ -36,8 +35,6 @@ from batchgen.reports.progress import Progress
 from batchgen.reports.summary import render_summary
 from batchgen.run import run_watched
 from batchgen.watching import Watchers
-
-WORST_FIRST = (2, 3, 1, 4, 0)
 
 
 class Signals:
@@ -106,7 +103,7 @@ async def _run_all(
         group.cancel_scope.cancel()
     if signals.first is not None:
         return 128 + signals.first
-    return min(codes, key=WORST_FIRST.index)
+    return worst(codes)
 
 
 async def _run_one(
@@ -136,8 +133,8 @@ async def _run_one(
         tell_internal(path, error, options, values, ran=True)
         await _print_stopped(path, options, values, StopReason.BREAKER, internal_reason(error, options))
         return 3
-    _print(path, summary, values, quiet=False)
-    return exit_code(summary)
+    _print(path, summary, options, values, quiet=False)
+    return summary.exit_code
 
 
 def _tell(error: BatchgenError) -> None:
@@ -165,7 +162,7 @@ async def _print_stopped(
         summary = await summary_of_stopped(path, options, reason, detail)
     except Exception:  # noqa: BLE001 - what stopped the run is told already; machines still get their line
         summary = RunSummary(path.stem, "", stopped_by=reason, stop_detail=detail)
-    _print(path, summary, values, quiet=True)
+    _print(path, summary, options, values, quiet=True)
 
 
 def say_event(event: Event) -> None:
@@ -182,17 +179,12 @@ def say_event(event: Event) -> None:
             click.echo(safe_text(told), err=True)
 
 
-def _print(path: Path, summary: RunSummary, values: dict[str, Any], *, quiet: bool) -> None:
+def _print(path: Path, summary: RunSummary, options: Options, values: dict[str, Any], *, quiet: bool) -> None:
     logged = values["as_json"] and json_handler() is not None
-    if not quiet and not logged and not (values["quiet"] and (values["as_json"] or exit_code(summary) == 0)):
+    if not quiet and not logged and not (values["quiet"] and (values["as_json"] or summary.exit_code == 0)):
         text = render_summary(
-            summary, resume=command_line("run", path, values), retry=command_line("retry", path, values)
+            summary, resume=options.command("run", path), retry=options.command("retry", path)
         )
         click.echo(text, err=values["as_json"])
     if values["as_json"]:
         click.echo(json.dumps(summary.as_json()))
-
-
-def exit_code(summary: RunSummary) -> int:
-    """0 all stored, 1 some failed or held, 3 stopped with work left."""
-    return summary.exit_code

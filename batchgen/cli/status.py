@@ -49,7 +49,7 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     code = 0
     for path in manifests or _folders(options.folder):
         try:
-            place = _job(path, options, values) if manifests else Place(path)
+            place = _job(path, options) if manifests else Place(path)
             if _is_there(place.folder / LEDGER):
                 anyio.run(_show, place, options.clock(), view, values["as_json"])
         except BatchgenError as error:
@@ -70,7 +70,7 @@ class Place:
     images_per_minute: float | None = None
 
 
-def _job(path: Path, options: Options, values: dict[str, Any]) -> Place:
+def _job(path: Path, options: Options) -> Place:
     """The place of a manifest's job. Raises `BatchgenError`."""
     job = load_job(path, options)
     if _is_there(job.ledger):
@@ -79,7 +79,7 @@ def _job(path: Path, options: Options, values: dict[str, Any]) -> Place:
     if has_images(job):
         raise gone(job.ledger)
     host_for(job)  # an address that may hold a password is refused, not repeated
-    raise not_run_yet(path, values)
+    raise not_run_yet(path, options)
 
 
 def _folders(output: Path) -> list[Path]:

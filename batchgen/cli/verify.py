@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import click
 
-from batchgen.cli.options import MANIFEST, command_line, common_options, not_run_yet, options_of
+from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.core.errors import NotRunError
 from batchgen.reports.verdict import render_verdict
 from batchgen.verify import verify_job
@@ -24,13 +24,14 @@ from batchgen.verify import verify_job
 )
 def command(manifest: Path, *, repair: bool, **values: Any) -> None:
     """Re-hash a job's images and compare them with the ledger; with --repair bring both in step. Sends nothing."""
+    options = options_of(values)
     try:
-        verdict = anyio.run(lambda: verify_job(manifest, options_of(values), repair=repair))
+        verdict = anyio.run(lambda: verify_job(manifest, options, repair=repair))
     except NotRunError:
-        raise not_run_yet(manifest, values) from None
+        raise not_run_yet(manifest, options) from None
     verbs = {
-        "repair": f"{command_line('verify', manifest, values)} --repair",
-        "run": command_line("run", manifest, values),
+        "repair": f"{options.command('verify', manifest)} --repair",
+        "run": options.command("run", manifest),
     }
     click.echo(render_verdict(verdict, **verbs), err=values["as_json"])
     if values["as_json"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from batchgen.core.summary import PlanSummary
+from batchgen.core.summary import PlanSummary, exit_code_of
 from batchgen.core.types import Failure, Stored, Task, TaskState
 
 
@@ -92,6 +92,14 @@ class RunEnded:
     failures: Mapping[str, int] = field(default_factory=dict)
     stop_detail: str = ""
     report: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that ran this job alone ends with; a signal's own code is the command's."""
+        said = self.summary
+        return exit_code_of(
+            stopped=bool(said.get("stopped_by")), troubled=bool(said.get("failed") or said.get("held"))
+        )
 
 
 @dataclass(frozen=True, slots=True)

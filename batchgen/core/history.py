@@ -16,7 +16,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What a run did to a task: `new`, `replaced`, `mended`, `newly failed` or `failed again`.
+    """What a run did to a task: `new`, `replaced`, `made after trouble`, `newly failed` or `failed again`.
 
     `old_file` is the image that was replaced, relative to the job's folder, with its pixels.
     """

@@ -162,6 +162,20 @@ class PlanSummary:
         }
 
 
+WORST_FIRST = (2, 3, 1, 4, 0)
+"""Exit codes: nothing was sent, stopped early, some failed, held by another run, all stored."""
+
+
+def exit_code_of(*, stopped: bool, troubled: bool) -> int:
+    """What a run ends with that could begin: it stopped with work left, or some of its tasks failed or are held."""
+    return 3 if stopped else 1 if troubled else 0
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several jobs."""
+    return min(codes, key=WORST_FIRST.index, default=0)
+
+
 @dataclass(slots=True)
 class RunSummary:
     """How a run ended: the object of `run --json`, and what the last lines on the screen say beside it.
@@ -193,9 +207,7 @@ class RunSummary:
     @property
     def exit_code(self) -> int:
         """0 all stored, 1 some failed or held, 3 stopped with work left; a signal's own code is the command's."""
-        if self.stopped_by is not None:
-            return 3
-        return 1 if self.failed or self.held else 0
+        return exit_code_of(stopped=self.stopped_by is not None, troubled=bool(self.failed or self.held))
 
     def as_json(self) -> JsonObject:
         """Exactly the fields of the contract, in its order."""

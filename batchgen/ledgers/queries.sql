@@ -393,7 +393,7 @@ here AS (
     LEFT JOIN images i ON i.attempt_id = a.attempt_id AND i.current = 1
    WHERE a.run_id = :run_id GROUP BY a.task_id)
 SELECT t.task_id,
-       CASE WHEN t.state = 'stored' THEN CASE WHEN h.troubled THEN 'mended' WHEN p.rowid IS NOT NULL THEN 'replaced' ELSE 'new' END
+       CASE WHEN t.state = 'stored' THEN CASE WHEN h.troubled THEN 'made after trouble' WHEN p.rowid IS NOT NULL THEN 'replaced' ELSE 'new' END
             WHEN h.troubled THEN 'failed again' ELSE 'newly failed' END AS change,
        p.file, p.width, p.height
   FROM here h JOIN tasks t ON t.task_id = h.task_id

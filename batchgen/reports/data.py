@@ -76,7 +76,7 @@ def _old(revisions: Mapping[str, Revision]) -> dict[str, list[object]]:
     return {
         safe_text(one.task_id): [safe_text(one.old_file), one.old_width or 0, one.old_height or 0]
         for one in revisions.values()
-        if one.old_file and one.change in {"replaced", "mended"}
+        if one.old_file and one.change in {"replaced", "made after trouble"}
     }
 
 

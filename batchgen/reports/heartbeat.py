@@ -58,8 +58,7 @@ class Heartbeat:
     def _notify(self, event: Event) -> None:
         match event:
             case RunEnded():
-                said = event.summary
-                self._bad |= any(said.get(name) for name in ("stopped_by", "failed", "held"))
+                self._bad |= event.exit_code != 0
             case RunBroken():
                 self._bad = True
             case RunStarted() | TaskStored() | AttemptFailed():

@@ -68,7 +68,7 @@ def level_of(event: Event) -> int:
             return logging.ERROR
         case AttemptFailed() | Paused() | Notice():
             return logging.WARNING
-        case RunEnded() if any(event.summary.get(name) for name in ("stopped_by", "failed", "held")):
+        case RunEnded() if event.exit_code:
             return logging.WARNING
         case _:
             return logging.INFO

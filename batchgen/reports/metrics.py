@@ -81,7 +81,8 @@ class JobNumbers:
         self._set(states, _number(said, "stored"), _number(said, "cost_usd"))
         self.values[DURATION, ""] = _number(said, "seconds")
         self.values[FINISHED, ""] = moment_s
-        self.values[EXIT_CODE, ""] = exit_code_of(event)
+        by_signal = said.get("stopped_by") == "signal"
+        self.values[EXIT_CODE, ""] = SIGNALS.get(event.stop_detail, 3) if by_signal else event.exit_code
 
     def _set(self, states: Mapping[str, float], stored: float, cost_usd: float) -> None:
         self.values |= {(TASKS, state): count for state, count in states.items()}
@@ -193,16 +194,6 @@ def _open(path: Path, say: Say) -> Metrics:
     if not path.parent.is_dir():
         raise UsageError(f"`metrics.textfile` is {path}, but there is no folder {path.parent} (make it)")
     return Metrics(path, say)
-
-
-def exit_code_of(event: RunEnded) -> int:
-    """What a command that ran this job alone would end with."""
-    said = event.summary
-    if said.get("stopped_by") == "signal":
-        return SIGNALS.get(event.stop_detail, 3)
-    if said.get("stopped_by"):
-        return 3
-    return 1 if said.get("failed") or said.get("held") else 0
 
 
 def _number(said: Mapping[str, object], name: str) -> float:

@@ -13,16 +13,13 @@ import jinja2
 
 from batchgen.core.money import usd
 from batchgen.core.plain import safe_text
-from batchgen.core.summary import RunSummary
+from batchgen.core.summary import WORST_FIRST, RunSummary
 from batchgen.core.types import JsonObject
 from batchgen.reports.gallery import content_policy
 from batchgen.reports.summary import stop_text
 from batchgen.reports.tally import advice
 from batchgen.reports.text import counted, duration_text, usd_text
 from batchgen.system.files import replace_file
-
-WORST_FIRST = (2, 3, 1, 4, 0)
-"""Exit codes as the contract orders them."""
 
 PROBLEMS_SHOWN = 50
 """Lines a broken manifest; the file beside it has them all."""

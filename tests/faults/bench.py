@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 
-from batchgen.cli.running import exit_code
 from batchgen.config.file import load_config
 from batchgen.core.events import Event
 from batchgen.core.summary import RunSummary
@@ -126,7 +125,7 @@ class Bench(Desk):
 
 def told(summary: RunSummary) -> dict[str, Any]:
     """What `run --json` prints, and the exit code as `exit`."""
-    return {**summary.as_json(), "exit": exit_code(summary)}
+    return {**summary.as_json(), "exit": summary.exit_code}
 
 
 def bench(folder: Path, line: Line, url: str, key: str) -> Bench:

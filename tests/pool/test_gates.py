@@ -42,7 +42,7 @@ def _gate(provider: ProviderGate, rank: int, limits: PoolLimits, stop: Stop) -> 
 
 def job(count: int, engine: ScriptedEngine, **keys: object) -> Job:
     """A job whose requests go to a common engine."""
-    return Job(tasks(count), engine, **keys)  # type: ignore[arg-type]  # each key is checked by Job itself
+    return Job(tasks(count), engine, **keys)  # type: ignore[arg-type]  # names of its fields
 
 
 def most_at_once(times: list[float], seconds: float) -> int:

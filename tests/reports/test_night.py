@@ -23,7 +23,7 @@ def page_of(folder: Path, *jobs: NightJob, budget_usd: float | None = None) -> s
 
 def done(name: str, folder: Path, **keys: object) -> NightJob:
     """A job that made what it should."""
-    summary = RunSummary(name, "r", tasks=2, stored=2, cost_usd=0.5, job_cost_usd=0.5, **keys)  # type: ignore[arg-type]
+    summary = RunSummary(name, "r", tasks=2, stored=2, cost_usd=0.5, job_cost_usd=0.5, **keys)  # type: ignore[arg-type]  # names of its fields
     summary.report = str(folder / name / "index.html")
     return NightJob(f"{name}.yaml", name, 0, summary)
 

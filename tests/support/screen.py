@@ -192,7 +192,7 @@ def on_terminal(
         terminal = Terminal(process, control, columns)
         reader = threading.Thread(target=_read, args=(terminal,), daemon=True)
         reader.start()
-        terminal.done = _after(reader, terminal.done)  # type: ignore[method-assign]
+        terminal.done = _after(reader, terminal.done)  # type: ignore[method-assign]  # the rest of its output is read as well
         yield terminal
     finally:
         if process is not None:

@@ -66,7 +66,7 @@ async def use() -> None:
 
 async def misuse() -> None:
     """What mypy must refuse."""
-    await batchgen.run("spring.yaml", consurrency=4)  # type: ignore[call-arg]
+    await batchgen.run("spring.yaml", consurrency=4)  # type: ignore[call-arg]  # mypy must see it
     await batchgen.run("spring.yaml", budget_usd="3")  # type: ignore[arg-type]
     await batchgen.run("spring.yaml", observer=print, stop=True)  # type: ignore[arg-type]
 

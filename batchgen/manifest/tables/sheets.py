@@ -85,7 +85,7 @@ def _sheet(workbook: Any, name: str | None) -> Any:  # noqa: ANN401 - openpyxl's
     return sheets[name]
 
 
-def _rows(sheet: Any) -> Iterator[Line]:  # noqa: ANN401
+def _rows(sheet: Any) -> Iterator[Line]:  # noqa: ANN401 - openpyxl's stubs know less than is used
     workbook = sheet.parent
     book = Book(sheet._shared_strings, workbook._date_formats, workbook._timedelta_formats, workbook.epoch)
     with workbook._archive.open(sheet._worksheet_path) as source:
