@@ -68,15 +68,10 @@ class Verbs(click.Group):
             from batchgen.cli.saying import say
 
             say(str(error))
-            sys.exit(exit_code_of(error))
+            sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo(err=True)  # the terminal shows ^C in the line
             sys.exit(128 + signal.SIGINT)
-
-
-def exit_code_of(error: BatchgenError) -> int:
-    """2 for mistakes, 3 for a disk or a plan that nobody agreed to, 4 for a lock."""
-    return error.exit_code
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

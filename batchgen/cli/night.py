@@ -14,7 +14,6 @@ import anyio
 import click
 from anyio import to_thread
 
-from batchgen.cli.app import exit_code_of
 from batchgen.cli.internal import internal_reason, tell_internal
 from batchgen.cli.running import Signals, say_event
 from batchgen.cli.saying import begin, note, say
@@ -100,7 +99,7 @@ class NightRun:
     async def _ended(self, rank: int, entry: Entry) -> NightJob:
         name = entry.path.name
         if entry.fault is not None:
-            fault, code = entry.fault, exit_code_of(entry.fault)
+            fault, code = entry.fault, entry.fault.exit_code
             self.watchers.of_job(str(entry.path))(RunBroken(entry.job, code, type(fault).__name__, str(fault)))
             return await self._faulty(entry, fault)
         stop = Stop()
@@ -128,7 +127,7 @@ class NightRun:
 
     async def _faulty(self, entry: Entry, error: BatchgenError) -> NightJob:
         """What is wrong with a manifest is told beside it; what is not the manifest's is only told."""
-        lines, code = lines_of(error), exit_code_of(error)
+        lines, code = lines_of(error), error.exit_code
         if isinstance(error, ProblemsError) or entry.fault is not None:
             await self._beside(entry.path, lines)
         self._tell(lines)

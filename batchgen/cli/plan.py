@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 import click
 
-from batchgen.cli.app import exit_code_of
 from batchgen.cli.internal import tell_internal
 from batchgen.cli.options import MANIFEST, common_options, options_of, run_options
 from batchgen.core.errors import BatchgenError
@@ -62,7 +61,7 @@ def make_plans(
             plans[path] = anyio.run(plan_job, path, options, each or _untold)
         except BatchgenError as error:
             click.echo(str(error), err=True)
-            code = max(code, exit_code_of(error))
+            code = max(code, error.exit_code)
             continue
         except Exception as error:  # noqa: BLE001 - whatever it is, the other manifests have their plans
             tell_internal(path, error, options, values)

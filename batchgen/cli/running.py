@@ -18,7 +18,6 @@ import anyio
 import click
 from anyio.abc import TaskStatus
 
-from batchgen.cli.app import exit_code_of
 from batchgen.cli.internal import internal_reason, tell_internal
 from batchgen.cli.saying import begin, note, say
 from batchgen.closing import summary_of_stopped
@@ -128,7 +127,7 @@ async def _run_one(
         return 3
     except BatchgenError as error:
         _tell(error)
-        return exit_code_of(error)
+        return error.exit_code
     except Exception as error:  # noqa: BLE001 - whatever it is, the other manifests of the night go on
         tell_internal(path, error, options, values, ran=True)
         await _print_stopped(path, options, values, StopReason.BREAKER, internal_reason(error, options))

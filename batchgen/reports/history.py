@@ -43,7 +43,7 @@ def _height(number: int, most: int) -> float:
 
 
 def changes(history: History) -> dict[str, object]:
-    """How many tasks the last run made new, replaced, mended or lost, and when the run before it began."""
+    """How many tasks the last run made new, replaced, made after trouble or lost, and when the run before it began."""
     before = f"{history.before[:16].replace('T', ' ')} UTC" if history.before else ""
     return {"before": before, "counts": Counter(one.change for one in history.revisions).most_common()}
 

@@ -9,8 +9,8 @@ from batchgen.core.plain import safe_text
 from batchgen.core.plan import Planned
 from batchgen.core.summary import Cost, PlanSummary
 from batchgen.core.types import Change, PriceKind
-from batchgen.reports.changes import changed_lines, in_line
 from batchgen.reports.columns import WIDTH, cells, painted
+from batchgen.reports.differences import changed_lines, in_line
 from batchgen.reports.text import counted, duration_text, indented, rate_text, usd_text
 
 _MARKS = {

@@ -8,7 +8,7 @@ from batchgen.core.differences import Difference
 from batchgen.core.plan import Planned, removed
 from batchgen.core.summary import LINES_SHOWN, Cost, PlanSummary
 from batchgen.core.types import Change, FailureClass, ImageRequest, JsonValue, Price, PriceKind, Task
-from batchgen.reports.changes import changed_lines
+from batchgen.reports.differences import changed_lines
 from batchgen.reports.plan import cost_text, render_brief, render_plan, render_planned
 
 
