@@ -34,6 +34,9 @@ def load_manifest(path: Path, setting: Setting) -> Manifest:
     return _Reading(path, document, setting).manifest()
 
 
+_THE_OPERATORS = frozenset({"providers", "catalogue", "defaults", "notify", "heartbeat", "metrics"})
+"""Keys of `batchgen.yaml`, which comes along where somebody runs `*.yaml`."""
+
 _READ = Scalar(0, 0, "", plain=False)
 
 
@@ -87,6 +90,9 @@ class _Reading:
 
     def _mapping(self, root: Node | None) -> MapNode:
         if isinstance(root, MapNode):
+            if _THE_OPERATORS & root.keys.keys() and not {"batchgen", "prompts"} & root.keys.keys():
+                told = "this is no manifest but the operator's configuration, which is found by itself (name the jobs' files only)"
+                raise ProblemsError([*self._problems, self._document.problem(root, told)])
             return root
         what = (
             "the file is empty"

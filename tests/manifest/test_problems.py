@@ -27,6 +27,7 @@ def only_problem(folder: Path, marked: str) -> str:
 @pytest.mark.parametrize(
     ("expected", "text"),
     [
+        ("this is no manifest but the operator's configuration, which is found by itself (name", "§providers: {cometapi: {concurrency: 4}}\nverify: decode\n"),
         ("`batchgen` is missing (write batchgen: 1)", "§model: gpt-image-2\n" + FINE),
         ('`batchgen` is "2" (write 1)', "batchgen: §2\nmodel: gpt-image-2\n" + FINE),
         ("unknown key `prompst` (did you mean prompts?)", HEAD + "§prompst: []\n" + FINE),
