@@ -7,12 +7,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCKED := install --require-hashes --only-binary :all: -r
 
 OTHER_PYTHONS := 3.12 3.13
-# On the other Pythons every room is tested, and each verb once; what stands at calls of libc, at a disk, on the wire or in
-# a browser is the same under each of them.
-ROOMS     := catalogue config contracts core engines ledgers manifest pool providers reports sandbox spec stores system
-VERBS     := cli library nightly run signals tables verify
-ONCE      := providers/test_fuzz.py providers/test_memory.py reports/test_browser.py
-ELSEWHERE := $(ROOMS:%=tests/%) $(VERBS:%=tests/test_%.py) $(ONCE:%=--ignore=tests/%)
+# What stands at calls of libc, at a disk, in memory or in a browser is the same under every Python: once is enough.
+ONCE      := torture faults/test_canary.py faults/test_clocks.py providers/test_fuzz.py providers/test_memory.py \
+             reports/test_browser.py test_disks.py test_scale.py
+ELSEWHERE := $(ONCE:%=--ignore=tests/%)
 
 .PHONY: demo install test torture test-all test-wheel test-pythons check bench format lock clean help
 
@@ -55,7 +53,7 @@ test-wheel: $(VENV)/.dev  ## the wheel, alone in an empty environment, runs the 
 	cd build/wheel && venv/bin/batchgen run ../../jobs/welcome.yaml --output output
 	test -s build/wheel/output/welcome/index.html
 
-test-pythons:  ## every room and verb on the other supported Pythons that this machine has
+test-pythons:  ## the tests, but for those of ONCE, on the other supported Pythons that this machine has
 	@for version in $(OTHER_PYTHONS); do \
 	  python=; \
 	  for found in python$$version $$HOME/.pyenv/versions/$$version.*/bin/python; do \
