@@ -104,6 +104,14 @@ def test_a_pause_that_the_provider_asks_of_one_job_holds_for_all() -> None:
     assert 20 < len(times)
 
 
+def test_a_pause_that_is_not_worth_waiting_for_ends_all_jobs() -> None:
+    """After a 429 that asks for an hour, no job of the night waits for it: each leaves its tasks to a later run."""
+    limited = ScriptedEngine(lambda _attempt: fault(FailureClass.RATE_LIMITED, retry_after_s=3600.0))
+    jobs = jobs_at(ProviderGate(LaneLimit((), 30)), job(10, limited), job(10, limited))
+    assert 2 >= len(limited.calls)
+    assert all(one.later and one.ended_s < 60.0 for one in jobs)
+
+
 @pytest.mark.parametrize("reason", [StopReason.AUTH, StopReason.BILLING])
 def test_a_key_that_was_refused_stops_the_other_jobs(reason: StopReason) -> None:
     """One job finds it out; those at work end, and one that begins later sends nothing."""
