@@ -56,7 +56,7 @@ class Barrier:
         """Sync, rename, sync the directories; an arrival that cannot be renamed takes no other down."""
         if self._broken is not None:
             return [self._broken] * len(arrivals)
-        synced = list(self._pool.map(self._sync, arrivals))
+        synced = list((self._pool.map if len(arrivals) > 1 else map)(self._sync, arrivals))
         results = [
             error if error is not None else self._rename(arrival)
             for arrival, error in zip(arrivals, synced, strict=True)

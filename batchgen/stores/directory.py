@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -55,12 +56,17 @@ class DirectoryStore:
         self._arriving = Arriving(layout, origin, now, check)
         self._move = Mover(layout, origin)
         self._salvage = Salvage(layout, self._barrier)
+        self._rooms: BatchThread[Attempt, None] = BatchThread("rooms", self._reserve_all)
         # Decoding and hashing release the interpreter lock for long stretches: a few more threads than cores help.
-        self._threads = anyio.CapacityLimiter((os.cpu_count() or 2) + 2)
+        threads = (os.cpu_count() or 2) + 2
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="images")
+        self._threads = anyio.CapacityLimiter(threads)
 
     async def close(self) -> None:
         """Finish what is queued."""
+        await anyio.to_thread.run_sync(self._pool.shutdown)
         await self._arrivals.close()
+        await self._rooms.close()
         self._barrier.close()
         self._layout.close()
 
@@ -70,7 +76,8 @@ class DirectoryStore:
 
     async def reserve(self, attempt: Attempt) -> None:
         """Create the part file with its room, and its sidecar's. Raises `StorageError` when the disk has none left."""
-        await self._hop(self._reserve, attempt)
+        with self._told():
+            await self._rooms.submit(attempt)
 
     async def release(self, attempt_id: str, evidence: Blob = b"") -> None:
         """Give the room back; evidence goes to quarantine."""
@@ -78,7 +85,8 @@ class DirectoryStore:
 
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
         """Make an image durable under its final name. Raises `NotAnImageError` and `StorageError`."""
-        return await self._arrivals.submit(await self._hop(self._arriving, attempt, image))
+        with self._told():
+            return await self._arrivals.submit_made(self._pool, self._arriving, attempt, image)
 
     @property
     def keeps_partials(self) -> bool:
@@ -168,21 +176,30 @@ class DirectoryStore:
         return await self._hop(self._salvage.foreign, limit)
 
     async def _hop(self, function: Callable[..., Result], *values: object) -> Result:
-        try:
+        with self._told():
             return await anyio.to_thread.run_sync(partial(function, *values), limiter=self._threads)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageError(f"{self._layout.path}: {error}; check the disk, then run again") from error
 
-    def _reserve(self, attempt: Attempt) -> None:
+    def _reserve_all(self, attempts: Sequence[Attempt]) -> list[None | Exception]:
+        return [self._reserve(attempt) for attempt in attempts]
+
+    def _reserve(self, attempt: Attempt) -> Exception | None:
         part, beside = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
         try:
             beside.reserve(0)
             part.reserve(room_bytes(attempt))
             self._check_free()
-        except (OSError, StorageError):
+        except (OSError, StorageError) as error:
             part.unlink()
             beside.unlink()
-            raise
+            return error
+        return None
 
     def _check_free(self) -> None:
         free = self._layout.state.free()

@@ -183,7 +183,9 @@ def main(python: str | None, place: Path) -> None:
     if python is not None:
         clients["AsyncOpenAI"] = peer(python, "official.py")
         clients["litellm"] = peer(python, "through_litellm.py")
-    say(f"{'body':>7}  {'client':<12}{'CPU ms':>8}{'/ bare':>8}{'/ official':>10}{'images/s':>9}{'MB':>8}{'held ms':>8}")
+    say(
+        f"{'body':>7}  {'client':<12}{'CPU ms':>8}{'/ bare':>8}{'/ official':>10}{'images/s':>9}{'MB':>8}{'held ms':>8}"
+    )
     for size in BODIES:
         compare(clients, place, size)
 

@@ -8,7 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # before the import, which asks the network for prices otherwise
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = (
+    "True"  # before the import, which asks the network for prices otherwise
+)
 
 import litellm
 
