@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -132,7 +133,8 @@ async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary
 
 async def write_page(job: Job, ledger: Ledger, host: str, summary: RunSummary | None = None) -> Path:
     """Write `index.html` with the thumbnails that are there; returns its place. Raises `OSError`."""
-    # Imported here: templates are slow to import, and only needed at the end.
+    # Imported here: templates are slow to import, and only needed at the end; on a thread, since others may be at work.
+    await to_thread.run_sync(import_module, "batchgen.reports.gallery")
     from batchgen.reports.gallery import TASKS_SHOWN, ReportFacts, write_gallery
 
     free = job.settings.name == SANDBOX

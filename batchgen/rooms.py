@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
 
 from anyio import to_thread
 
@@ -51,7 +52,9 @@ def proxy_for(job: Job) -> str:
 @asynccontextmanager
 async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Provider]:
     """The provider; the embedded sandbox is served for the length of the block and asked like any other."""
-    # Imported here, since the network is slow to import and most verbs need none.
+    # Imported here, since the network is slow to import and most verbs need none; on a thread, since the other jobs of
+    # a night are at work on this one.
+    await to_thread.run_sync(import_module, "batchgen.providers.http")
     from batchgen.providers.http import open_provider
 
     async with AsyncExitStack() as rooms:
@@ -69,6 +72,7 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
 @asynccontextmanager
 async def embedded_endpoint(settings: ProviderSettings) -> AsyncIterator[Endpoint]:
     """The sandbox, served in this process for the length of the block."""
+    await to_thread.run_sync(import_module, "batchgen.sandbox.server")
     from batchgen.sandbox.faults import Behaviour
     from batchgen.sandbox.server import serve
 
