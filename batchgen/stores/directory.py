@@ -186,7 +186,7 @@ class DirectoryStore:
         except OSError as error:
             raise StorageError(f"{self._layout.path}: {error}; check the disk, then run again") from error
 
-    def _reserve_all(self, attempts: Sequence[Attempt]) -> list[None | Exception]:
+    def _reserve_all(self, attempts: Sequence[Attempt]) -> list[Exception | None]:
         return [self._reserve(attempt) for attempt in attempts]
 
     def _reserve(self, attempt: Attempt) -> Exception | None:

@@ -101,7 +101,7 @@ def peer(python: str, program: str) -> Client:
 
 
 def batchgen(base_url: str, folder: Path, tasks: int) -> Run:
-    """batchgen in full: ledger, decoding, checks, fsync, sidecars. Thumbnails are no part of it."""
+    """All of batchgen: ledger, decoding, checks, fsync, sidecars. Thumbnails are no part of it."""
     prompt = {"id": "boat", "prompt": "Boat {n}.", "vary": {"n": [str(number) for number in range(tasks)]}}
     document = {
         "batchgen": 1,

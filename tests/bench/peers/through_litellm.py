@@ -12,7 +12,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = (
     "True"  # before the import, which asks the network for prices otherwise
 )
 
-import litellm
+import litellm  # type: ignore[import-not-found]  # is installed in the other environment only
 
 
 async def main(base_url: str, folder: Path, tasks: int, concurrency: int) -> None:
