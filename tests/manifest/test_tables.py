@@ -150,13 +150,25 @@ def test_jsonl_mistakes(tmp_path: Path) -> None:
         "t.jsonl:1:prompt: this is an object (write a text, a number, true or false)",
         "t.jsonl:2:prompt: this is a list (write a text, a number, true or false)",
     ] == wrong(tmp_path, entry("table: t.jsonl"))
-    for line, message in [
-        ("nothing", "t.jsonl:2:A: the line is not JSON"),
-        ("[1]", "t.jsonl:2:A: the line is no object"),
-        ('{"id": "a", "id": "b"}', "t.jsonl:2:A: the line has the key id twice"),
-    ]:
-        (tmp_path / "t.jsonl").write_text(f'{{"id": "a", "prompt": "A"}}\n{line}\n')
-        assert wrong(tmp_path, entry("table: t.jsonl"))[0].startswith(message)
+    lines = [
+        '{"id": "a", "prompt": ""}',
+        "nothing",
+        "[1]",
+        '{"id": "b", "id": "c"}',
+        '{"id": "\xe9"}',
+        '{"id": "d"}',
+    ]
+    (tmp_path / "t.jsonl").write_bytes("\n".join(lines).encode("latin-1"))
+    assert [
+        "t.jsonl:1:prompt: the row has no prompt",
+        "t.jsonl:2:id: the line is not JSON",
+        "t.jsonl:3:id: the line is no object",
+        "t.jsonl:4:id: the line has the key id twice",
+        "t.jsonl:5:id: the line is not UTF-8 text",
+        "t.jsonl:6:prompt: the row has no prompt",
+    ] == sorted(each.partition(" (")[0] for each in wrong(tmp_path, entry("table: t.jsonl")))
+    (tmp_path / "t.jsonl").write_text('{\n"id": "a"\n}\n')
+    assert wrong(tmp_path, entry("table: t.jsonl"))[0].startswith("t.jsonl:1:A: the line is not JSON")
 
 
 def test_workbook(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ class Bad:
 Cell: TypeAlias = str | Bad
 Line: TypeAlias = tuple[int, Sequence[Cell]]
 """A row's number and its cells; it may be shorter or longer than the header."""
+Unread: TypeAlias = tuple[int, Bad]
+"""A row's number, and why it cannot be read, where the rows after it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Source:
     """
 
     header: tuple[str, ...]
-    lines: Iterator[Line] = field(compare=False)
+    lines: Iterator[Line | Unread] = field(compare=False)
 
 
 def letters(column: int) -> str:
