@@ -123,6 +123,13 @@ async def test_mistakes_are_errors_with_their_places(desk: Desk) -> None:
     manifest = desk.manifest(BOATS)
     with pytest.raises(batchgen.UsageError, match="concurrency is 0, but must be from 1 to 1,024"):
         await batchgen.run(manifest, **options(desk, concurrency=0))
+    with pytest.raises(
+        batchgen.UsageError, match=r"only is 'boat-\*', but must be a list \(write \['boat-\*'\]\)"
+    ):
+        await batchgen.run(manifest, **options(desk, only="boat-*"))
+    every: tuple[str, ...] = "*"  # type: ignore[assignment]  # that is the mistake
+    with pytest.raises(batchgen.UsageError, match=r"retry\.tasks is '\*'"):
+        await batchgen.run(manifest, **options(desk, retry=batchgen.RetrySelection(tasks=every)))
     with pytest.raises(batchgen.UsageError, match="finish_by is '25:00'"):
         await batchgen.plan(manifest, **options(desk, finish_by="25:00"))
     with pytest.raises(TypeError, match="there is no option consurrency"):
