@@ -307,7 +307,11 @@ def test_rows(tmp_path: Path, expected: str, table: str) -> None:
         ("empty.csv:1:A: row 1 is empty", "table: empty.csv"),
         ("job.yaml:5:13: the column `Product Name` cannot stand in braces", 'table: t.csv\n    prompt: "{Product Name}"'),
         ("job.yaml:4:12: the table has no column `prompt`, so say where it comes from", "table: bare.csv"),
+        ("job.yaml:5:9: `{name}` is neither a column of the table nor varied here (name the columns in row 1 of the table, where there is only All Our Mugs)", 'table: title.csv\n    id: "{name}"\n    prompt: A mug.'),
         ("latin.csv:3:prompt: the text is not UTF-8 from here on (save it as", "table: latin.csv"),
+        ("utf16.csv:1:A: the text is not UTF-8 (save it as", "table: utf16.csv"),
+        ("utf32.csv:1:A: the text is not UTF-8 (save it as", "table: utf32.csv"),
+        ("odd.csv:1:A: the text is damaged here or below (save it as", "table: odd.csv"),
         ("quotes.csv:3:id: this row cannot be read: its quotes do not match", "table: quotes.csv"),
     ],
 )  # fmt: skip
@@ -319,6 +323,10 @@ def test_entries(tmp_path: Path, expected: str, text: str) -> None:
     (folder / "bare.csv").write_text("id\na\n")
     (folder / "empty.csv").write_text("\nid,prompt\n")
     (folder / "latin.csv").write_bytes(b"id,prompt\na,A\nb,Gr\xfcn\nc,Gr\xfcn\n")
+    (folder / "utf16.csv").write_text("id,prompt\na,A\n", "utf-16-le")
+    (folder / "utf32.csv").write_text("id,prompt\na,A\n", "utf-32")
+    (folder / "odd.csv").write_bytes("id,prompt\na,A\n".encode("utf-16") + b"x")
+    (folder / "title.csv").write_text("All Our Mugs,\nid,name\na,A\n")
     (folder / "quotes.csv").write_text('id,prompt\na,A\nb,"never closed\nc,C\n')
     (tmp_path / "out.csv").write_text("id,prompt\na,A\n")
     (folder / "out.csv").symlink_to(tmp_path / "out.csv")
