@@ -88,6 +88,7 @@ def only_problem(folder: Path, marked: str) -> str:
         ("this makes 60 tasks, more than max_tasks allows (write max_tasks: 60", HEAD + "max_tasks: §59\nprompts:\n  - {id: a, prompt: A, images: 60}\n"),
         ("this makes 1,000,000 tasks", HEAD + "§prompts:\n  - {id: a, prompt: A, images: 1000000}\n"),
         ("unknown key `size` (write `size:` under `request:`", HEAD + "§size: 1024x1024\n" + FINE),
+        ("unknown key `\\u00a0max_tasks` (the blanks before it are no-break spaces", HEAD + "§\u00a0max_tasks: 5\n" + FINE),
         ("unknown key `budget_usd` (write `budget_usd:` under `limits:`, two blanks further in)", HEAD + "§budget_usd: 5\n" + FINE),
         ("unknown key `max_attempts` (write `max_attempts:` under `retry:`", HEAD + "§max_attempts: 2\n" + FINE),
         ("unknown key `images` (write `images:` in an entry of `prompts:`)", HEAD + "§images: 2\n" + FINE),
