@@ -185,6 +185,27 @@ async def test_a_stop_waits_for_what_is_in_flight(desk: Desk) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_stop_that_is_only_cut_says_so(desk: Desk) -> None:
+    """`Stop.cut` alone ends a run as after `ask`: with work left it is no success."""
+    manifest = desk.manifest(BOATS)
+    stop = batchgen.Stop()
+
+    def observe(event: batchgen.Event) -> None:
+        if isinstance(event, batchgen.TaskStored):
+            stop.cut()
+
+    result = await batchgen.run(manifest, observer=observe, stop=stop, **options(desk, concurrency=1))
+
+    assert (1, 2, batchgen.StopReason.SIGNAL, 3) == (
+        result.stored,
+        result.pending,
+        result.stopped_by,
+        result.exit_code,
+    )
+    assert (await batchgen.run(manifest, **options(desk))).complete
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("how", ["task", "scope"])
 async def test_a_cancelled_call_loses_nothing(desk: Desk, how: str) -> None:
     """Cancelled in mid-flight: what came is stored, what did not is `unknown`, ledger and report are in order."""
