@@ -246,13 +246,16 @@ def test_a_picture_that_was_probably_meant(tmp_path: Path) -> None:
     for place in (folder / "pictures", outside):
         (place / "mug.png").touch()
     (folder / "link").symlink_to(outside)
+    (folder / "gone.png").symlink_to(outside / "none.png")
     text = HEAD + "prompts:\n  - {id: a, prompt: A, references: [pictures/mgu.png]}\n"
 
     (inside,) = problems_of(folder, text)
     (led_out,) = problems_of(folder, text.replace("pictures/", "link/"))
+    (led_nowhere,) = problems_of(folder, text.replace("pictures/mgu.png", "gone.png"))
 
     assert inside.endswith("pictures/mgu.png in the manifest's folder (did you mean pictures/mug.png?)")
     assert led_out.endswith("link/mgu.png in the manifest's folder (put the picture there)")
+    assert led_nowhere.endswith("gone.png in the manifest's folder (put the picture there)")
 
 
 def test_ends_of_lines_that_only_yaml_knows(tmp_path: Path) -> None:
