@@ -217,6 +217,11 @@ def test_cells_without_a_value(tmp_path: Path) -> None:
         "t.xlsx:2:prompt: it is #N/A, an error of the spreadsheet (mend its formula, or write a value)",
         "t.xlsx:3:prompt: its formula has no stored result (open the file, let it calculate, and save it)",
     ] == wrong(tmp_path, entry("table: t.xlsx"))
+    (tmp_path / "t.csv").write_text("id,prompt,unused\na, #REF! ,#N/A\nb,Err:502,\nc,A #N/A sign,\n")
+    assert [
+        "t.csv:2:prompt: it is #REF!, an error of the spreadsheet (mend its formula, or write a value)",
+        "t.csv:3:prompt: it is Err:502, an error of the spreadsheet (mend its formula, or write a value)",
+    ] == wrong(tmp_path, entry("table: t.csv"))
 
 
 def test_cells_of_all_kinds() -> None:

@@ -12,6 +12,7 @@ from batchgen.core.errors import Problem
 from batchgen.manifest.document import CONTROL, Elsewhere, control_name
 from batchgen.manifest.tables.alike import Alike
 from batchgen.manifest.tables.lines import (
+    SHEET_ERROR,
     Bad,
     Cell,
     Line,
@@ -19,6 +20,7 @@ from batchgen.manifest.tables.lines import (
     TableError,
     Unread,
     letters,
+    sheet_error,
     shown,
 )
 from batchgen.manifest.tables.spool import Spool
@@ -152,6 +154,8 @@ class Taking:
 
     def _value(self, number: int, place: int, cell: Cell) -> str | None:
         """The value of a cell that is used, None when it has none, which is told."""
+        if not isinstance(cell, Bad) and SHEET_ERROR.fullmatch(cell.strip()):
+            cell = sheet_error(cell.strip())
         if isinstance(cell, Bad):
             self._say(number, place, cell.message)
             return None
