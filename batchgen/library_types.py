@@ -157,6 +157,9 @@ def settled(options: RunOptions) -> Options:
             raise UsageError(f"{name} is {given[name]!r}, but must be {span}")
     if fault := moment_fault(given.get("finish_by", "00:00")):
         raise UsageError(f"finish_by is {given['finish_by']!r}: it {fault} (write 06:30, or 2026-11-24T06:30)")
+    _check_globs("only", given.get("only", ()))
+    if isinstance(retry := given.get("retry"), RetrySelection):
+        _check_globs("retry.tasks", retry.tasks)
     named = given.pop("config", None)
     path = None if named is None else Path(named)
     config = Config() if path is None else load_config(path, Path())
@@ -164,6 +167,12 @@ def settled(options: RunOptions) -> Options:
         if name in given:
             given[name] = make(given[name])
     return Options(config, given.pop("environ", os.environ), path, **given)
+
+
+def _check_globs(name: str, globs: Sequence[str]) -> None:
+    """A text alone would be taken for one glob a letter, and its `*` would choose every task. Raises `UsageError`."""
+    if isinstance(globs, str):
+        raise UsageError(f"{name} is {globs!r}, but must be a list (write [{globs!r}])")
 
 
 def plan_result(summary: PlanSummary) -> PlanResult:
