@@ -52,6 +52,7 @@ class ReportFacts:
     budget_usd: float | None = None
     history: History = field(default_factory=History)
     command: str = "batchgen retry"
+    store: str = ""
 
 
 async def write_gallery(

@@ -26,7 +26,7 @@ from batchgen.stores.salvage import Salvage
 from batchgen.stores.sidecars import Origin, dump_sidecar, rebuild_sidecar
 from batchgen.system.batches import BatchThread
 from batchgen.system.clock import utc_now
-from batchgen.system.objects import is_url, open_bucket
+from batchgen.system.objects import Bucket, is_url, open_bucket
 
 Result = TypeVar("Result")
 
@@ -241,17 +241,41 @@ async def open_store_at(
     are the object store's. `sweep` is for the one who holds the job: others work with parts of theirs meanwhile.
     Raises `UsageError`, `StorageError`.
     """
+    make = not readable
 
     def open_it() -> Layout:
         if is_url(place):
-            bucket = open_bucket(place, options)
-            return open_bucket_layout(state, bucket, make=not readable, partials=partials)
-        return open_layout(Path(place), make=not readable, partials=partials)
+            return open_bucket_layout(state, open_bucket(place, options), make=make, partials=partials)
+        return open_layout(Path(place), make=make, partials=partials)
 
     layout = await anyio.to_thread.run_sync(open_it)
+    async with _opened(layout, origin, now, check, sweep=make and sweep, partials=partials) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_bucket_store(
+    bucket: Bucket, state: Path, origin: Origin, *, now: Callable[[], datetime] = utc_now
+) -> AsyncIterator[DirectoryStore]:
+    """The store of a job in a bucket that is open already. Raises `StorageError`."""
+    layout = await anyio.to_thread.run_sync(partial(open_bucket_layout, state, bucket, make=True))
+    async with _opened(layout, origin, now) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _opened(
+    layout: Layout,
+    origin: Origin,
+    now: Callable[[], datetime],
+    check: Check | None = None,
+    *,
+    sweep: bool = True,
+    partials: bool = False,
+) -> AsyncIterator[DirectoryStore]:
     store = DirectoryStore(layout, origin, now, check, partials=partials)
     try:
-        if sweep and not readable:
+        if sweep:
             await store.sweep()
         yield store
     finally:

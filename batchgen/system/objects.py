@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -132,8 +133,9 @@ def open_bucket(
         "timeout": timedelta(seconds=_ANSWER_S),
         "connect_timeout": timedelta(seconds=_CONNECT_S),
     }
-    if "allow_http" in (options or {}):
-        client["allow_http"] = (options or {})["allow_http"] == "true"
+    # With options of its own, the client no longer asks the environment for this one.
+    allow_http = (options or {}).get("allow_http") or os.environ.get("AWS_ALLOW_HTTP", "")
+    client["allow_http"] = allow_http.lower() in {"true", "1"}
     retry: Any = {"max_retries": 1, "retry_timeout": timedelta(seconds=10)}
     try:
         return Bucket(
