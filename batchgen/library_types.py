@@ -18,6 +18,7 @@ from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import StopReason, Task
 from batchgen.job import Job, Options, RetrySelection
 from batchgen.manifest.moments import moment_fault
+from batchgen.system.objects import is_url, url_fault
 
 
 class RunOptions(TypedDict, total=False):
@@ -163,6 +164,11 @@ def settled(options: RunOptions) -> Options:
     named = given.pop("config", None)
     path = None if named is None else Path(named)
     config = Config() if path is None else load_config(path, Path())
+    output = given.get("output")
+    if isinstance(output, str) and is_url(output):
+        if wrong := url_fault(output):
+            raise UsageError(f"the output {wrong}")
+        given["store"] = given.pop("output").rstrip("/")
     for name, make in (("output", Path), ("only", tuple)):
         if name in given:
             given[name] = make(given[name])

@@ -41,6 +41,8 @@ def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
     }
     connection.execute(sql["run_begin"], fields)
     facts = {"job": run.job, "manifest": run.manifest, "provider": run.provider, "host": run.host}
+    if run.store:
+        facts["store"] = run.store
     for key, value in facts.items():
         connection.execute(sql["job_set"], {"key": key, "value": value})
 

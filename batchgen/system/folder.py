@@ -24,11 +24,23 @@ class Free:
     files: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a name stands for. `mark` changes when the bytes are replaced: the modification time, or an object's tag."""
+
+    mode: int
+    size_bytes: int
+    mark: int
+
+
 class Folder:
     """A directory by its descriptor. `path` is for messages: it may lead elsewhere by now.
 
     One that was not there when it was opened holds no files. All methods raise `OSError`.
     """
+
+    moves_by_copy = False
+    """Whether a move is a copy and a deletion, so that a crash can leave both names, and takes a while."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
@@ -136,9 +148,10 @@ class File:
         """Another file of the folder."""
         return File(self.folder, self.stem + suffix)
 
-    def status(self) -> os.stat_result:
+    def status(self) -> Status:
         """Of the name itself, also when it is a link. Raises `FileNotFoundError`."""
-        return os.stat(self.name, dir_fd=self.folder.descriptor, follow_symlinks=False)
+        told = self._stat()
+        return Status(told.st_mode, told.st_size, told.st_mtime_ns)
 
     def exists(self) -> bool:
         """Whether anything has this name."""
@@ -151,7 +164,7 @@ class File:
     def is_regular(self) -> bool:
         """Whether it is a file, and no link, folder or pipe."""
         try:
-            return stat.S_ISREG(self.status().st_mode)
+            return stat.S_ISREG(self.status().mode)
         except FileNotFoundError:
             return False
 
@@ -207,7 +220,7 @@ class File:
         After a failed fsync the kernel calls pages clean that never reached the disk: a file that only waits for
         its next fsync could be lost, although it reads well (wiki.postgresql.org/wiki/Fsync_Errors).
         """
-        data, times = self.read(), self.status()
+        data, times = self.read(), self._stat()
         with self._writing() as descriptor:
             _write_all(descriptor, data)
             os.fchmod(descriptor, mode)
@@ -222,15 +235,22 @@ class File:
             os.close(descriptor)
 
     def rename(self, target: File) -> None:
-        """Give it another name, replacing what has that name."""
+        """Give it another name, replacing what has that name; in an object store images are never replaced."""
+        target.receive(self)
+
+    def receive(self, source: File) -> None:
+        """Take over another file's bytes and place."""
         os.rename(
-            self.name, target.name, src_dir_fd=self.folder.descriptor, dst_dir_fd=target.folder.descriptor
+            source.name, self.name, src_dir_fd=source.folder.descriptor, dst_dir_fd=self.folder.descriptor
         )
 
     def unlink(self) -> None:
         """Remove the name, if it is there."""
         with suppress(FileNotFoundError):
             os.unlink(self.name, dir_fd=self.folder.descriptor)
+
+    def _stat(self) -> os.stat_result:
+        return os.stat(self.name, dir_fd=self.folder.descriptor, follow_symlinks=False)
 
     def _open(self, flags: int, mode: int = 0o600) -> int:
         return os.open(self.name, flags | os.O_NOFOLLOW, mode, dir_fd=self.folder.descriptor)
