@@ -145,7 +145,7 @@ async def _status(ledger: Ledger, place: Place, now: datetime) -> JobStatus:
         job=place.folder.name,
         manifest=(await ledger.facts()).get("manifest", ""),
         folder=str(place.folder),
-        tally=await take_tally(ledger.tasks()),
+        tally=Tally.of(await ledger.states()),
         totals=await ledger.totals(),
         budget_usd=place.budget_usd,
         last_run=run,

@@ -334,8 +334,9 @@ SELECT count(*), coalesce(sum(coalesce(cost_usd, CASE WHEN state IN ('sent', 're
 -- outcome: how the tasks of a run stand
 SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE queued_by = :run_id GROUP BY 1, 2;
 
--- states: how the job's tasks stand
-SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE in_manifest = 1 GROUP BY 1, 2;
+-- states: how the job's tasks stand; one whose image was found gone or changed has the class `missing`
+SELECT state, CASE WHEN state <> 'stored' THEN coalesce(class, '') WHEN reason IS NULL THEN '' ELSE 'missing' END, count(*)
+  FROM tasks WHERE in_manifest = 1 GROUP BY 1, 2;
 
 -- task_views: tasks as they are read
 SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
