@@ -39,14 +39,44 @@ sys.exit(run_all([Path("job.yaml")], replace(options_of(values), clock=clock), v
 """
 """A run that is signalled while it reads its manifest: the day is asked for before the first line is read."""
 
+NOHUP = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""What `nohup` does to a command."""
+
 BOATS = {"id": "boat", "prompt": "A boat.", "images": 8}
 TWO = {"concurrency": 2}
 
 
 def test_the_first_signal_drains(desk: Desk) -> None:
     """What is in flight is waited for and stored, nothing new is sent, reports are written; the next run finishes."""
-    cases = ((signal.SIGTERM, 143), (signal.SIGINT, 130))
+    cases = ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129))
     together(partial(_drain, desk.beside(number.name), number, code) for number, code in cases)
+
+
+def test_a_terminal_that_closes_loses_nothing(desk: Desk) -> None:
+    """Its signal drains however often it comes, and `nohup` keeps it from the run: all images are made then."""
+    till = desk.till
+    till.script(Rule(do="hold"))
+    desk.manifest([BOATS], limits=TWO)
+    with ended(desk.start("run", "job.yaml", "--json")) as running:
+        until(lambda: len(till.requests) == 2, running)
+        running.signal(signal.SIGHUP)
+        running.wait_for("stopping")
+        running.signal(signal.SIGHUP)
+        till.script()
+        done = running.done()
+    assert (129, 2, 6) == (done.code, *pick(done.last, "stored", "pending"))
+
+    till.script(Rule(do="hold"))
+    with ended(desk.start("run", "job.yaml", "--json", before=(sys.executable, "-c", NOHUP))) as running:
+        until(lambda: len(till.requests) == 4, running)
+        running.signal(signal.SIGHUP)
+        till.script()
+        done = running.done()
+    assert (0, 6) == (done.code, *pick(done.last, "stored"))
 
 
 def _drain(desk: Desk, number: signal.Signals, code: int) -> None:

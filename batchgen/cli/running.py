@@ -36,7 +36,11 @@ from batchgen.watching import Watchers
 
 
 class Signals:
-    """The first signal ends the sending, the second the waiting."""
+    """The first signal ends the sending, the second the waiting.
+
+    The end of a terminal (SIGHUP) comes once or twice, from the terminal and from its shell, so that it never ends the
+    waiting; `nohup` keeps it away.
+    """
 
     def __init__(self) -> None:
         self.first: int | None = None
@@ -54,7 +58,11 @@ class Signals:
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
         """Listen until cancelled; started as soon as no signal is lost any more."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        kept_away = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        listened = (
+            (signal.SIGINT, signal.SIGTERM) if kept_away else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        )
+        with anyio.open_signal_receiver(*listened) as received:
             task_status.started()
             async for number in received:
                 if self.first is None:
@@ -63,7 +71,7 @@ class Signals:
                         "stopping: waiting for what is in flight, since it is paid for; once more to stop now"
                     )
                     self.stop.ask(StopReason.SIGNAL, signal.Signals(number).name)
-                else:
+                elif number != signal.SIGHUP:
                     self.stop.cut()
 
 

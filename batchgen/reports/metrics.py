@@ -43,7 +43,7 @@ CLOSE_S = 10.0
 KEPT_S = 30 * 86400.0
 """A job that has not ended for so long was given up, and its lines go: the file does not grow for ever."""
 
-SIGNALS: Mapping[str, int] = MappingProxyType({"SIGINT": 130, "SIGTERM": 143})
+SIGNALS: Mapping[str, int] = MappingProxyType({"SIGHUP": 129, "SIGINT": 130, "SIGTERM": 143})
 
 
 @dataclass(slots=True)

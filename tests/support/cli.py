@@ -122,9 +122,9 @@ class Desk:
         path.write_text(json.dumps(document, indent=1))  # JSON is YAML
         return path
 
-    def start(self, *words: str, stdin: int = subprocess.DEVNULL) -> Running:
-        """Begin a command; its `--base-url` comes from the environment."""
-        command = [*BATCHGEN, *words]
+    def start(self, *words: str, stdin: int = subprocess.DEVNULL, before: Sequence[str] = ()) -> Running:
+        """Begin a command, behind one that becomes it; its `--base-url` comes from the environment."""
+        command = [*before, *BATCHGEN, *words]
         process = subprocess.Popen(
             command,
             cwd=self.folder,
