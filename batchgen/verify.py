@@ -19,8 +19,9 @@ from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
 from batchgen.rooms import check_owner, has_images, hold_job, host_for, may_write, readable_ledger, store_of
+from batchgen.staging import stage
 from batchgen.steps import new_run_id, new_summary
-from batchgen.survey import Survey, stage
+from batchgen.survey import Survey
 from batchgen.system.clock import moment_text
 
 
