@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from batchgen.core.deadlines import ends_at
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
 from batchgen.core.types import Limits, RetryPolicy
+from batchgen.core.values import replace
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
 from batchgen.providers.endpoint import host_of, is_embedded

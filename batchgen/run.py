@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from anyio import to_thread
@@ -14,6 +13,7 @@ from batchgen.core.events import RunBroken
 from batchgen.core.plan import Planned
 from batchgen.core.protocols import Observer
 from batchgen.core.summary import PlanSummary, RunSummary
+from batchgen.core.values import replace
 from batchgen.job import Options, load_job
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.plugins import engine_factory

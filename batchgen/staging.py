@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from anyio import to_thread
 
 from batchgen.core.errors import PlanChangedError, Problem, ProblemsError
 from batchgen.core.types import Price, PriceKind, Task
+from batchgen.core.values import replace
 from batchgen.hints import staged
 from batchgen.job import Job, Options, load_job
 from batchgen.ledgers.sqlite import open_ledger

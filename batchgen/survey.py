@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from batchgen.core.differences import Difference
 from batchgen.core.errors import PlanChangedError, UsageError
@@ -13,6 +13,7 @@ from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.core.records import Dearer
 from batchgen.core.summary import LINES_SHOWN, PlanSummary
 from batchgen.core.types import Change, PriceKind, StoredImage
+from batchgen.core.values import replace
 from batchgen.hints import growth, unmatched
 from batchgen.job import Job
 from batchgen.reports.text import usd_text

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.core.types import (
     Attempt,
@@ -18,8 +19,7 @@ from batchgen.core.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """A run as the ledger notes it at its start; `manifest` is the file's path relative to the job's folder."""
 
     run_id: str
@@ -30,8 +30,7 @@ class RunRecord:
     started: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dearer:
+class Dearer(Struct, frozen=True):
     """A model that became dearer since a job was planned: what one of its tasks was and is expected to cost, in USD."""
 
     model: str
@@ -40,8 +39,7 @@ class Dearer:
     now_usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """A queued task that may be sent now, with its history.
 
     `number` is the next attempt's, from 1 over the task's life. `tried` counts attempts since this run began or
@@ -57,8 +55,7 @@ class Due:
     idempotency_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """An attempt that a dead run left open, with its link if the answer was one.
 
     `unknowns` counts the lost answers of its fingerprint so far, without this one.
@@ -70,8 +67,7 @@ class Unfinished:
     resends_allowed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A paid image on disk with what its sidecar says of the attempt that brought it: enough for a lost ledger.
 
     `current` is True under its task's final name, False in `superseded/`. Moments are UTC texts, "" when not known.
@@ -90,8 +86,7 @@ class Found:
     further: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """A request as a run's event log tells it, for a ledger that has forgotten it: sent, or failed if `failure` is set.
 
     `fingerprint`, `number`, `idempotency_key` ("" when not known), `possible_duplicate` and `reserved_usd` are those of
@@ -111,8 +106,7 @@ class Remembered:
     failure: Failure | None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """Money in USD, of a job over all its runs or of one run.
 
     `spent_usd` is what counts against a budget: settled answers, lost answers and open requests alike. Parts of it:
@@ -131,8 +125,7 @@ class Totals:
     refused: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+class TaskView(Struct, frozen=True):
     """A task as it is read: the fields of `status --tasks --json` first, then what a report adds.
 
     `made` is when the request that brought the image was sent (UTC), `seconds` how long its answer took.
@@ -180,8 +173,7 @@ class TaskView:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptView:
+class AttemptView(Struct, frozen=True):
     """An attempt as it is read: the fields of `status --attempts --json`."""
 
     attempt_id: str

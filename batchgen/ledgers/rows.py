@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import astuple
 from typing import Any
+
+from msgspec.structs import astuple
 
 from batchgen.core.records import AttemptView, Found, TaskView
 from batchgen.core.types import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from batchgen.core.errors import StorageError
 from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import Attempt, Blob, ImageBytes, Stored, StoredImage, Task
+from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival, Barrier, is_whole
 from batchgen.stores.arriving import Arriving, Check, room_bytes
 from batchgen.stores.layout import Layout, open_layout

@@ -8,16 +8,16 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from batchgen.core.types import Blob
 
 _NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 
 
-@dataclass(frozen=True, slots=True)
-class Free:
+class Free(Struct, frozen=True):
     """What a file system has left. `files` is None where it does not count them."""
 
     size_bytes: int
@@ -112,8 +112,7 @@ class Folder:
             self._descriptor = None
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A name in a folder. A link under it is never followed: what reads or writes it raises `OSError`."""
 
     folder: Folder

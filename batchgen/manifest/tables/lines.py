@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from msgspec import Struct
+
 MOST_COLUMNS = 1000
 """More columns are no table for prompts; a hostile file could have millions."""
 
@@ -26,8 +28,7 @@ class TableError(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
+class Bad(Struct, frozen=True):
     """A cell that holds no value: what a person sees in it, and what is wrong (with what to do)."""
 
     shown: str
