@@ -6,23 +6,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from anyio import to_thread
 
 from batchgen.core.errors import PlanChangedError, Problem, ProblemsError
 from batchgen.core.types import Price, PriceKind, Task
 from batchgen.core.values import replace
 from batchgen.hints import staged
 from batchgen.job import Job, Options, load_job
-from batchgen.ledgers.sqlite import open_ledger
+from batchgen.ledgers.sqlite import memory_ledger
 from batchgen.manifest.tables.alike import Alike
+from batchgen.system.at_once import at_once
 
 if TYPE_CHECKING:
     from batchgen.core.protocols import Ledger
+
+Items = list[Task | Problem]
+Beside = Callable[[Callable[[], Items]], Awaitable[Items]]
 
 BATCH = 250
 """Tasks expanded at a stretch, beside the event loop: pictures that go along are read and hashed there, too."""
@@ -53,24 +55,41 @@ class Seal:
 CHANGED = "was changed after its plan was shown; nothing was sent. Run again to see what it makes and costs now"
 
 
-async def validate_job(path: Path, options: Options) -> list[Problem]:
-    """All problems of a manifest, warnings among them; nothing else happens."""
+def validate_job(path: Path, options: Options) -> list[Problem]:
+    """All problems of a manifest, warnings among them; nothing else happens, so that no event loop is needed."""
     try:
-        job = load_job(path, options)
-        async with open_ledger(None) as ledger:
-            return await stage(job, ledger)
+        return at_once(_validated(load_job(path, options)))
     except ProblemsError as error:
         return list(error.problems)
 
 
-async def stage(job: Job, ledger: Ledger, seal: Seal | None = None) -> list[Problem]:
+async def _validated(job: Job) -> list[Problem]:
+    async with memory_ledger() as ledger:
+        return await stage(job, ledger, beside=_here)
+
+
+async def _here(work: Callable[[], Items]) -> Items:
+    return work()
+
+
+async def _in_thread(work: Callable[[], Items]) -> Items:
+    from anyio import to_thread  # only where an event loop runs: it is slow to import
+
+    return await to_thread.run_sync(work)
+
+
+async def stage(
+    job: Job, ledger: Ledger, seal: Seal | None = None, *, beside: Beside = _in_thread
+) -> list[Problem]:
     """Expand the manifest into the ledger's staging table; returns the warnings. `seal` takes every task in.
+
+    `beside` is where a stretch of tasks is expanded: on another thread, unless nobody else waits for this one.
 
     Raises `ProblemsError` with all problems, those of the document and those of the expansion.
     """
     problems = [*job.manifest.problems, *job.warnings()]
     stream, clashes = job.manifest.expand(), Alike()
-    while items := await to_thread.run_sync(lambda: list(islice(stream, BATCH))):
+    while items := await beside(lambda: list(islice(stream, BATCH))):
         tasks = [_priced(item, job.options) for item in items if isinstance(item, Task)]
         if seal is not None:
             seal.add(tasks)

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
 from batchgen.cli.options import MANIFEST, common_options, options_of
@@ -26,7 +25,7 @@ def command(manifests: tuple[Path, ...], **values: Any) -> None:
     failed = False
     for path in manifests:
         try:
-            problems = anyio.run(validate_job, path, options)
+            problems = validate_job(path, options)
         except BatchgenError as error:
             click.echo(str(error), err=True)  # such as a file that is not there: the others count all the same
             failed = True
