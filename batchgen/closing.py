@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +14,8 @@ from typing import Self
 import anyio
 from anyio import to_thread
 
-from batchgen.core.errors import StorageError
+from batchgen.copying import copy_up
+from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import Event, Notice, RunEnded
 from batchgen.core.protocols import Ledger
 from batchgen.core.summary import RunSummary
@@ -21,6 +24,7 @@ from batchgen.job import Job, Options, load_job
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.providers.settings import SANDBOX
 from batchgen.reports.events import EVENTS, EventLog
+from batchgen.rooms import bucket_of
 from batchgen.steps import Steps
 from batchgen.system.clock import moment_text
 from batchgen.system.files import replace_file, write_file
@@ -71,7 +75,21 @@ async def close_run(steps: Steps, observers: Observers) -> RunSummary:
             RunEnded(summary.as_json(), dict(summary.failures), summary.stop_detail, _absolute(summary.report))
         )
     await _add_thumbs(steps, observers, summary)
+    with anyio.CancelScope(shield=True):
+        await _copy_up(steps.job, steps.run_id, observers)
     return summary
+
+
+async def _copy_up(job: Job, run_id: str, observers: Observers) -> None:
+    """To the object store, where there is one: copies that fail are said, and spoil nothing."""
+    try:
+        await to_thread.run_sync(copy_up, job, run_id)
+    except (OSError, BatchgenError) as error:
+        observers.notify(
+            Notice(
+                f"the report and the ledger could not be copied ({error}); `batchgen report` copies them again"
+            )
+        )
 
 
 async def _add_thumbs(steps: Steps, observers: Observers, summary: RunSummary) -> None:
@@ -95,7 +113,17 @@ async def add_thumbs(job: Job, ledger: Ledger, ended: Callable[[], bool] = lambd
 
     if not job.wants_thumbnails:
         return 0
-    return await make_thumbs(job.folder, ledger.tasks(), TASKS_SHOWN, ended)
+    bucket = bucket_of(job) if job.store else None
+
+    def fetch(place: str, size_bytes: int) -> BytesIO | None:
+        # The ledger's size bounds what is fetched; a byte more tells an altered one.
+        folder, _, name = place.rpartition("/")
+        try:
+            return BytesIO(bucket.folder(folder).file(name).read(size_bytes + 1)) if bucket else None
+        except FileNotFoundError:
+            return BytesIO()
+
+    return await make_thumbs(job.folder, ledger.tasks(), TASKS_SHOWN, ended, fetch)
 
 
 def _absolute(place: str) -> str:
@@ -132,7 +160,8 @@ async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary
 
 async def write_page(job: Job, ledger: Ledger, host: str, summary: RunSummary | None = None) -> Path:
     """Write `index.html` with the thumbnails that are there; returns its place. Raises `OSError`."""
-    # Imported here: templates are slow to import, and only needed at the end.
+    # Imported here: templates are slow to import, and only needed at the end; on a thread, since others may be at work.
+    await to_thread.run_sync(import_module, "batchgen.reports.gallery")
     from batchgen.reports.gallery import TASKS_SHOWN, ReportFacts, write_gallery
 
     free = job.settings.name == SANDBOX
@@ -151,5 +180,6 @@ async def write_page(job: Job, ledger: Ledger, host: str, summary: RunSummary | 
         budget_usd=job.limits.budget_usd,
         history=await ledger.history(TASKS_SHOWN),
         command=job.options.command("retry", job.manifest.path),
+        store=job.store,
     )
     return await write_gallery(job.folder, facts, ledger.tasks)

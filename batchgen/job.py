@@ -36,7 +36,8 @@ LEDGER = "ledger.sqlite"
 class Options:
     """What the command line says above manifest and configuration; None leaves a value to them.
 
-    `config_named` is the configuration's file where it was not just found. `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
+    `config_named` is the configuration's file where it was not just found. `store` is the address of an object store
+    that the images go to; everything else stays in the local folder. `only` are globs of task ids and `limit` a count of tasks to send. `classes` and `tasks` say what `retry` puts
     back to pending (None: a plain run; empty: everything that can be). `unpriced_usd` is what an image without a
     price is taken to cost. `agreed` is the plan that a person said yes to: no more is sent. `last_sent` is when each
     provider was last asked by this process: its jobs share a rate. `night` is what jobs that run at the same time
@@ -47,6 +48,7 @@ class Options:
     environ: Mapping[str, str]
     config_named: Path | None = None
     output: Path | None = None
+    store: str | None = None
     provider: str | None = None
     base_url: str | None = None
     images_per_minute: float | None = None
@@ -69,14 +71,19 @@ class Options:
 
     @property
     def folder(self) -> Path:
-        """The folder of all jobs."""
+        """The local folder of all jobs."""
         return self.output or self.config.output
+
+    @property
+    def store_url(self) -> str:
+        """The object store's prefix of all jobs, "" where images lie in the local folder. A flag is above the file."""
+        return self.store or ("" if self.output else self.config.store)
 
     def command(self, verb: str, manifest: Path) -> str:
         """The command line that goes on with a job: the same places, no one-time choices."""
         words = ["batchgen", verb, str(manifest)]
         named = {
-            "--output": self.output,
+            "--output": self.store or self.output,
             "--config": self.config_named,
             "--provider": self.provider,
             "--base-url": self.base_url,
@@ -117,6 +124,12 @@ class Job:
     def ledger(self) -> Path:
         """The ledger's file."""
         return self.folder / LEDGER
+
+    @property
+    def store(self) -> str:
+        """Where its images lie in an object store, "" where they lie in the folder."""
+        url = self.options.store_url
+        return f"{url}/{self.name}" if url else ""
 
     @property
     def runs(self) -> Path:

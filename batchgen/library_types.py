@@ -18,6 +18,7 @@ from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import StopReason, Task
 from batchgen.job import Job, Options, RetrySelection
 from batchgen.manifest.moments import moment_fault
+from batchgen.system.objects import is_url, url_fault
 
 
 class RunOptions(TypedDict, total=False):
@@ -157,13 +158,27 @@ def settled(options: RunOptions) -> Options:
             raise UsageError(f"{name} is {given[name]!r}, but must be {span}")
     if fault := moment_fault(given.get("finish_by", "00:00")):
         raise UsageError(f"finish_by is {given['finish_by']!r}: it {fault} (write 06:30, or 2026-11-24T06:30)")
+    _check_globs("only", given.get("only", ()))
+    if isinstance(retry := given.get("retry"), RetrySelection):
+        _check_globs("retry.tasks", retry.tasks)
     named = given.pop("config", None)
     path = None if named is None else Path(named)
     config = Config() if path is None else load_config(path, Path())
+    output = given.get("output")
+    if isinstance(output, str) and is_url(output):
+        if wrong := url_fault(output):
+            raise UsageError(f"the output {wrong}")
+        given["store"] = given.pop("output").rstrip("/")
     for name, make in (("output", Path), ("only", tuple)):
         if name in given:
             given[name] = make(given[name])
     return Options(config, given.pop("environ", os.environ), path, **given)
+
+
+def _check_globs(name: str, globs: Sequence[str]) -> None:
+    """A text alone would be taken for one glob a letter, and its `*` would choose every task. Raises `UsageError`."""
+    if isinstance(globs, str):
+        raise UsageError(f"{name} is {globs!r}, but must be a list (write [{globs!r}])")
 
 
 def plan_result(summary: PlanSummary) -> PlanResult:

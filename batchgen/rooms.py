@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
 
 from anyio import to_thread
 
@@ -16,12 +17,13 @@ from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.providers.endpoint import Endpoint, address_of, host_of, resolve
 from batchgen.providers.settings import ProviderSettings
 from batchgen.stores.arriving import Check
-from batchgen.stores.directory import open_store
+from batchgen.stores.directory import open_store_at
 from batchgen.stores.sidecars import Origin
 from batchgen.system.clock import moment_text
 from batchgen.system.files import make_folder
 from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
+from batchgen.system.objects import PATIENCE_S, Bucket, open_bucket
 
 LOCK = ".lock"
 """Held while a run works on the job."""
@@ -51,7 +53,9 @@ def proxy_for(job: Job) -> str:
 @asynccontextmanager
 async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Provider]:
     """The provider; the embedded sandbox is served for the length of the block and asked like any other."""
-    # Imported here, since the network is slow to import and most verbs need none.
+    # Imported here, since the network is slow to import and most verbs need none; on a thread, since the other jobs of
+    # a night are at work on this one.
+    await to_thread.run_sync(import_module, "batchgen.providers.http")
     from batchgen.providers.http import open_provider
 
     async with AsyncExitStack() as rooms:
@@ -69,6 +73,7 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
 @asynccontextmanager
 async def embedded_endpoint(settings: ProviderSettings) -> AsyncIterator[Endpoint]:
     """The sandbox, served in this process for the length of the block."""
+    await to_thread.run_sync(import_module, "batchgen.sandbox.server")
     from batchgen.sandbox.faults import Behaviour
     from batchgen.sandbox.server import serve
 
@@ -118,7 +123,7 @@ def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
 @asynccontextmanager
 async def ledger_of(job: Job) -> AsyncIterator[Ledger]:
     """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
-    async with open_ledger(job.ledger, may_be_new=not has_images(job)) as ledger:
+    async with open_ledger(job.ledger, may_be_new=not await to_thread.run_sync(has_images, job)) as ledger:
         yield ledger
 
 
@@ -127,7 +132,8 @@ async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
     """The job's ledger beside whoever writes it; an empty private one before its first run."""
     exists = job.has_ledger
     async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
-        if has_images(job) and not await ledger.facts():
+        # The images of a job in an object store are only asked for where the ledger does not speak of them.
+        if not await ledger.facts() and await to_thread.run_sync(has_images, job):
             raise gone(job.ledger)
         yield ledger
 
@@ -138,9 +144,20 @@ def may_write(job: Job) -> bool:
 
 
 def has_images(job: Job) -> bool:
-    """Whether anything lies where images are kept."""
+    """Whether anything lies where images are kept. Raises `UsageError`, `StorageError`."""
+    if job.store:
+        try:
+            bucket = bucket_of(job)
+            return any(next(bucket.folder(name).names(), None) for name in ("images", "superseded"))
+        except OSError as error:
+            raise StorageError(f"{error}; nothing was sent") from error
     folders = (job.folder / "images", job.folder / "superseded")
     return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
+
+
+def bucket_of(job: Job, *, patience_s: float = PATIENCE_S) -> Bucket:
+    """The object store's prefix of a job that has one. Raises `UsageError`."""
+    return open_bucket(job.store, job.options.config.store_options, patience_s=patience_s)
 
 
 @asynccontextmanager
@@ -148,9 +165,11 @@ async def store_of(job: Job, host: str, *, readable: bool = False) -> AsyncItera
     """The job's images, each looked at before it is stored as the operator wants it."""
     check = _decoding() if job.options.config.verify == "decode" and not readable else None
     origin = Origin(job.name, job.settings.name, host)
-    opened = open_store(
+    opened = open_store_at(
+        job.store or str(job.folder),
         job.folder,
         origin,
+        options=job.options.config.store_options,
         now=job.options.clock,
         readable=readable,
         check=check,
@@ -168,8 +187,15 @@ def _decoding() -> Check:
 
 
 async def check_owner(job: Job, ledger: Ledger) -> None:
-    """Another manifest of the same job name may not take its folder by accident. Raises `UsageError`."""
-    owner = (await ledger.facts()).get("manifest")
+    """Neither another manifest of the same name, nor another output, is taken by accident. Raises `UsageError`."""
+    facts = await ledger.facts()
+    owner, store = facts.get("manifest"), facts.get("store", "")
+    if owner is not None and store != job.store:
+        raise UsageError(
+            f"the images of the job {job.name} lie in {store or job.folder}, but its output is now "
+            f"{job.store or job.folder}, where every image would be missing: name the old one with --output, or give "
+            "the job another `job:` name"
+        )
     if owner is not None and owner != job.manifest_name and not job.options.adopt:
         raise UsageError(
             f"the job {job.name} belongs to {(job.folder / owner).resolve()}, but this is "

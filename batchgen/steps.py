@@ -69,7 +69,9 @@ class Steps:
         job = self.job
         self.ends_at = self._ends_at()
         started = moment_text(job.options.clock())
-        record = RunRecord(self.run_id, job.name, job.manifest_name, job.settings.name, self.host, started)
+        record = RunRecord(
+            self.run_id, job.name, job.manifest_name, job.settings.name, self.host, started, job.store
+        )
         await self.ledger.begin_run(record)
         try:
             # What a signal leaves unsettled here is durable, and free for the next run.
@@ -286,6 +288,10 @@ def new_summary(job: Job, host: str, warnings: list[Problem]) -> PlanSummary:
         host=host,
         folder=str(job.folder),
     )
+    if job.store:
+        summary.notices.append(
+            f"images go to {job.store}; the ledger and the report stay in {job.folder}, with copies beside the images"
+        )
     summary.notices += [str(warning) for warning in warnings]
     return summary
 

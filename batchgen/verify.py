@@ -19,7 +19,16 @@ from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
-from batchgen.rooms import check_owner, has_images, hold_job, host_for, may_write, readable_ledger, store_of
+from batchgen.rooms import (
+    check_owner,
+    has_images,
+    hold_job,
+    host_for,
+    make_job_folder,
+    may_write,
+    readable_ledger,
+    store_of,
+)
 from batchgen.staging import stage
 from batchgen.steps import new_run_id, new_summary
 from batchgen.survey import Survey
@@ -34,9 +43,11 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
     """
     job = load_job(path, replace(options, retry=RetrySelection(frozenset({Change.MISSING.value}), run=False)))
     host = host_for(job)
-    if not job.has_ledger and not has_images(job):
+    if not job.has_ledger and not await to_thread.run_sync(has_images, job):
         raise NotRunError(f"{path}: this job has not run yet")
     verdict = Verdict(job.name, repair)
+    if job.store:  # the local folder may be lost, and all is there again from the store
+        await make_job_folder(job)
     with hold_job(job, reading=not repair):
         async with store_of(job, host, readable=not repair) as store:
             try:
@@ -135,7 +146,9 @@ class _Verification:
         job, host = self.job, host_for(self.job)
         now = job.options.clock()
         run_id = new_run_id(now)
-        record = RunRecord(run_id, job.name, job.manifest_name, job.settings.name, host, moment_text(now))
+        record = RunRecord(
+            run_id, job.name, job.manifest_name, job.settings.name, host, moment_text(now), job.store
+        )
         await self.ledger.begin_run(record)
         survey = Survey(job, self.ledger, self.store, new_summary(job, host, []))
         async for page in survey.pages():

@@ -10,6 +10,7 @@ from aiohttp import web
 from batchgen.sandbox import server
 from batchgen.sandbox.service import Sandbox
 from tests.spec.witness import WITNESS, witnessed
+from tests.support.weed import Weed, weed_in
 
 
 @pytest.fixture
@@ -39,3 +40,10 @@ def to_the_letter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         one for mark, faults in seen.items() if request.node.get_closest_marker(mark) is None for one in faults
     ]
     assert not found, "not to the letter of the official document:\n" + "\n".join(found)
+
+
+@pytest.fixture(scope="session")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
+    """An object store for all tests of a process; each takes a prefix of its own."""
+    with weed_in(tmp_path_factory.mktemp("weed")) as server:
+        yield server

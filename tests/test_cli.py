@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from batchgen.cli.app import VERBS
-from tests.support.cli import Desk, ended, pick, together
+from tests.support.cli import BATCHGEN, Desk, ended, pick, together
 from tests.support.paid import Till
 
 pytest_plugins = ("tests.support.fixtures",)
@@ -76,6 +76,28 @@ def test_verbose_says_each_request(desk: Desk, till: Till) -> None:
     (request,) = till.requests
     assert request["headers"]["x-client-request-id"] in done.err
     assert "images/boat--01.png" in done.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("how", ["2>&-", "2>/dev/full", ">/dev/full", ">&- 2>&- <&-"])
+def test_words_that_nobody_takes_end_no_run(desk: Desk, how: str) -> None:
+    """A closed stream, or a log on a full disk, stops neither this job nor the next, and nothing is paid for twice."""
+    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 4}])
+    desk.manifest([{"id": "cat", "prompt": "A cat."}], name="next.yaml", job="next")
+    words = f'"$@" run job.yaml next.yaml --verbose --json {how}'
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", words, "sh", *BATCHGEN],
+        cwd=desk.folder,
+        env=desk.environ,
+        capture_output=True,
+        check=False,
+    )
+
+    assert 0 == done.returncode
+    assert 4 == len(desk.images())
+    assert 5 == len(desk.till.charged)
+    assert (">/dev/full" == how) == (b"standard output takes nothing more" in done.stderr)
 
 
 def test_a_plan_of_each_task(desk: Desk) -> None:

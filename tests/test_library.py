@@ -123,6 +123,13 @@ async def test_mistakes_are_errors_with_their_places(desk: Desk) -> None:
     manifest = desk.manifest(BOATS)
     with pytest.raises(batchgen.UsageError, match="concurrency is 0, but must be from 1 to 1,024"):
         await batchgen.run(manifest, **options(desk, concurrency=0))
+    with pytest.raises(
+        batchgen.UsageError, match=r"only is 'boat-\*', but must be a list \(write \['boat-\*'\]\)"
+    ):
+        await batchgen.run(manifest, **options(desk, only="boat-*"))
+    every: tuple[str, ...] = "*"  # type: ignore[assignment]  # that is the mistake
+    with pytest.raises(batchgen.UsageError, match=r"retry\.tasks is '\*'"):
+        await batchgen.run(manifest, **options(desk, retry=batchgen.RetrySelection(tasks=every)))
     with pytest.raises(batchgen.UsageError, match="finish_by is '25:00'"):
         await batchgen.plan(manifest, **options(desk, finish_by="25:00"))
     with pytest.raises(TypeError, match="there is no option consurrency"):
@@ -175,6 +182,27 @@ async def test_a_stop_waits_for_what_is_in_flight(desk: Desk) -> None:
     assert 1 == len(desk.till.requests)
     rest = await batchgen.run(manifest, **options(desk))
     assert (2, 1, True) == (rest.stored, rest.kept, rest.complete)
+
+
+@pytest.mark.anyio
+async def test_a_stop_that_is_only_cut_says_so(desk: Desk) -> None:
+    """`Stop.cut` alone ends a run as after `ask`: with work left it is no success."""
+    manifest = desk.manifest(BOATS)
+    stop = batchgen.Stop()
+
+    def observe(event: batchgen.Event) -> None:
+        if isinstance(event, batchgen.TaskStored):
+            stop.cut()
+
+    result = await batchgen.run(manifest, observer=observe, stop=stop, **options(desk, concurrency=1))
+
+    assert (1, 2, batchgen.StopReason.SIGNAL, 3) == (
+        result.stored,
+        result.pending,
+        result.stopped_by,
+        result.exit_code,
+    )
+    assert (await batchgen.run(manifest, **options(desk))).complete
 
 
 @pytest.mark.anyio

@@ -70,6 +70,26 @@ def _drain(desk: Desk, number: signal.Signals, code: int) -> None:
     assert 8 == len(till.charged)
 
 
+@pytest.mark.parametrize("words", [(), ("--verbose",)])
+def test_a_signal_that_also_ends_who_reads_the_words(desk: Desk, words: tuple[str, ...]) -> None:
+    """Ctrl-C on `batchgen run 2>&1 | tee LOG` closes the pipe first: what is in flight is stored all the same."""
+    till = desk.till
+    till.script(Rule(do="hold"))
+    desk.manifest([BOATS], limits=TWO)
+    with ended(desk.start("run", "job.yaml", "--json", *words)) as running:
+        until(lambda: len(till.requests) == 2, running)
+        assert running.process.stderr is not None
+        running.process.stderr.close()
+        running.signal(signal.SIGINT)
+        till.script()
+        done = running.done()
+
+    stored = len(till.charged)  # two, or a few more where they were answered before the signal was heard
+    assert (130, stored, stored) == (done.code, done.last["stored"], len(desk.images()))
+    assert (8 - stored, stored) == pick(desk.run(), "stored", "kept")
+    assert 8 == len(till.charged)
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_while_the_manifest_is_read(desk: Desk, till: Till, name: str, code: int) -> None:
     """It is heard when the reading ends: nothing is sent, the JSON line is there, and the next run makes everything."""

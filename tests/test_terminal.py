@@ -107,6 +107,14 @@ def test_a_terminal_that_can_only_print(desk: Desk, till: Till, environ: dict[st
     assert any(line.startswith("job: 8 images to make") for line in screen.lines)
 
 
+def test_a_terminal_that_does_not_know_its_size(desk: Desk) -> None:
+    """One column, as some terminals have before their window is drawn, is no reason to break a run off."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    with on_terminal(desk, "run", "job.yaml", columns=1) as terminal:
+        assert 0 == terminal.done()[0]
+    assert 1 == len(desk.images())
+
+
 def test_quiet_is_silent_on_a_terminal(desk: Desk) -> None:
     """No plan, no live part, nothing."""
     desk.manifest(PROMPTS[:1])

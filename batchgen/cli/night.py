@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import click
 from anyio import to_thread
 
 from batchgen.cli.internal import internal_reason, tell_internal
 from batchgen.cli.running import Signals, say_event
-from batchgen.cli.saying import begin, note, say
+from batchgen.cli.saying import begin, note, put, say
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, ProblemsError, StorageError
 from batchgen.core.events import Event, Notice, Paused, RunBroken, TaskStored
@@ -170,7 +169,7 @@ class NightRun:
         told = f"{job.manifest}: {there:,} of {counted(job.summary.tasks, 'image')}, {cost}{why}"
         self.say(told, wrong=job.code != 0)
         if self.values["as_json"]:
-            click.echo(json.dumps(job.summary.as_json()))
+            put(json.dumps(job.summary.as_json()), err=False)
 
     def say(self, line: str, *, wrong: bool = False) -> None:
         """A line on stderr, for whoever watches or keeps the log; with `--quiet` only what is `wrong`."""
@@ -242,5 +241,5 @@ async def _close(night: NightRun, code: int) -> int:
     else:
         night.say(f"night: {usd_text(facts.cost_usd)}, {page}", wrong=code != 0)
     if night.values["as_json"]:
-        click.echo(json.dumps(facts.as_json()))
+        put(json.dumps(facts.as_json()), err=False)
     return code

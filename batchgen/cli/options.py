@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from batchgen.cli.params import Moment, Number, Seconds
+from batchgen.cli.params import Moment, Number, Output, Seconds
 from batchgen.config.file import load_config
 from batchgen.config.values import Config
 from batchgen.core.errors import NotRunError
@@ -34,9 +34,9 @@ def common_options(command: Command) -> Command:
         [
             click.option(
                 "--output",
-                type=click.Path(path_type=Path, file_okay=False),
+                type=Output(path_type=Path, file_okay=False),
                 metavar="DIR",
-                help="Folder of all jobs (default: output).",
+                help="Folder of all jobs (default: output), or s3://BUCKET/PREFIX.",
             ),
             click.option("--config", type=MANIFEST, metavar="FILE", help="Use this batchgen.yaml."),
             click.option("--provider", metavar="NAME", help="Use this provider instead of the manifest's."),
@@ -126,11 +126,13 @@ def night_options(command: Command) -> Command:
 
 def options_of(values: dict[str, Any]) -> Options:
     """The options of a verb; those that it has not are left out. Raises `UsageError`, `ProblemsError`."""
+    output = values.get("output")
     return Options(
         config=config_of(values),
         environ=os.environ,
         config_named=values.get("config"),
-        output=values.get("output"),
+        output=None if isinstance(output, str) else output,
+        store=output if isinstance(output, str) else None,
         provider=values.get("provider"),
         base_url=values.get("base_url"),
         images_per_minute=values.get("images_per_minute"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
+from typing import Any
 
 import click
 
 from batchgen.manifest.durations import EXAMPLES, parse_duration
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.moments import moment_fault
+from batchgen.system.objects import is_url, url_fault
 
 
 class OneOf(click.Choice[str]):
@@ -30,6 +33,20 @@ class Number(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is no finite number", param, ctx)
         return number
+
+
+class Output(click.Path):
+    """A folder, or the address of an object store, which stays a text."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Refuse an address that is wrong; it is not repeated, since it may hold a key."""
+        if not isinstance(value, str) or not is_url(value):
+            return super().convert(value, param, ctx)
+        if wrong := url_fault(value):
+            self.fail(f"the output {wrong}", param, ctx)
+        return value.rstrip("/")
 
 
 class Seconds(click.ParamType[float]):

@@ -7,9 +7,11 @@ from typing import Any
 
 import anyio
 import click
+from anyio import to_thread
 
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.closing import add_thumbs, write_reports
+from batchgen.copying import copy_up
 from batchgen.core.errors import StorageError
 from batchgen.job import Job, load_job
 from batchgen.rooms import hold_job, host_for, readable_ledger
@@ -33,6 +35,8 @@ async def _write(job: Job, host: str) -> Path:
         async with readable_ledger(job) as ledger:
             try:
                 await add_thumbs(job, ledger)
-                return await write_reports(job, ledger, host)
+                page = await write_reports(job, ledger, host)
+                await to_thread.run_sync(copy_up, job)
             except OSError as error:
                 raise StorageError(f"{job.folder}: the report cannot be written ({error})") from error
+            return page

@@ -14,11 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 import anyio
-import click
 from anyio.abc import TaskStatus
 
 from batchgen.cli.internal import internal_reason, tell_internal
-from batchgen.cli.saying import begin, note, say
+from batchgen.cli.saying import begin, note, put, say
 from batchgen.closing import summary_of_stopped
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
@@ -168,14 +167,14 @@ def say_event(event: Event) -> None:
     """What `--verbose` adds."""
     match event:
         case AttemptSent():
-            click.echo(f"sent     {event.task.task_id}, attempt {event.number} ({event.attempt_id})", err=True)
+            put(f"sent     {event.task.task_id}, attempt {event.number} ({event.attempt_id})")
         case TaskStored():
             cost = "no price" if event.stored.image.cost_usd is None else f"${event.stored.image.cost_usd:.4f}"
-            click.echo(f"stored   {event.stored.image.file}, {event.seconds:.1f} s, {cost}", err=True)
+            put(f"stored   {event.stored.image.file}, {event.seconds:.1f} s, {cost}")
         case AttemptFailed():
             failure = event.failure
             told = f"failed   {event.task.task_id}, {failure.failure_class}: {failure.reason}, now {event.task_state}"
-            click.echo(safe_text(told), err=True)
+            put(safe_text(told))
 
 
 def _print(path: Path, summary: RunSummary, options: Options, values: dict[str, Any], *, quiet: bool) -> None:
@@ -184,6 +183,6 @@ def _print(path: Path, summary: RunSummary, options: Options, values: dict[str, 
         text = render_summary(
             summary, resume=options.command("run", path), retry=options.command("retry", path)
         )
-        click.echo(text, err=values["as_json"])
+        put(text, err=values["as_json"])
     if values["as_json"]:
-        click.echo(json.dumps(summary.as_json()))
+        put(json.dumps(summary.as_json()), err=False)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -17,10 +19,24 @@ from batchgen.reports.logs import TREE, json_handler, json_to
 _COMMAND = logging.getLogger(f"{TREE}.command")
 
 
+def put(text: str, *, err: bool = True) -> None:
+    """Write a line of a run. Never raises: a closed pipe or a full disk behind it must not end what spends money.
+
+    A stream that breaks is no longer written to.
+    """
+    try:
+        click.echo(text, err=err)
+    except (OSError, ValueError) as error:
+        if not err:
+            put(f"standard output takes nothing more ({error})")
+        with suppress(OSError, ValueError):  # what it still holds would fail once more when the process ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
+
+
 def say(text: str, level: int = logging.ERROR) -> None:
     """Tell people something, on whatever they read."""
     if json_handler() is None:
-        click.echo(text, err=True)
+        put(text)
     else:
         _COMMAND.log(level, "%s", text)
 

@@ -47,7 +47,10 @@ def command(manifests: tuple[Path, ...], *, view: str | None, **values: Any) -> 
     """Show where jobs stand; without a manifest, all jobs of the output folder."""
     options = options_of(values)
     code = 0
-    for path in manifests or _folders(options.folder):
+    places = manifests or _folders(options.folder)
+    if not places:
+        click.echo(f"{options.folder}: no job has run here yet (name another folder with --output)", err=True)
+    for path in places:
         try:
             place = _job(path, options) if manifests else Place(path)
             if _is_there(place.folder / LEDGER):
@@ -142,7 +145,7 @@ async def _status(ledger: Ledger, place: Place, now: datetime) -> JobStatus:
         job=place.folder.name,
         manifest=(await ledger.facts()).get("manifest", ""),
         folder=str(place.folder),
-        tally=await take_tally(ledger.tasks()),
+        tally=Tally.of(await ledger.states()),
         totals=await ledger.totals(),
         budget_usd=place.budget_usd,
         last_run=run,

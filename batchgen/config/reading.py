@@ -14,7 +14,7 @@ from batchgen.catalogue.load import FILES, REQUEST_ITSELF, parameter_of
 from batchgen.catalogue.model import Edits, Model, Parameter, is_model_name
 from batchgen.config.dialects import DialectShape
 from batchgen.config.models import EditsShape, EntryShape, ParameterShape
-from batchgen.config.shapes import ConfigShape, ProviderShape
+from batchgen.config.shapes import ConfigShape, ObjectsShape, ProviderShape
 from batchgen.config.values import Config
 from batchgen.core.errors import Problem, ProblemsError
 from batchgen.core.naming import id_fault, printable
@@ -26,6 +26,7 @@ from batchgen.manifest.limits import limits_of
 from batchgen.manifest.scalars import describe
 from batchgen.manifest.translate import check_parts
 from batchgen.providers.settings import BUILT_IN, SANDBOX, Ceiling, ProviderSettings
+from batchgen.system.objects import is_url
 
 
 def read_config(path: Path) -> Config:
@@ -57,7 +58,9 @@ class _Reading:
             providers=MappingProxyType(providers),
             catalogue=MappingProxyType(catalogue),
             default_limits=limits_of(shape.defaults, Limits()),
-            output=self._path.parent / shape.output,
+            output=self._path.parent / ("output" if is_url(shape.output) else shape.output),
+            store=shape.output if is_url(shape.output) else "",
+            store_options=MappingProxyType(_store_options(shape.objects)),
             engine=shape.engine,
             verify=shape.verify,
             report=MappingProxyType(shape.report.model_dump(exclude_none=True)),
@@ -282,3 +285,9 @@ def _frozen(value: object) -> object:
     if isinstance(value, list):
         return frozenset(value)
     return MappingProxyType(value) if isinstance(value, dict) else value
+
+
+def _store_options(shape: ObjectsShape) -> dict[str, str]:
+    """As the store's client takes them."""
+    told = shape.model_dump(exclude_none=True)
+    return {key: value if isinstance(value, str) else str(value).lower() for key, value in told.items()}

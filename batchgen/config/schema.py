@@ -18,7 +18,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "providers": "Who makes images: ceilings for the built-in ones, and providers of your own.",
         "catalogue": "Models that batchgen does not know, and your own prices and parameters for those that it knows.",
         "defaults": "Limits of jobs that do not say.",
-        "output": "Folder of all jobs, relative to this file.",
+        "output": "Folder of all jobs, relative to this file; or an object store for their images, such as s3://bucket/prefix.",
+        "objects": "What the object store needs to know beside its address.",
         "engine": "Where requests are performed: local, in this process.",
         "verify": "How an image is checked before it counts as stored: its structure to the last byte, or decoded whole as well.",
         "report": "How reports look, where the manifest does not say.",
@@ -36,6 +37,12 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "concurrency": "Ceiling on requests in flight, over all jobs of a process.",
         "deadline": "How long one request may take; images of 4K take five minutes.",
         "models": "Ceilings by model; write `model-a, model-b` for models that share one.",
+    },
+    "ObjectsShape": {
+        "endpoint": "The address of a store that is not the cloud's own.",
+        "region": "The region of the bucket.",
+        "allow_http": "Allow an endpoint without TLS.",
+        "virtual_hosted_style_request": "Put the bucket's name into the host, not into the path.",
     },
     "CeilingShape": {
         "images_per_minute": "Ceiling over all jobs of a process.",

@@ -15,12 +15,19 @@ from batchgen.manifest.fields import Duration, Shape, fault
 from batchgen.manifest.schema import Limits as LimitsShape
 from batchgen.manifest.schema import Report
 from batchgen.providers.settings import REQUEST_DEADLINE_S
+from batchgen.system.objects import is_url, url_fault
 
 
 def _base_url(value: str) -> str:
     """A provider's address. The text of a wrong one is not repeated: it may hold a key."""
     if wrong := _url_fault(value):
         raise fault(f"`base_url` {wrong}")
+    return value.rstrip("/")
+
+
+def _endpoint(value: str) -> str:
+    if wrong := _url_fault(value):
+        raise fault(f"`endpoint` {wrong}")
     return value.rstrip("/")
 
 
@@ -63,13 +70,32 @@ class ProviderShape(Shape):
     )
 
 
+def _output(value: str) -> str:
+    """A folder, or an object store's address, which is not repeated where it is wrong."""
+    if is_url(value) and (wrong := url_fault(value)):
+        raise fault(f"`output` {wrong}")
+    return value.rstrip("/") if is_url(value) else value
+
+
+class ObjectsShape(Shape):
+    """What an object store needs to know beside its address; keys come from the environment."""
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        None, examples=["https://s3.example.com"]
+    )
+    region: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["eu-central-1"])
+    allow_http: bool | None = Field(None, examples=[False])
+    virtual_hosted_style_request: bool | None = Field(None, examples=[False])
+
+
 class ConfigShape(Shape):
     """The file, all but what is checked entry by entry."""
 
     providers: dict[str, Any] = Field(default_factory=dict, examples=[{"cometapi": {"images_per_minute": 120}}])
     catalogue: dict[str, Any] = Field(default_factory=dict, examples=[{"my-model": {"family": "gpt-image-2"}}])
     defaults: LimitsShape = Field(default=LimitsShape(), examples=[{"concurrency": 8}])
-    output: Annotated[str, Field(min_length=1)] = Field("output", examples=["output"])
+    output: Annotated[str, Field(min_length=1), AfterValidator(_output)] = Field("output", examples=["output"])
+    objects: ObjectsShape = Field(default=ObjectsShape(), examples=[{"region": "eu-central-1"}])
     engine: Literal["local"] = Field("local", examples=["local"])
     verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
     report: Report = Field(default=Report(), examples=[{"thumbnails": True}])

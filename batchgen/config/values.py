@@ -20,7 +20,8 @@ class Config:
     """What the operator configured, over what is built in.
 
     `path` is the file, None when there is none. `output` is the folder that jobs write into; a relative one in
-    the file is relative to the file. `report` has the keys that the file sets. `notify` is who is told of runs,
+    the file is relative to the file. `store` is the address of an object store for images, "" for none, and
+    `store_options` what it needs to know, without secrets. `report` has the keys that the file sets. `notify` is who is told of runs,
     `metrics` the file that Prometheus reads.
     """
 
@@ -29,6 +30,8 @@ class Config:
     catalogue: Mapping[str, Entry] = field(default_factory=lambda: MappingProxyType({}))
     default_limits: Limits = field(default_factory=Limits)
     output: Path = Path("output")
+    store: str = ""
+    store_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     engine: str = "local"
     verify: str = "structure"
     report: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))

@@ -75,7 +75,7 @@ class Planned(Struct, frozen=True):
 
     `reason` says why for people, "" where the change says it all. `renewed` is a task that `retry` named: its
     attempts count from 0 again and one more lost answer may be sent again. `earlier` goes with it. `differences` tell
-    how a changed request differs from the one before it.
+    how a changed request differs from the one before it. `settled` is a kept task that the ledger knows as such.
     """
 
     task: Task
@@ -87,6 +87,7 @@ class Planned(Struct, frozen=True):
     renewed: bool = False
     earlier: Earlier = NOTHING_EARLIER
     differences: tuple[Difference, ...] = ()
+    settled: bool = False
 
     def as_json(self) -> JsonObject:
         """The object of `plan --tasks --json`, without its job."""
@@ -142,7 +143,8 @@ def decide(known: Known, damage: str | None = None, on_unknown: OnUnknown = OnUn
     task = known.task
     image = known.image
     if image is not None and image.fingerprint == task.fingerprint and damage is None:
-        return Planned(task, Change.KEPT, send=False)
+        settled = known.state is TaskState.STORED and known.fingerprint == task.fingerprint and not known.reason
+        return Planned(task, Change.KEPT, send=False, settled=settled)
     if known.spare is not None:
         return Planned(task, Change.KEPT, send=False, reason="moved back", restore=known.spare)
     if known.state is TaskState.RECEIVED or known.earlier.to_fetch:

@@ -291,7 +291,10 @@ class Ledger(Protocol):
         """How the last run went, the first `limit` tasks that it changed, and where the job's money went."""
 
     async def states(self) -> Mapping[tuple[str, str], int]:
-        """How many of the job's tasks are now in which (state, class or "")."""
+        """How many of the job's tasks are now in which (state, class or "").
+
+        Of stored ones, `missing` stands for the class where the image was found gone or changed.
+        """
 
     async def stored_since(self, since: str) -> int:
         """How many images came after a moment."""

@@ -20,7 +20,10 @@ from batchgen.core.types import (
 
 
 class RunRecord(Struct, frozen=True):
-    """A run as the ledger notes it at its start; `manifest` is the file's path relative to the job's folder."""
+    """A run as the ledger notes it at its start; `manifest` is the file's path relative to the job's folder.
+
+    `store` is the object store's address of its images, "" where they lie in the folder.
+    """
 
     run_id: str
     job: str
@@ -28,6 +31,7 @@ class RunRecord(Struct, frozen=True):
     provider: str
     host: str
     started: str
+    store: str = ""
 
 
 class Dearer(Struct, frozen=True):

@@ -113,7 +113,7 @@ class PlanSummary:
         self.tasks += 1
         self.changes[planned.change] += 1
         self.moved_back += planned.restore is not None
-        self.fields.update({difference.field for difference in planned.differences})
+        self.fields.update([difference.field for difference in planned.differences])
         if planned.change is not Change.KEPT:
             shown = self.shown.setdefault(planned.change, [])
             if len(shown) < LINES_SHOWN:

@@ -59,11 +59,15 @@ SELECT (SELECT CAST(value AS INTEGER) FROM job WHERE key = 'tasks') AS before, (
 SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.not_before,
        t.unknowns >= t.resends_allowed AS resent, t.parameters <> s.parameters AS sent_otherwise,
        (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) AS attempts,
-       i.attempt_id AS i_attempt_id, i.fingerprint AS i_fingerprint
+       i.attempt_id AS i_attempt_id
   FROM temp.staged s
   LEFT JOIN tasks t ON t.task_id = s.task_id
   LEFT JOIN images i ON i.task_id = s.task_id AND i.current = 1
  WHERE s.position > :after ORDER BY s.position LIMIT :limit;
+
+-- staged_images: the images under the names of a page of staged tasks
+SELECT i.* FROM temp.staged s JOIN images i ON i.task_id = s.task_id AND i.current = 1
+ WHERE s.position > :after AND s.position <= :last;
 
 -- asked: what a task asked for when it was last queued, and whom, as far as its requests or its run tell
 SELECT t.*, coalesce(
@@ -330,8 +334,9 @@ SELECT count(*), coalesce(sum(coalesce(cost_usd, CASE WHEN state IN ('sent', 're
 -- outcome: how the tasks of a run stand
 SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE queued_by = :run_id GROUP BY 1, 2;
 
--- states: how the job's tasks stand
-SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE in_manifest = 1 GROUP BY 1, 2;
+-- states: how the job's tasks stand; one whose image was found gone or changed has the class `missing`
+SELECT state, CASE WHEN state <> 'stored' THEN coalesce(class, '') WHEN reason IS NULL THEN '' ELSE 'missing' END, count(*)
+  FROM tasks WHERE in_manifest = 1 GROUP BY 1, 2;
 
 -- task_views: tasks as they are read
 SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,

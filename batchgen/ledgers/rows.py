@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import lru_cache
 from typing import Any
 
 from msgspec.structs import astuple
@@ -27,6 +28,7 @@ from batchgen.core.types import (
     Usage,
 )
 from batchgen.ledgers.values import (
+    SAME_TEXTS,
     amount,
     class_of,
     count,
@@ -34,7 +36,7 @@ from batchgen.ledgers.values import (
     json_texts,
     json_words,
     moment,
-    reading,
+    reads,
     texts,
 )
 from batchgen.system.clock import moment_or_blank
@@ -48,9 +50,12 @@ def storable(text: str | None) -> str | None:
     return text if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 def dump(value: object) -> str:
     """Compact JSON, in ASCII so that any string survives."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def task_fields(task: Task) -> Fields:
@@ -73,7 +78,7 @@ def task_fields(task: Task) -> Fields:
     }
 
 
-@reading()
+@reads
 def task_of(row: Row) -> Task:
     """The task of a row of `staged` or `tasks`. Like all that reads rows, it raises `LedgerDamagedError`."""
     return Task(
@@ -89,7 +94,7 @@ def task_of(row: Row) -> Task:
     )
 
 
-@reading()
+@reads
 def request_of(row: Row) -> ImageRequest:
     """The request of a row of `staged` or `tasks`."""
     references, mask = _load_pictures(row["pictures"])
@@ -122,12 +127,14 @@ def _picture(file: str, sha256: str, size_bytes: int, media_type: str, width: in
     return Reference(file, sha256, count(size_bytes), media_type, count(width), count(height))
 
 
+@lru_cache(SAME_TEXTS)
 def _dump_price(price: Price) -> str:
     rates = price.rates
     per_million = [rates.text_in, rates.image_in, rates.image_out] if rates else None
     return dump([price.kind, price.expected_usd, price.bound_usd, price.list_usd, per_million])
 
 
+@lru_cache(SAME_TEXTS)
 def _load_price(text: str) -> Price:
     kind, expected_usd, bound_usd, list_usd, per_million = json.loads(text)
     rates = TokenRates(*[_rate(one) for one in per_million]) if per_million else None
@@ -157,7 +164,7 @@ def image_fields(image: StoredImage) -> Fields:
     }
 
 
-@reading()
+@reads
 def image_of(row: Row) -> StoredImage:
     """The image of a row of `images`."""
     return StoredImage(
@@ -173,7 +180,7 @@ def image_of(row: Row) -> StoredImage:
     )
 
 
-@reading()
+@reads
 def found_of(row: Row) -> Found:
     """The image of a row of `images_made`, and the attempt that brought it, as far as it is known."""
     image = image_of(row)
@@ -215,7 +222,7 @@ def link_fields(link: Link) -> Fields:
     }
 
 
-@reading()
+@reads
 def link_of(row: Row) -> Link | None:
     """The link of a row of `attempts`, None when its answer was none."""
     if row["url"] is None:
@@ -226,7 +233,7 @@ def link_of(row: Row) -> Link | None:
     return Link(row["url"], answer, moment(row["url_expires"]), texts(kept.get("more", [])))
 
 
-@reading()
+@reads
 def attempt_of(row: Row, task: Task) -> Attempt:
     """The attempt of a row of `attempts`, made for `task`."""
     return Attempt(
@@ -240,7 +247,7 @@ def attempt_of(row: Row, task: Task) -> Attempt:
     )
 
 
-@reading()
+@reads
 def task_view(row: Row) -> TaskView:
     """A row of `task_views`."""
     image_usd, spent_usd = amount(row["image_usd"]), amount(row["spent_usd"])
@@ -267,7 +274,7 @@ def task_view(row: Row) -> TaskView:
     )
 
 
-@reading()
+@reads
 def attempt_view(row: Row) -> AttemptView:
     """A row of `attempt_views`."""
     return AttemptView(
@@ -289,7 +296,7 @@ def attempt_view(row: Row) -> AttemptView:
 TABLES = ("job", "runs", "tasks", "attempts", "images")
 
 
-@reading()
+@reads
 def check_row(table: str, row: Row) -> None:
     """Read a whole row of a table as every reader would. Raises `LedgerDamagedError`."""
     match table:

@@ -25,7 +25,17 @@ from batchgen.core.records import (
     Unfinished,
 )
 from batchgen.core.retry import NextStep
-from batchgen.core.types import Attempt, Failure, ImageRequest, Link, Stored, StoredImage, Task
+from batchgen.core.types import (
+    Attempt,
+    Failure,
+    FailureClass,
+    ImageRequest,
+    Link,
+    Stored,
+    StoredImage,
+    Task,
+    TaskState,
+)
 from batchgen.ledgers import rebuild, reconcile, replay, staging, steps
 from batchgen.ledgers.committing import Change, Committer, InlineRunner, Runner
 from batchgen.ledgers.history import history
@@ -272,7 +282,9 @@ class SqliteLedger:
 
     async def states(self) -> Mapping[tuple[str, str], int]:
         """How the job's tasks stand, by (state, class or "")."""
-        return {(row[0], row[1]): row[2] for row in await self._rows("states")}
+        with reading():
+            rows = await self._rows("states")
+            return {(TaskState(row[0]), _class_name(row[1])): row[2] for row in rows}
 
     async def stored_since(self, since: str) -> int:
         """Images that came after a moment."""
@@ -348,3 +360,8 @@ async def memory_ledger() -> AsyncIterator[SqliteLedger]:
         yield SqliteLedger(InlineRunner(connection))
     finally:
         connection.close()
+
+
+def _class_name(text: str) -> str:
+    """A failure's class, "" for none, `missing` for an image. Raises `ValueError`."""
+    return text if text in ("", "missing") else FailureClass(text).value

@@ -12,7 +12,7 @@ from batchgen.core.records import Dearer
 from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import image_fields, image_of, request_of, storable, task_fields, task_of
-from batchgen.ledgers.values import class_of, moment, reading
+from batchgen.ledgers.values import class_of, moment, reads
 
 PAGE = 500
 """Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""
@@ -79,14 +79,19 @@ def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
     if after < 0:
         connection.execute(sql["claims_clear"])
     rows = connection.execute(sql["compare_page"], {"after": after, "limit": PAGE}).fetchall()
+    if not rows:
+        return []
+    bounds = {"after": after, "last": rows[-1]["position"]}
+    images = {row["attempt_id"]: image_of(row) for row in connection.execute(sql["staged_images"], bounds)}
     any_image = connection.execute(sql["images_any"]).fetchone() is not None
-    return [_known(connection, row, any_image=any_image) for row in rows]
+    return [_known(connection, row, images.get(row["i_attempt_id"]), any_image=any_image) for row in rows]
 
 
-@reading()
-def _known(connection: sqlite3.Connection, row: sqlite3.Row, *, any_image: bool) -> Known:
+@reads
+def _known(
+    connection: sqlite3.Connection, row: sqlite3.Row, image: StoredImage | None, *, any_image: bool
+) -> Known:
     task = task_of(row)
-    image = _image(connection, row["i_attempt_id"])
     fresh = row["known_fingerprint"] != task.fingerprint
     return Known(
         task,
@@ -120,12 +125,6 @@ def _earlier(connection: sqlite3.Connection, task: Task) -> Earlier:
 
 def _fits(image: StoredImage | None, task: Task) -> bool:
     return image is not None and image.fingerprint == task.fingerprint
-
-
-def _image(connection: sqlite3.Connection, attempt_id: str | None) -> StoredImage | None:
-    if attempt_id is None:
-        return None
-    return image_of(connection.execute(queries()["image"], {"attempt_id": attempt_id}).fetchone())
 
 
 def take_spare(connection: sqlite3.Connection, task: Task) -> StoredImage | None:
@@ -175,7 +174,7 @@ def _statements(run_id: str | None, planned: Sequence[Planned]) -> Iterator[tupl
             yield "put_pending", fields | renewed | {"queued_by": run_id}
         elif one.change is Change.HELD and one.earlier.lost:
             yield "put_held", fields | {"reason": one.reason}
-        elif one.change is Change.KEPT and one.restore is None:
+        elif one.change is Change.KEPT and one.restore is None and not one.settled:
             yield "put_stored", fields
         elif one.change is Change.MISSING:
             yield "put_reason", {"task_id": one.task.task_id, "reason": one.reason}

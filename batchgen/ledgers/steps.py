@@ -26,7 +26,7 @@ from batchgen.ledgers.queries import queries
 from batchgen.ledgers.reconcile import request_for
 from batchgen.ledgers.rows import attempt_of, dump, dump_pictures, link_fields, link_of, storable, task_of
 from batchgen.ledgers.staging import put_image
-from batchgen.ledgers.values import amount, count, moment, reading, sum_usd
+from batchgen.ledgers.values import amount, count, moment, reads, sum_usd
 
 
 def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
@@ -41,6 +41,8 @@ def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
     }
     connection.execute(sql["run_begin"], fields)
     facts = {"job": run.job, "manifest": run.manifest, "provider": run.provider, "host": run.host}
+    if run.store:
+        facts["store"] = run.store
     for key, value in facts.items():
         connection.execute(sql["job_set"], {"key": key, "value": value})
 
@@ -50,7 +52,7 @@ def end_run(connection: sqlite3.Connection, run_id: str, ended: str, stopped_by:
     connection.execute(queries()["run_end"], {"run_id": run_id, "ended": ended, "stopped_by": stopped_by})
 
 
-@reading()
+@reads
 def unfinished(connection: sqlite3.Connection) -> list[Unfinished]:
     """What a dead run left open, as it was sent."""
     connection.execute(queries()["stage_create"])
@@ -81,7 +83,7 @@ def open_links(connection: sqlite3.Connection) -> list[str]:
     return [row["waiting"] for row in connection.execute(queries()["open_links"])]
 
 
-@reading()
+@reads
 def due(
     connection: sqlite3.Connection, run_id: str, models: Collection[str], now: str, limit: int
 ) -> list[Due]:
@@ -100,7 +102,7 @@ def due(
     ]
 
 
-@reading()
+@reads
 def next_due(connection: sqlite3.Connection, run_id: str, models: Collection[str]) -> str | None:
     """When the next queued task may be sent; "" for at once, None for never."""
     wanted = {"run_id": run_id, "models": dump(sorted(models))}
@@ -194,7 +196,7 @@ def fail_unsent(connection: sqlite3.Connection, run_id: str, model: str, failure
     return connection.execute(queries()["fail_unsent"], fields).rowcount
 
 
-@reading()
+@reads
 def totals(connection: sqlite3.Connection, run_id: str | None) -> Totals:
     """Money of a run, or of the job."""
     attempts, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = connection.execute(
@@ -228,7 +230,7 @@ def fail_unsent_shape(
     return connection.execute(queries()["fail_unsent_shape"], fields).rowcount
 
 
-@reading()
+@reads
 def longest(connection: sqlite3.Connection, models: Collection[str]) -> float:
     """How long the slowest of the last hundred images of these models took, in seconds; 0 when there is none."""
     wanted = {"models": dump(sorted(models))}

@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 from batchgen.core.errors import LedgerDamagedError
 from batchgen.core.money import usd
 from batchgen.core.types import FailureClass
 from batchgen.system.clock import moment_or_blank
 
+Given = ParamSpec("Given")
+Value = TypeVar("Value")
+
+SAME_TEXTS = 256
+"""So many texts are remembered with what they say: rows of one entry of the manifest mostly say the same."""
+
 _LARGEST_COUNT = 2**53
 _LARGEST_AMOUNT = 1e100
 """Beyond it sums and roundings overflow; no price and no duration comes near."""
 
 
+_NEVER_WRITTEN = (ValueError, LookupError, TypeError, OverflowError, RecursionError)
+
+
 @contextmanager
 def reading() -> Iterator[None]:
-    """Around what turns rows into values, also as a decorator. Raises `LedgerDamagedError`, whatever is wrong."""
+    """Around what turns rows into values. Raises `LedgerDamagedError`, whatever is wrong."""
     try:
         yield
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
-        raise LedgerDamagedError(f"the ledger holds a row that batchgen never wrote ({error})") from error
+    except _NEVER_WRITTEN as error:
+        raise _damaged(error) from error
+
+
+def reads(function: Callable[Given, Value]) -> Callable[Given, Value]:
+    """`reading` around a whole function: without a context manager, since a million rows pass through it."""
+
+    @wraps(function)
+    def wrapped(*values: Given.args, **named: Given.kwargs) -> Value:
+        try:
+            return function(*values, **named)
+        except _NEVER_WRITTEN as error:
+            raise _damaged(error) from error
+
+    return wrapped
+
+
+def _damaged(error: Exception) -> LedgerDamagedError:
+    return LedgerDamagedError(f"the ledger holds a row that batchgen never wrote ({error})")
 
 
 def count(value: int) -> int:
@@ -57,14 +84,16 @@ def class_of(text: str | None) -> FailureClass | None:
     return None if text is None else FailureClass(text)
 
 
+@lru_cache(SAME_TEXTS)
 def json_object(text: str) -> dict[str, Any]:
-    """An object in JSON. Raises `ValueError`, `RecursionError`."""
+    """An object in JSON, shared by all rows that say the same; nobody changes it. Raises `ValueError`, `RecursionError`."""
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError("an object was expected")  # noqa: TRY004 - wrong content, not a wrong call
     return found
 
 
+@lru_cache(SAME_TEXTS)
 def json_texts(text: str) -> tuple[str, ...]:
     """A list of texts in JSON. Raises `ValueError`, `RecursionError`."""
     return texts(json.loads(text))

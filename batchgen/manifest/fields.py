@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, WithJsonSchema
@@ -25,8 +27,8 @@ class Shape(BaseModel):
     """What all parts share: exact types, no unknown keys."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
-    elsewhere: ClassVar[tuple[str, ...]] = ()
-    """Keys that belong here too, but are checked on their own."""
+    elsewhere: ClassVar[Mapping[str, type[Shape] | None]] = MappingProxyType({})
+    """Keys that belong here too, but are checked on their own, with the shape of their entries where they have one."""
 
 
 def _duration_s(value: object) -> float:

@@ -14,7 +14,7 @@ MOST_NEIGHBOURS = 1000
 def nearest_file(folder: Path, name: str, endings: tuple[str, ...] = ("",)) -> str | None:
     """The name of a file of the folder that is like `name` and has one of these endings; None when there is none."""
     try:
-        there = [each.name for each in islice(folder.iterdir(), MOST_NEIGHBOURS)]
+        there = [each.name for each in islice(folder.iterdir(), MOST_NEIGHBOURS) if each.exists()]
     except OSError:
         return None
     return nearest(name, [each for each in there if each.lower().endswith(endings)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -116,6 +117,7 @@ class Report(Shape):
 class PromptEntry(Shape):
     """One entry of `prompts`: an image, or many by `images` and `vary`."""
 
+    elsewhere = MappingProxyType({"table": None})
     id: str = Field(
         description="Name of the prompt and of its images' files; unique without regard to case.",
         examples=["paper-boat", "mug-{color}"],
@@ -166,6 +168,7 @@ class PromptEntry(Shape):
 class TableEntry(PromptEntry):
     """An entry whose prompts come from a table: one prompt a row, its columns are variables."""
 
+    elsewhere = MappingProxyType({})
     id: str = Field(
         "{id}",
         description="Name of each row's prompt, with columns as placeholders; the column `id` when left out.",
@@ -194,7 +197,7 @@ class TableEntry(PromptEntry):
 class Head(Shape):
     """A manifest without its prompts."""
 
-    elsewhere = ("prompts",)
+    elsewhere = MappingProxyType({"prompts": TableEntry})
     batchgen: Literal[1] = Field(description="Version of the manifest's format.", examples=[1])
     job: Annotated[str, AfterValidator(_job_key)] | None = Field(
         None,

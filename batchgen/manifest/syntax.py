@@ -30,7 +30,11 @@ _HINTS = (
         "the line does not fit the list above it",
         "begin it with `- ` or indent it further",
     ),
-    ("could not find expected ':'", "a key without a colon", f"write `key: value`; {_QUOTES}"),
+    (
+        "could not find expected ':'",
+        "a line without a colon",
+        "write `name: value`, or indent it further when it goes on with the text above",
+    ),
     (
         "did not find expected ',' or ']'",
         "the list that begins here with [ does not end properly",
@@ -41,6 +45,7 @@ _HINTS = (
         "what begins here with { does not end properly",
         "close it with }",
     ),
+    ("expected comment or line break", "a text cannot begin with this character", _QUOTES),
     ("expected alphabetic or numeric character", "a text cannot begin with this character", _QUOTES),
     ("did not find expected node content", "a value is missing or malformed", _QUOTES),
     ("unexpected end of stream", "the quotes that open here are never closed", 'add the closing "'),
@@ -52,7 +57,12 @@ _HINTS = (
     ),
     ("invalid Unicode character escape", "an escape that is no character", "write the character itself"),
 )
-_AT_THE_BEGINNING = ("unexpected end of stream", "unexpected document indicator", "expected ',' or")
+_AT_THE_BEGINNING = (
+    "unexpected end of stream",
+    "unexpected document indicator",
+    "expected ',' or",
+    "could not find expected ':'",
+)
 """Complaints whose useful place is where the thing began, not where the parser gave up."""
 
 
@@ -89,6 +99,8 @@ def _in_quotes(written: str) -> str | None:
     key, text = found[1], found[2].rstrip()
     if text[0] in "\"'":
         inner, why = text.strip(text[0]), f"a {text[0]} within a text in {text[0]} ends it"
+    elif key in _MAPPINGS and _KEY_AND_TEXT.fullmatch(text):
+        return f"a `name: value` behind `{key}:` goes on a line of its own, or in braces (write {key}: {{{printable(text, MOST_REPEATED)}}})"
     elif ": " in text or text.endswith(":"):
         inner, why = text, "a text with a colon in it needs quotes"
     elif text[0] in "{[&*!%@`|>":
@@ -100,4 +112,6 @@ def _in_quotes(written: str) -> str | None:
 
 MOST_REPEATED = 100
 """Characters of a text that is written out again as it should be."""
+_MAPPINGS = frozenset({"limits", "request", "extra", "retry", "report", "vary", "where"})
+"""Keys whose values are lines of `name: value`."""
 _KEY_AND_TEXT = re.compile(r"\s*(?:- +)*([\w-]+): +(\S.*)")

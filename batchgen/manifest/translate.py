@@ -93,8 +93,20 @@ def _unknown_key(shape: type[Shape], node: MapNode, document: Document, location
     parent = _find(node, location[:-1])
     place = parent.keys[key] if isinstance(parent, MapNode) else parent
     known = _shape_at(shape, location[:-1])
-    advice = instead_of(key, [*_fields(known), *known.elsewhere])
+    advice = _further_in(key, known) or instead_of(key, [*_fields(known), *known.elsewhere])
     return document.problem(place, f"unknown key `{printable(key)}` ({advice})")
+
+
+def _further_in(key: str, known: type[Shape]) -> str | None:
+    """Where a key belongs that is right, but stands too far out."""
+    for name, field in _fields(known).items():
+        part = field.annotation
+        if isinstance(part, type) and issubclass(part, Shape) and key in _fields(part):
+            return f"write `{key}:` under `{name}:`, two blanks further in"
+    for name, entry in known.elsewhere.items():
+        if entry is not None and key in _fields(entry):
+            return f"write `{key}:` in an entry of `{name}:`"
+    return None
 
 
 def _find(node: Node, location: Location) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from batchgen.core.naming import printable
 from batchgen.manifest.document import MapNode, Node
 from batchgen.manifest.guess import did_you_mean, nearest
 from batchgen.manifest.prompt import PROMPT, Defaults, given
@@ -29,9 +30,11 @@ def uses_of(
     return uses
 
 
-def _missing(name: str, varied: tuple[str, ...]) -> str:
+def _missing(name: str, varied: tuple[str, ...], columns: Sequence[str]) -> str:
     if varied:
         return did_you_mean(name, varied)
+    if columns:
+        return f"name the columns in row 1 of the table, where there is only {printable(', '.join(columns))}"
     return f"add `vary: {{{name}: [...]}}`, or write {{{{{name}}}}} for plain braces"
 
 
@@ -78,7 +81,7 @@ class VariableCheck:
         for place, names in uses:
             for name in dict.fromkeys(names):
                 if name not in varied:
-                    self._say(place, f"`{{{name}}}` {kind} ({_missing(name, varied)})")
+                    self._say(place, f"`{{{name}}}` {kind} ({_missing(name, varied, self._columns)})")
         for name in around(self._defaults):
             if name not in varied:
                 meant = nearest(name, varied)

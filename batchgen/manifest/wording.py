@@ -56,11 +56,16 @@ _MEANT: Mapping[str, str] = MappingProxyType(
 )
 """What people write who know other programs, and the key that it is here."""
 
+_NO_BREAK = "\u00a0"
+"""Looks like a blank, and is a letter for YAML."""
+
 _OPERATORS = frozenset({"base_url", "url", "key", "api_key", "key_env", "token", "headers", "output", "config"})
 
 
 def instead_of(key: str, known: Collection[str]) -> str:
     """What to write for a key that is not known here."""
+    if key.startswith(_NO_BREAK):
+        return "the blanks before it are no-break spaces, as web pages and Word have them: type them anew"
     if (meant := _MEANT.get(key.lower())) in known:
         return f"write `{meant}:`"
     close = nearest(key, known)

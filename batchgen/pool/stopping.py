@@ -34,7 +34,9 @@ class Stop:
             scope.cancel()
 
     def cut(self) -> None:
-        """Neither send nor wait any more; what is in flight becomes unknown."""
+        """Neither send nor wait any more; what is in flight becomes unknown. Without an `ask` before, it is one too."""
+        if self.reason is None:
+            self.ask()
         self.was_cut = True
         for scope in self._sending | self._waiting:
             scope.cancel()

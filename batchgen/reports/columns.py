@@ -29,7 +29,8 @@ def columns_of(stream: TextIO) -> tuple[int, int]:
         size = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
         size = shutil.get_terminal_size((WIDTH, 24))
-    return size.columns or WIDTH, size.lines or 24
+    # Nothing can be laid out in one column: that is a terminal which does not know its size yet.
+    return size.columns if size.columns > 1 else WIDTH, size.lines or 24
 
 
 def prose_width(stream: TextIO) -> int:

@@ -38,7 +38,8 @@ class ReportFacts:
 
     `summary` is the last run's, None when the page is made without a run. `list_usd` is what the model makers
     would charge for the job's images, given where the provider itself is free (the sandbox). `command` is the
-    `batchgen retry` that orders images of this job again.
+    `batchgen retry` that orders images of this job again. `store` is the address of the object store that has the images, "" for the
+    folder itself.
     """
 
     job: str
@@ -52,6 +53,7 @@ class ReportFacts:
     budget_usd: float | None = None
     history: History = field(default_factory=History)
     command: str = "batchgen retry"
+    store: str = ""
 
 
 async def write_gallery(
@@ -141,7 +143,7 @@ async def _pour(chunks: AsyncIterator[str], sink: Sink) -> None:
 
 
 def _safe(facts: ReportFacts) -> dict[str, str]:
-    names = ("job", "description", "provider", "host", "generated")
+    names = ("job", "description", "provider", "host", "generated", "store")
     return {name: safe_text(getattr(facts, name)) for name in names}
 
 

@@ -126,11 +126,14 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Show a line that stays; also where progress is not wanted."""
-        if self._screen is None:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        else:
-            self._screen.say(line)
+        try:
+            if self._screen is None:
+                self._stream.write(line + "\n")
+                self._stream.flush()
+            else:
+                self._screen.say(line)
+        except (OSError, ValueError):
+            self._broken = True
 
     def notify(self, event: Event) -> None:
         """Take one event."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anyio.lowlevel import checkpoint
@@ -59,6 +59,18 @@ class Tally:
     troubled: list[OpenTask] = field(default_factory=list)
     waiting: list[OpenTask] = field(default_factory=list)
     lost: int = 0
+
+    @classmethod
+    def of(cls, states: Mapping[tuple[str, str], int]) -> Tally:
+        """Counts alone, without rows, as `Ledger.states` tells them."""
+        tally = cls()
+        for (state, failure_class), count in states.items():
+            tally.states[state] += count
+            lost = state == TaskState.STORED and failure_class == LOST
+            tally.lost += count if lost else 0
+            if lost or state in (TaskState.FAILED, TaskState.HELD):
+                tally.classes[failure_class] += count
+        return tally
 
     @property
     def total(self) -> int:

@@ -10,12 +10,17 @@ import stat
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from anyio import CapacityLimiter, create_task_group, to_thread
 
 from batchgen.core.records import TaskView
 from batchgen.core.types import TaskState
+
+Fetch = Callable[[str, int], BytesIO | None]
+"""The bytes of an image at a place, of the size that the ledger has; None for one that lies in the folder."""
 
 FOLDER = "thumbs"
 EDGE_PX = 560
@@ -54,11 +59,13 @@ async def make_thumbs(
     batches: AsyncIterator[Sequence[TaskView]],
     limit: int,
     ended: Callable[[], bool] = lambda: False,
+    fetch: Fetch = lambda _place, _size_bytes: None,
 ) -> int:
     """Make the thumbnails that the first `limit` tasks lack and remove the stale ones; returns how many were made.
 
     An image that cannot be read is left out. Asks `ended` before each image, and then stops; it may also be cancelled
-    between two images. Raises `OSError` where nothing can be written.
+    between two images. `fetch` brings images that are not in the folder, None for those that are. Raises `OSError` where
+    nothing can be written.
     """
     place = folder / FOLDER
     if place.is_symlink():
@@ -70,7 +77,7 @@ async def make_thumbs(
         views, limit = batch[:limit], max(0, limit - len(batch))
         small = {f"{view.task_id}.{thumb_mark(view)}.webp": view for view in views if _fits(view)}
         wanted |= small.keys()
-        made += await _make(folder, [(name, small[name]) for name in small if name not in there], ended)
+        made += await _make(folder, [(name, small[name]) for name in small if name not in there], ended, fetch)
         if ended():
             return made
         if not limit:
@@ -79,22 +86,24 @@ async def make_thumbs(
     return made
 
 
-async def _make(folder: Path, missing: Sequence[tuple[str, TaskView]], ended: Callable[[], bool]) -> int:
+async def _make(
+    folder: Path, missing: Sequence[tuple[str, TaskView]], ended: Callable[[], bool], fetch: Fetch
+) -> int:
     if not missing:
         return 0
     (folder / FOLDER).mkdir(exist_ok=True)
     waiting, results = iter(missing), []
     threads = CapacityLimiter(_AT_ONCE)
 
+    def thumb(name: str, view: TaskView) -> bool:
+        source = fetch(view.file or "", view.size_bytes or 0) or folder / (view.file or "")
+        return _thumb(source, folder / FOLDER / name, view.size_bytes)
+
     async def work() -> None:
         for name, view in waiting:
             if ended():
                 return
-            results.append(
-                await to_thread.run_sync(
-                    _thumb, folder / (view.file or ""), folder / FOLDER / name, view.size_bytes, limiter=threads
-                )
-            )
+            results.append(await to_thread.run_sync(thumb, name, view, limiter=threads))
 
     async with create_task_group() as group:
         for _ in range(_AT_ONCE):
@@ -115,18 +124,29 @@ def _fits(view: TaskView) -> bool:
     )
 
 
-def _thumb(source: Path, target: Path, size_bytes: int | None) -> bool:
-    """Make one; False when the image is not what the ledger says, or Pillow cannot read it."""
-    from PIL import Image  # late: it takes as long to import as a small run takes
-
+def _opened(source: Path | BytesIO, size_bytes: int | None) -> BinaryIO | None:
+    """An image's bytes, unless it is not of this size: altered since, its pixels may be any number."""
+    if isinstance(source, BytesIO):
+        return source if len(source.getbuffer()) == size_bytes else None
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
+        return None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size != size_bytes:
+        os.close(descriptor)
+        return None
+    return os.fdopen(descriptor, "rb")
+
+
+def _thumb(source: Path | BytesIO, target: Path, size_bytes: int | None) -> bool:
+    """Make one; False when the image is not what the ledger says, or Pillow cannot read it."""
+    from PIL import Image  # late: it takes as long to import as a small run takes
+
+    file = _opened(source, size_bytes)
+    if file is None:
         return False
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != size_bytes:
-            return False  # altered since; its pixels may be any number
+    with file:
         # Whatever a broken file makes of a decoder, only its thumbnail is missing.
         try:
             with Image.open(file, formats=_FORMATS) as image:

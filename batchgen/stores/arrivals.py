@@ -57,11 +57,10 @@ class Barrier:
         """Sync, rename, sync the directories; an arrival that cannot be renamed takes no other down."""
         if self._broken is not None:
             return [self._broken] * len(arrivals)
-        synced = list(self._pool.map(self._sync, arrivals))
-        results = [
-            error if error is not None else self._rename(arrival)
-            for arrival, error in zip(arrivals, synced, strict=True)
-        ]
+        synced = list((self._pool.map if len(arrivals) > 1 else map)(self._sync, arrivals))
+        # Renames on a disk are over at once; uploads take a while, and go side by side.
+        each = self._pool.map if self._layout.images.moves_by_copy else map
+        results = list(each(lambda arrival, error: error or self._rename(arrival), arrivals, synced))
         try:
             for folder in (self._layout.images, self._layout.superseded):
                 folder.sync()
@@ -90,6 +89,8 @@ class Barrier:
             superseded = self._clear(image, target)
             arrival.sidecar.rename(self._layout.sidecar(image.task_id))
             arrival.source.rename(target)
+            if self._layout.images.moves_by_copy:  # the mark of a part is not that of its object
+                image = replace(image, mtime_ns=target.status().mark)
             more = tuple(self.set_aside(one) for one in arrival.more)
         except OSError as error:
             return _storage_error(error, target)
@@ -119,7 +120,8 @@ class Barrier:
             name = self.superseded_name(
                 image.task_id, standing["fingerprint"], source.suffix, standing["attempt_id"]
             )
-            if source.exists() and not name.exists():
+            # After a crash between copy and deletion both are there, and the move is finished.
+            if source.exists() and (not name.exists() or source.folder.moves_by_copy):
                 # The copy of the sidecar comes first, so that a crash in between leaves no image without one.
                 content = dump_sidecar(standing | {"file": name.name})
                 self._layout.put_sidecar(standing["attempt_id"], name.with_suffix(".json"), content)
@@ -173,7 +175,7 @@ def _storage_error(error: OSError, file: object) -> StorageError:
 def is_whole(file: File, image: StoredImage) -> bool:
     """Whether a file's bytes are the image's, to the last one."""
     try:
-        same_size = file.is_regular() and file.status().st_size == image.size_bytes
+        same_size = file.is_regular() and file.status().size_bytes == image.size_bytes
         return same_size and file.sha256() == image.sha256
     except FileNotFoundError:
         return False

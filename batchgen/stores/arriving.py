@@ -120,7 +120,7 @@ class Arriving:
         stored = self._describe(attempt, image, data)
         part, sidecar = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
         part.fill(data, mode=0o644)  # cut to size, it leaves more than enough room for its sidecar
-        stored = replace(stored, mtime_ns=part.status().st_mtime_ns)
+        stored = replace(stored, mtime_ns=part.status().mark)
         if further:  # it belongs to the same request, whose cost the first one carries
             stored = replace(stored, cost_usd=0.0)
         received = moment_text(self._now().astimezone(UTC))

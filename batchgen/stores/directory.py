@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,14 +19,15 @@ from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import Attempt, Blob, ImageBytes, Stored, StoredImage, Task
 from batchgen.core.values import replace
-from batchgen.stores.arrivals import Arrival, Barrier, is_whole
+from batchgen.stores.arrivals import Arrival, Barrier
 from batchgen.stores.arriving import Arriving, Check, room_bytes
-from batchgen.stores.layout import Layout, open_layout
+from batchgen.stores.layout import Layout, open_bucket_layout, open_layout
 from batchgen.stores.moving import Mover
 from batchgen.stores.salvage import Salvage
 from batchgen.stores.sidecars import Origin, dump_sidecar, rebuild_sidecar
 from batchgen.system.batches import BatchThread
 from batchgen.system.clock import utc_now
+from batchgen.system.objects import Bucket, is_url, open_bucket
 
 Result = TypeVar("Result")
 
@@ -55,12 +57,17 @@ class DirectoryStore:
         self._arriving = Arriving(layout, origin, now, check)
         self._move = Mover(layout, origin)
         self._salvage = Salvage(layout, self._barrier)
+        self._rooms: BatchThread[Attempt, None] = BatchThread("rooms", self._reserve_all)
         # Decoding and hashing release the interpreter lock for long stretches: a few more threads than cores help.
-        self._threads = anyio.CapacityLimiter((os.cpu_count() or 2) + 2)
+        threads = (os.cpu_count() or 2) + 2
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="images")
+        self._threads = anyio.CapacityLimiter(threads)
 
     async def close(self) -> None:
         """Finish what is queued."""
+        await anyio.to_thread.run_sync(self._pool.shutdown)
         await self._arrivals.close()
+        await self._rooms.close()
         self._barrier.close()
         self._layout.close()
 
@@ -70,7 +77,8 @@ class DirectoryStore:
 
     async def reserve(self, attempt: Attempt) -> None:
         """Create the part file with its room, and its sidecar's. Raises `StorageError` when the disk has none left."""
-        await self._hop(self._reserve, attempt)
+        with self._told():
+            await self._rooms.submit(attempt)
 
     async def release(self, attempt_id: str, evidence: Blob = b"") -> None:
         """Give the room back; evidence goes to quarantine."""
@@ -78,7 +86,8 @@ class DirectoryStore:
 
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
         """Make an image durable under its final name. Raises `NotAnImageError` and `StorageError`."""
-        return await self._arrivals.submit(await self._hop(self._arriving, attempt, image))
+        with self._told():
+            return await self._arrivals.submit_made(self._pool, self._arriving, attempt, image)
 
     @property
     def keeps_partials(self) -> bool:
@@ -137,9 +146,7 @@ class DirectoryStore:
 
     async def whole(self, found: Sequence[Found]) -> Sequence[Found]:
         """Those whose bytes are what their sidecars say, to the last one."""
-        return await self._hop(
-            lambda: [one for one in found if is_whole(self._layout.file(one.image.file), one.image)]
-        )
+        return await self._hop(self._salvage.whole, found)
 
     async def nameless(self, told: Sequence[Found]) -> Sequence[Found]:
         """Images that lie where they are told to lie, to the last byte, beside no sidecar that can be read."""
@@ -168,21 +175,30 @@ class DirectoryStore:
         return await self._hop(self._salvage.foreign, limit)
 
     async def _hop(self, function: Callable[..., Result], *values: object) -> Result:
-        try:
+        with self._told():
             return await anyio.to_thread.run_sync(partial(function, *values), limiter=self._threads)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageError(f"{self._layout.path}: {error}; check the disk, then run again") from error
 
-    def _reserve(self, attempt: Attempt) -> None:
+    def _reserve_all(self, attempts: Sequence[Attempt]) -> list[Exception | None]:
+        return [self._reserve(attempt) for attempt in attempts]
+
+    def _reserve(self, attempt: Attempt) -> Exception | None:
         part, beside = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
         try:
             beside.reserve(0)
             part.reserve(room_bytes(attempt))
             self._check_free()
-        except (OSError, StorageError):
+        except (OSError, StorageError) as error:
             part.unlink()
             beside.unlink()
-            raise
+            return error
+        return None
 
     def _check_free(self) -> None:
         free = self._layout.state.free()
@@ -216,10 +232,67 @@ async def open_store(
     `check` looks at an image's bytes before they are stored; by default at their structure. `partials` makes a folder
     for partial images.
     """
-    layout = await anyio.to_thread.run_sync(partial(open_layout, folder, make=not readable, partials=partials))
+    opened = open_store_at(
+        str(folder), folder, origin, now=now, readable=readable, check=check, partials=partials
+    )
+    async with opened as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_store_at(
+    place: str,
+    state: Path,
+    origin: Origin,
+    *,
+    options: Mapping[str, str] | None = None,
+    now: Callable[[], datetime] = utc_now,
+    readable: bool = False,
+    check: Check | None = None,
+    partials: bool = False,
+    sweep: bool = True,
+) -> AsyncIterator[DirectoryStore]:
+    """The store of a job at a place: a folder, or an address such as `s3://bucket/prefix/job`. All values are plain.
+
+    `state` is the local folder for what is on its way to an object store; a folder's own lies within it. `options`
+    are the object store's. `sweep` is for the one who holds the job: others work with parts of theirs meanwhile.
+    Raises `UsageError`, `StorageError`.
+    """
+    make = not readable
+
+    def open_it() -> Layout:
+        if is_url(place):
+            return open_bucket_layout(state, open_bucket(place, options), make=make, partials=partials)
+        return open_layout(Path(place), make=make, partials=partials)
+
+    layout = await anyio.to_thread.run_sync(open_it)
+    async with _opened(layout, origin, now, check, sweep=make and sweep, partials=partials) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_bucket_store(
+    bucket: Bucket, state: Path, origin: Origin, *, now: Callable[[], datetime] = utc_now
+) -> AsyncIterator[DirectoryStore]:
+    """The store of a job in a bucket that is open already. Raises `StorageError`."""
+    layout = await anyio.to_thread.run_sync(partial(open_bucket_layout, state, bucket, make=True))
+    async with _opened(layout, origin, now) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _opened(
+    layout: Layout,
+    origin: Origin,
+    now: Callable[[], datetime],
+    check: Check | None = None,
+    *,
+    sweep: bool = True,
+    partials: bool = False,
+) -> AsyncIterator[DirectoryStore]:
     store = DirectoryStore(layout, origin, now, check, partials=partials)
     try:
-        if not readable:
+        if sweep:
             await store.sweep()
         yield store
     finally:

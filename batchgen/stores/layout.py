@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.core.errors import StorageError
+from batchgen.core.values import replace
 from batchgen.system.folder import File, Folder
+from batchgen.system.objects import Bucket
 
 IMAGES = "images"
 SUPERSEDED = "superseded"
@@ -76,14 +78,16 @@ def place_of(file: File) -> str:
     return f"{file.folder.path.name}/{file.name}"
 
 
-def open_layout(folder: Path, *, make: bool, partials: bool = False) -> Layout:
+def open_layout(folder: Path, *, make: bool, partials: bool = False, images: bool = True) -> Layout:
     """Open a job's folders, which are made, durably, unless they are only to be read; one for partials if wanted.
+
+    Without `images` those of images are not made.
 
     Raises `StorageError` when one cannot be made or opened, or is a link to somewhere else.
     """
     with ExitStack() as opened:
         try:
-            layout = _open(folder, opened, make=make, partials=partials)
+            layout = _open(folder, opened, make=make, partials=partials, images=images)
         except OSError as error:
             raise StorageError(
                 f"{folder}: cannot be prepared ({error}); check the path and its permissions"
@@ -92,7 +96,22 @@ def open_layout(folder: Path, *, make: bool, partials: bool = False) -> Layout:
     return layout
 
 
-def _open(folder: Path, opened: ExitStack, *, make: bool, partials: bool) -> Layout:
+def open_bucket_layout(state: Path, bucket: Bucket, *, make: bool, partials: bool = False) -> Layout:
+    """A job's layout with its images in an object store; parts, evidence and partial images stay in a local folder.
+
+    Raises `StorageError` when the folder cannot be made, or the store refuses or does not answer.
+    """
+    layout = open_layout(state, make=make, partials=partials, images=False)
+    try:
+        if make:
+            bucket.check_writable()
+    except OSError as error:
+        layout.close()
+        raise StorageError(f"{error}; nothing was sent") from error
+    return replace(layout, images=bucket.folder(IMAGES), superseded=bucket.folder(SUPERSEDED))
+
+
+def _open(folder: Path, opened: ExitStack, *, make: bool, partials: bool, images: bool) -> Layout:
     if make:
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -111,20 +130,20 @@ def _open(folder: Path, opened: ExitStack, *, make: bool, partials: bool) -> Lay
         state = within(job, STATE)
         layout = Layout(
             folder,
-            within(job, IMAGES),
-            within(job, SUPERSEDED),
+            within(job, IMAGES, make=make and images),
+            within(job, SUPERSEDED, make=make and images),
             state,
             within(state, QUARANTINE),
             within(job, PARTIALS, make=make and partials),
         )
         if make:
-            _check_writable(layout.images)
+            _check_writable(layout.images if images else layout.state)
             job.sync()  # a file is not there after a power cut if its folder is not
             state.sync()
     return layout
 
 
-def _check_writable(images: Folder) -> None:
+def _check_writable(folder: Folder) -> None:
     """Find a read-only disk before anything is paid for; root passes every check of permissions alone."""
-    if not os.access(images.path, os.W_OK | os.X_OK):
-        raise StorageError(f"{images.path}: cannot be written; check its permissions, then run again")
+    if not os.access(folder.path, os.W_OK | os.X_OK):
+        raise StorageError(f"{folder.path}: cannot be written; check its permissions, then run again")

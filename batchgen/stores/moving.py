@@ -86,6 +86,8 @@ class Mover:
         """The copy that an interrupted move left under the old name."""
         left = self._layout.file(image.file).with_suffix(".json")
         if left != self._layout.sidecar(task.task_id) and self._sidecar_of(image, left):
+            if left.folder.moves_by_copy and is_whole(old := self._layout.file(image.file), image):
+                old.unlink()  # copied, and not removed before a crash
             left.unlink()
 
     def _moved_already(self, image: StoredImage, task: Task) -> Stored | None:
@@ -96,4 +98,4 @@ class Mover:
         file = self._layout.file(moved.file)
         if not is_whole(file, moved):
             return None
-        return Stored(replace(moved, mtime_ns=file.status().st_mtime_ns), answer)
+        return Stored(replace(moved, mtime_ns=file.status().mark), answer)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -17,6 +20,10 @@ from batchgen.stores.sidecars import dump_sidecar, found_of, read_sidecar, store
 from batchgen.system.folder import File, Folder
 
 Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+ASKED_AT_ONCE = 16
+"""Requests to an object store side by side."""
 
 PAGE = 500
 """Images a page: memory stays flat, and other work of the threads goes on in between."""
@@ -39,7 +46,7 @@ class Salvage:
             file = part if part.exists() else self._layout.file(image.file)
             if is_whole(file, image):
                 file.rewrite(mode=0o644)
-                image = replace(image, mtime_ns=file.status().st_mtime_ns)
+                image = replace(image, mtime_ns=file.status().mark)
                 beside.write(dump_sidecar(sidecar))
                 return Arrival(image, answer, file, beside)
         self._discard(part)
@@ -64,11 +71,11 @@ class Salvage:
 
     def images(self, folder: Folder) -> Iterator[list[Found]]:
         """What the sidecars of a folder say, page by page; whether the images are whole is not looked at."""
-        return _paged(one for one in map(self._found, _sidecars(folder)) if one is not None)
+        return _paged(one for one in self._side_by_side(self._found, _sidecars(folder)) if one is not None)
 
     def orphans(self, folder: Folder) -> Iterator[list[StoredImage]]:
         """What sidecars say whose images are not beside them, page by page."""
-        told = ((file, read_sidecar(file)) for file in _sidecars(folder))
+        told = self._side_by_side(lambda file: (file, read_sidecar(file)), _sidecars(folder))
         images = (
             stored_of(sidecar, folder.path.name, 0)[0]
             for file, sidecar in told
@@ -109,16 +116,16 @@ class Salvage:
     def damaged(self, images: Sequence[StoredImage], *, by_hash: bool) -> dict[str, str]:
         """What is wrong with images; their bytes are read where size and time leave a doubt, or `by_hash`."""
         found = {}
-        for image in images:
-            file = self._layout.file(image.file)
-            if not file.exists():
-                found[image.attempt_id] = "missing"
-                continue
-            status = file.status()
-            same = status.st_size == image.size_bytes and status.st_mtime_ns == image.mtime_ns
-            if not file.is_regular() or not ((same and not by_hash) or is_whole(file, image)):
-                found[image.attempt_id] = "altered"
+        wrong = self._side_by_side(partial(self._fault, by_hash=by_hash), images)
+        for image, fault in zip(images, wrong, strict=True):
+            if fault:
+                found[image.attempt_id] = fault
         return found
+
+    def whole(self, found: Sequence[Found]) -> list[Found]:
+        """Those whose bytes are what their sidecars say, to the last one."""
+        sound = self._side_by_side(lambda one: is_whole(self._layout.file(one.image.file), one.image), found)
+        return [one for one, is_sound in zip(found, sound, strict=True) if is_sound]
 
     def nameless(self, told: Sequence[Found]) -> list[Found]:
         """Images that lie where they are told to lie, to the last byte, beside no sidecar that can be read."""
@@ -126,12 +133,13 @@ class Salvage:
         for one in told:
             file = self._layout.file(one.image.file)
             if read_sidecar(file.with_suffix(".json")) is None and is_whole(file, one.image):
-                found.append(replace(one, image=replace(one.image, mtime_ns=file.status().st_mtime_ns)))
+                found.append(replace(one, image=replace(one.image, mtime_ns=file.status().mark)))
         return found
 
     def without_sidecar(self, images: Sequence[StoredImage]) -> list[StoredImage]:
         """Those whose sidecar is gone or speaks of another image."""
-        return [image for image in images if not self._has_sidecar(image)]
+        there = self._side_by_side(self._has_sidecar, images)
+        return [image for image, has_one in zip(images, there, strict=True) if not has_one]
 
     def foreign(self, limit: int) -> list[str]:
         """Places of at most `limit` files that are neither images with a sidecar nor sidecars."""
@@ -140,9 +148,30 @@ class Salvage:
             # Closed here and now, since the reading of a folder may end half way.
             with closing(folder.names()) as names:
                 found += islice(
-                    filter(None, (_foreign(folder.file(name)) for name in names)), limit - len(found)
+                    filter(None, self._side_by_side(_foreign, map(folder.file, names))), limit - len(found)
                 )
         return found
+
+    def _side_by_side(self, ask: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+        """Answers in order; of an object store many are asked for at once, since each takes a while."""
+        if not self._layout.images.moves_by_copy:
+            yield from map(ask, items)
+            return
+        asked = iter(items)
+        with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="objects") as pool:
+            while some := list(islice(asked, 4 * ASKED_AT_ONCE)):
+                yield from pool.map(ask, some)
+
+    def _fault(self, image: StoredImage, *, by_hash: bool) -> str:
+        file = self._layout.file(image.file)
+        try:
+            status = file.status()
+        except FileNotFoundError:
+            return "missing"
+        same = status.size_bytes == image.size_bytes and status.mark == image.mtime_ns
+        if not stat.S_ISREG(status.mode) or not ((same and not by_hash) or is_whole(file, image)):
+            return "altered"
+        return ""
 
     def _has_sidecar(self, image: StoredImage) -> bool:
         sidecar = read_sidecar(self._layout.file(image.file).with_suffix(".json"))
@@ -157,7 +186,7 @@ class Salvage:
         image = None if sidecar is None else file.folder.file(sidecar["file"])
         if sidecar is None or image is None or not image.exists():
             return None
-        return found_of(sidecar, file.folder.path.name, image.status().st_mtime_ns)
+        return found_of(sidecar, file.folder.path.name, image.status().mark)
 
     def _discard(self, part: File) -> None:
         """An empty part is only room; one with bytes is evidence."""

@@ -8,20 +8,29 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-
-from msgspec import Struct
 
 from batchgen.core.types import Blob
 
 _NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
 
 
-class Free(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Free:
     """What a file system has left. `files` is None where it does not count them."""
 
     size_bytes: int
     files: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a name stands for. `mark` changes when the bytes are replaced: the modification time, or an object's tag."""
+
+    mode: int
+    size_bytes: int
+    mark: int
 
 
 class Folder:
@@ -29,6 +38,9 @@ class Folder:
 
     One that was not there when it was opened holds no files. All methods raise `OSError`.
     """
+
+    moves_by_copy = False
+    """Whether a move is a copy and a deletion, so that a crash can leave both names, and takes a while."""
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
         self.path = path
@@ -112,7 +124,8 @@ class Folder:
             self._descriptor = None
 
 
-class File(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class File:
     """A name in a folder. A link under it is never followed: what reads or writes it raises `OSError`."""
 
     folder: Folder
@@ -135,9 +148,10 @@ class File(Struct, frozen=True):
         """Another file of the folder."""
         return File(self.folder, self.stem + suffix)
 
-    def status(self) -> os.stat_result:
+    def status(self) -> Status:
         """Of the name itself, also when it is a link. Raises `FileNotFoundError`."""
-        return os.stat(self.name, dir_fd=self.folder.descriptor, follow_symlinks=False)
+        told = self._stat()
+        return Status(told.st_mode, told.st_size, told.st_mtime_ns)
 
     def exists(self) -> bool:
         """Whether anything has this name."""
@@ -150,7 +164,7 @@ class File(Struct, frozen=True):
     def is_regular(self) -> bool:
         """Whether it is a file, and no link, folder or pipe."""
         try:
-            return stat.S_ISREG(self.status().st_mode)
+            return stat.S_ISREG(self.status().mode)
         except FileNotFoundError:
             return False
 
@@ -206,7 +220,7 @@ class File(Struct, frozen=True):
         After a failed fsync the kernel calls pages clean that never reached the disk: a file that only waits for
         its next fsync could be lost, although it reads well (wiki.postgresql.org/wiki/Fsync_Errors).
         """
-        data, times = self.read(), self.status()
+        data, times = self.read(), self._stat()
         with self._writing() as descriptor:
             _write_all(descriptor, data)
             os.fchmod(descriptor, mode)
@@ -221,15 +235,22 @@ class File(Struct, frozen=True):
             os.close(descriptor)
 
     def rename(self, target: File) -> None:
-        """Give it another name, replacing what has that name."""
+        """Give it another name, replacing what has that name; in an object store images are never replaced."""
+        target.receive(self)
+
+    def receive(self, source: File) -> None:
+        """Take over another file's bytes and place."""
         os.rename(
-            self.name, target.name, src_dir_fd=self.folder.descriptor, dst_dir_fd=target.folder.descriptor
+            source.name, self.name, src_dir_fd=source.folder.descriptor, dst_dir_fd=self.folder.descriptor
         )
 
     def unlink(self) -> None:
         """Remove the name, if it is there."""
         with suppress(FileNotFoundError):
             os.unlink(self.name, dir_fd=self.folder.descriptor)
+
+    def _stat(self) -> os.stat_result:
+        return os.stat(self.name, dir_fd=self.folder.descriptor, follow_symlinks=False)
 
     def _open(self, flags: int, mode: int = 0o600) -> int:
         return os.open(self.name, flags | os.O_NOFOLLOW, mode, dir_fd=self.folder.descriptor)

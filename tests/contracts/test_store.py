@@ -13,32 +13,37 @@ from batchgen.core.errors import NotAnImageError
 from batchgen.core.protocols import ImageStore
 from batchgen.core.types import ImageBytes, Media
 from tests.ledgers.samples import as_renamed, attempt, task
-from tests.stores.images import ANSWER, answer, files, found, names, picture, store_in
+from tests.stores.images import ANSWER, answer, found, picture
+from tests.stores.shelves import ObjectShelf, Shelf
+from tests.support.weed import Weed
 
 pytestmark = pytest.mark.anyio
 
 PNG = picture("one")
 
 
+@pytest.fixture(params=["directory", "objects"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    """Where every store in turn keeps a job."""
+    if request.param == "directory":
+        return Shelf(tmp_path / "spring")
+    weed: Weed = request.getfixturevalue("weed")
+    return ObjectShelf(tmp_path / "spring", weed.bucket(weed.url()))
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The job's folder."""
-    return tmp_path / "spring"
-
-
-@pytest.fixture(params=[store_in])
-async def store(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[ImageStore]:
+async def store(shelf: Shelf) -> AsyncIterator[ImageStore]:
     """Every store in turn, empty."""
-    async with request.param(folder) as store:
+    async with shelf.store() as store:
         yield store
 
 
-async def test_an_image_is_kept_as_it_was_received(store: ImageStore, folder: Path) -> None:
+async def test_an_image_is_kept_as_it_was_received(store: ImageStore, shelf: Shelf) -> None:
     """Under the task's name, byte for byte, described by its own bytes and priced by the answer's usage."""
     mine = attempt(task())
     await store.reserve(mine)
     kept = await store.keep(mine, answer(PNG))
-    assert PNG == (folder / kept.image.file).read_bytes()
+    assert PNG == shelf.files()[kept.image.file]
     assert (mine.attempt_id, "boat--01", task().fingerprint) == (
         kept.image.attempt_id,
         kept.image.task_id,
@@ -70,41 +75,40 @@ async def test_the_bytes_say_what_they_are(store: ImageStore, kind: str, extensi
     ],
     ids=["base64", "url-safe", "unpadded", "lines", "crlf", "raw"],
 )
-async def test_harmless_variants_are_taken(store: ImageStore, folder: Path, encoded: str | bytes) -> None:
+async def test_harmless_variants_are_taken(store: ImageStore, shelf: Shelf, encoded: str | bytes) -> None:
     """An image that was paid for is not refused for how it was written."""
     mine = attempt(task())
     await store.reserve(mine)
     kept = await store.keep(mine, ImageBytes(encoded, ANSWER))
-    assert PNG == (folder / kept.image.file).read_bytes()
+    assert PNG == shelf.files()[kept.image.file]
 
 
-async def test_keeping_twice_is_harmless(store: ImageStore, folder: Path) -> None:
+async def test_keeping_twice_is_harmless(store: ImageStore, shelf: Shelf) -> None:
     """The same image again changes nothing, with or without new room."""
     mine = attempt(task())
     await store.reserve(mine)
     first = await store.keep(mine, answer(PNG))
-    before = names(folder)
+    before = list(shelf.files())
     again = await store.keep(mine, answer(PNG))
     await store.reserve(mine)
     third = await store.keep(mine, answer(PNG))
-    assert before == names(folder)
+    assert before == list(shelf.files())
     assert {first.image.sha256} == {again.image.sha256, third.image.sha256}
     assert ({}, {}) == (dict(again.superseded), dict(third.superseded))
 
 
 @pytest.mark.parametrize("nothing", ["", "!!", base64.b64encode(b"<html>").decode(), PNG[:-9], b""])
-async def test_what_is_no_image_is_evidence(store: ImageStore, folder: Path, nothing: str | bytes) -> None:
+async def test_what_is_no_image_is_evidence(store: ImageStore, shelf: Shelf, nothing: str | bytes) -> None:
     """The error says what came instead; nothing has a final name; the bytes are kept aside."""
     mine = attempt(task())
     await store.reserve(mine)
     with pytest.raises(NotAnImageError):
         await store.keep(mine, ImageBytes(nothing, ANSWER))
-    assert [] == list((folder / "images").iterdir())
-    (evidence,) = (folder / "state" / "quarantine").iterdir()
-    assert (nothing if isinstance(nothing, bytes) else nothing.encode()) == evidence.read_bytes()
+    assert [nothing if isinstance(nothing, bytes) else nothing.encode()] == list(shelf.files().values())
+    assert all(name.startswith("state/quarantine/") for name in shelf.files())
 
 
-async def test_the_first_that_is_an_image_is_stored(store: ImageStore, folder: Path) -> None:
+async def test_the_first_that_is_an_image_is_stored(store: ImageStore, shelf: Shelf) -> None:
     """Of an answer that brought several, nothing is thrown away: images lie aside, what is none in quarantine."""
     mine, junk, last = attempt(task()), base64.b64encode(b"junk").decode(), picture("last")
     await store.reserve(mine)
@@ -120,10 +124,10 @@ async def test_the_first_that_is_an_image_is_stored(store: ImageStore, folder: P
             f"state/quarantine/{mine.attempt_id}.bin": b"no base64!",
             f"state/quarantine/{mine.attempt_id}-2.bin": junk.encode(),
             f"state/quarantine/{mine.attempt_id}-4.bin": b"raw junk",
-        } == {name: data for name, data in files(folder).items() if not name.endswith(".json")}
+        } == {name: data for name, data in shelf.files().items() if not name.endswith(".json")}
 
 
-async def test_a_replaced_image_is_superseded(store: ImageStore, folder: Path) -> None:
+async def test_a_replaced_image_is_superseded(store: ImageStore, shelf: Shelf) -> None:
     """Nothing is deleted: the older image moves aside in the step that stores the newer, and its place is told."""
     old, new = attempt(task()), attempt(task(prompt="A tin boat."))
     await store.reserve(old)
@@ -132,17 +136,17 @@ async def test_a_replaced_image_is_superseded(store: ImageStore, folder: Path) -
     second = await store.keep(new, answer(picture("two")))
     aside = f"superseded/boat--01.{first.image.fingerprint[:8]}.png"
     assert {old.attempt_id: aside} == dict(second.superseded)
-    assert (PNG, picture("two")) == ((folder / aside).read_bytes(), (folder / second.image.file).read_bytes())
+    assert (PNG, picture("two")) == (shelf.files()[aside], shelf.files()[second.image.file])
 
 
-async def test_a_request_that_failed_leaves_nothing(store: ImageStore, folder: Path) -> None:
+async def test_a_request_that_failed_leaves_nothing(store: ImageStore, shelf: Shelf) -> None:
     """Room that was made is given back; what came of a paid answer goes to quarantine."""
     plain, paid = attempt(task()), attempt(task())
     for one, evidence in ((plain, b""), (paid, b"{}")):
         await store.reserve(one)
         await store.release(one.attempt_id, evidence)
         await store.release(one.attempt_id, evidence)
-    assert {f"state/quarantine/{paid.attempt_id}.bin": b"{}"} == files(folder)
+    assert {f"state/quarantine/{paid.attempt_id}.bin": b"{}"} == shelf.files()
 
 
 async def test_nothing_is_adopted_where_nothing_came(store: ImageStore) -> None:
@@ -171,7 +175,7 @@ async def test_another_attempts_image_is_not_adopted(store: ImageStore) -> None:
     assert None is await store.adopt(lost)
 
 
-async def test_a_paid_image_moves_to_a_new_name(store: ImageStore, folder: Path) -> None:
+async def test_a_paid_image_moves_to_a_new_name(store: ImageStore, shelf: Shelf) -> None:
     """A renamed task takes its image along; doing it twice changes nothing."""
     mine, ship = attempt(task()), as_renamed(task(), "ship--01")
     await store.reserve(mine)
@@ -184,10 +188,10 @@ async def test_a_paid_image_moves_to_a_new_name(store: ImageStore, folder: Path)
             moved.image.sha256,
         )
         assert ANSWER == moved.answer
-    assert ["ship--01.json", "ship--01.png"] == sorted(path.name for path in (folder / "images").iterdir())
+    assert ["ship--01.json", "ship--01.png"] == [name.partition("/")[2] for name in shelf.files()]
 
 
-async def test_damage_is_found(store: ImageStore, folder: Path) -> None:
+async def test_damage_is_found(store: ImageStore, shelf: Shelf) -> None:
     """Missing and altered images are told apart; a new date on the same bytes is nothing; sound ones are left out."""
     kept = []
     for name in ("sound", "touched", "missing", "altered", "longer"):
@@ -195,10 +199,10 @@ async def test_damage_is_found(store: ImageStore, folder: Path) -> None:
         await store.reserve(mine)
         kept.append((await store.keep(mine, answer(PNG))).image)
     of = {image.task_id[:-4]: image for image in kept}
-    (folder / of["touched"].file).touch()
-    (folder / of["missing"].file).unlink()
-    (folder / of["altered"].file).write_bytes(PNG[:-1] + b"?")
-    (folder / of["longer"].file).write_bytes(PNG + b"?")
+    shelf.touch(of["touched"].file)
+    shelf.remove(of["missing"].file)
+    shelf.write(of["altered"].file, PNG[:-1] + b"?")
+    shelf.write(of["longer"].file, PNG + b"?")
     assert {
         of["missing"].attempt_id: "missing",
         of["altered"].attempt_id: "altered",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.core.differences import Difference
 from batchgen.core.plan import Planned
 from batchgen.core.summary import GROUPS_SHOWN, LINES_SHOWN, OTHERS, Cost, PlanSummary, RunSummary, in_all
 from batchgen.core.types import Change, JsonValue, Price, PriceKind, StopReason
@@ -95,6 +96,17 @@ def test_many_prices_add_up_without_noise(prices: list[float]) -> None:
     for each in prices:
         plan.add(Planned(task(price=Price(PriceKind.EXACT, each, each, each)), Change.NEW, send=True))
     assert round(sum(round(each * 1e6) for each in prices) / 1e6, 6) == plan.cost.expected_usd
+
+
+def test_changed_fields_keep_their_order() -> None:
+    """Two plans of one edit say the same, whatever the hashes of their words: as the fields came, the prompt first."""
+    fields = ["prompt", "model", "size", "quality", "background", "moderation", "provider"]
+    plan = summary()
+    for _ in range(2):
+        changed = tuple(Difference(field, None, "x") for field in fields)
+        plan.add(Planned(task(price=EXACT), Change.CHANGED, send=True, differences=changed))
+    assert dict.fromkeys(fields, 2) == plan.fields
+    assert fields == list(plan.fields)
 
 
 def test_a_plan_as_json_names_every_change() -> None:

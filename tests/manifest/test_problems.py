@@ -88,6 +88,11 @@ def only_problem(folder: Path, marked: str) -> str:
         ("this makes 60 tasks, more than max_tasks allows (write max_tasks: 60", HEAD + "max_tasks: §59\nprompts:\n  - {id: a, prompt: A, images: 60}\n"),
         ("this makes 1,000,000 tasks", HEAD + "§prompts:\n  - {id: a, prompt: A, images: 1000000}\n"),
         ("unknown key `size` (write `size:` under `request:`", HEAD + "§size: 1024x1024\n" + FINE),
+        ("unknown key `\\u00a0max_tasks` (the blanks before it are no-break spaces", HEAD + "§\u00a0max_tasks: 5\n" + FINE),
+        ("unknown key `budget_usd` (write `budget_usd:` under `limits:`, two blanks further in)", HEAD + "§budget_usd: 5\n" + FINE),
+        ("unknown key `max_attempts` (write `max_attempts:` under `retry:`", HEAD + "§max_attempts: 2\n" + FINE),
+        ("unknown key `images` (write `images:` in an entry of `prompts:`)", HEAD + "§images: 2\n" + FINE),
+        ("unknown key `table` (write `table:` in an entry of `prompts:`)", HEAD + "§table: a.csv\n" + FINE),
         ("unknown key `qualty` (write `quality:` under `request:`", HEAD + "§qualty: low\n" + FINE),
         ("`limits.budget_usd` must be a number, but \"$5\" is text (write budget_usd: 5)", HEAD + "limits: {budget_usd: §$5}\n" + FINE),
         ("`limits.budget_usd` must be a number, but \"5,00\" is text (write budget_usd: 5.00)", HEAD + "limits:\n  budget_usd: §5,00\n" + FINE),
@@ -141,6 +146,7 @@ def test_top(tmp_path: Path, expected: str, text: str) -> None:
         ("`tags` must be a list", "{id: a, prompt: A, tags: §shop}"),
         ("`images` is 99999999999999999999, which is too large (write ", "{id: a, prompt: A, images: §99999999999999999999}"),
         ("`id` must be text, but an unquoted 99999999999999999999 is a large number", "{id: §99999999999999999999, prompt: A}"),
+        ("unknown key `tabel` (did you mean table?)", "{id: a, prompt: A, §tabel: a.csv}"),
         ("unknown key `imags` (did you mean images?)", "{id: a, prompt: A, §imags: 2}"),
         ("a mask says where a picture is painted over, and there is none", "{id: a, prompt: A, §mask: a.png}"),
         ("`references` is empty", "{id: a, prompt: A, references: §[]}"),
@@ -240,13 +246,16 @@ def test_a_picture_that_was_probably_meant(tmp_path: Path) -> None:
     for place in (folder / "pictures", outside):
         (place / "mug.png").touch()
     (folder / "link").symlink_to(outside)
+    (folder / "gone.png").symlink_to(outside / "none.png")
     text = HEAD + "prompts:\n  - {id: a, prompt: A, references: [pictures/mgu.png]}\n"
 
     (inside,) = problems_of(folder, text)
     (led_out,) = problems_of(folder, text.replace("pictures/", "link/"))
+    (led_nowhere,) = problems_of(folder, text.replace("pictures/mgu.png", "gone.png"))
 
     assert inside.endswith("pictures/mgu.png in the manifest's folder (did you mean pictures/mug.png?)")
     assert led_out.endswith("link/mgu.png in the manifest's folder (put the picture there)")
+    assert led_nowhere.endswith("gone.png in the manifest's folder (put the picture there)")
 
 
 def test_ends_of_lines_that_only_yaml_knows(tmp_path: Path) -> None:

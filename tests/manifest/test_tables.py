@@ -150,13 +150,25 @@ def test_jsonl_mistakes(tmp_path: Path) -> None:
         "t.jsonl:1:prompt: this is an object (write a text, a number, true or false)",
         "t.jsonl:2:prompt: this is a list (write a text, a number, true or false)",
     ] == wrong(tmp_path, entry("table: t.jsonl"))
-    for line, message in [
-        ("nothing", "t.jsonl:2:A: the line is not JSON"),
-        ("[1]", "t.jsonl:2:A: the line is no object"),
-        ('{"id": "a", "id": "b"}', "t.jsonl:2:A: the line has the key id twice"),
-    ]:
-        (tmp_path / "t.jsonl").write_text(f'{{"id": "a", "prompt": "A"}}\n{line}\n')
-        assert wrong(tmp_path, entry("table: t.jsonl"))[0].startswith(message)
+    lines = [
+        '{"id": "a", "prompt": ""}',
+        "nothing",
+        "[1]",
+        '{"id": "b", "id": "c"}',
+        '{"id": "\xe9"}',
+        '{"id": "d"}',
+    ]
+    (tmp_path / "t.jsonl").write_bytes("\n".join(lines).encode("latin-1"))
+    assert [
+        "t.jsonl:1:prompt: the row has no prompt",
+        "t.jsonl:2:id: the line is not JSON",
+        "t.jsonl:3:id: the line is no object",
+        "t.jsonl:4:id: the line has the key id twice",
+        "t.jsonl:5:id: the line is not UTF-8 text",
+        "t.jsonl:6:prompt: the row has no prompt",
+    ] == sorted(each.partition(" (")[0] for each in wrong(tmp_path, entry("table: t.jsonl")))
+    (tmp_path / "t.jsonl").write_text('{\n"id": "a"\n}\n')
+    assert wrong(tmp_path, entry("table: t.jsonl"))[0].startswith("t.jsonl:1:A: the line is not JSON")
 
 
 def test_workbook(tmp_path: Path) -> None:
@@ -205,6 +217,11 @@ def test_cells_without_a_value(tmp_path: Path) -> None:
         "t.xlsx:2:prompt: it is #N/A, an error of the spreadsheet (mend its formula, or write a value)",
         "t.xlsx:3:prompt: its formula has no stored result (open the file, let it calculate, and save it)",
     ] == wrong(tmp_path, entry("table: t.xlsx"))
+    (tmp_path / "t.csv").write_text("id,prompt,unused\na, #REF! ,#N/A\nb,Err:502,\nc,A #N/A sign,\n")
+    assert [
+        "t.csv:2:prompt: it is #REF!, an error of the spreadsheet (mend its formula, or write a value)",
+        "t.csv:3:prompt: it is Err:502, an error of the spreadsheet (mend its formula, or write a value)",
+    ] == wrong(tmp_path, entry("table: t.csv"))
 
 
 def test_cells_of_all_kinds() -> None:
@@ -295,7 +312,11 @@ def test_rows(tmp_path: Path, expected: str, table: str) -> None:
         ("empty.csv:1:A: row 1 is empty", "table: empty.csv"),
         ("job.yaml:5:13: the column `Product Name` cannot stand in braces", 'table: t.csv\n    prompt: "{Product Name}"'),
         ("job.yaml:4:12: the table has no column `prompt`, so say where it comes from", "table: bare.csv"),
+        ("job.yaml:5:9: `{name}` is neither a column of the table nor varied here (name the columns in row 1 of the table, where there is only All Our Mugs)", 'table: title.csv\n    id: "{name}"\n    prompt: A mug.'),
         ("latin.csv:3:prompt: the text is not UTF-8 from here on (save it as", "table: latin.csv"),
+        ("utf16.csv:1:A: the text is not UTF-8 (save it as", "table: utf16.csv"),
+        ("utf32.csv:1:A: the text is not UTF-8 (save it as", "table: utf32.csv"),
+        ("odd.csv:1:A: the text is damaged here or below (save it as", "table: odd.csv"),
         ("quotes.csv:3:id: this row cannot be read: its quotes do not match", "table: quotes.csv"),
     ],
 )  # fmt: skip
@@ -307,6 +328,10 @@ def test_entries(tmp_path: Path, expected: str, text: str) -> None:
     (folder / "bare.csv").write_text("id\na\n")
     (folder / "empty.csv").write_text("\nid,prompt\n")
     (folder / "latin.csv").write_bytes(b"id,prompt\na,A\nb,Gr\xfcn\nc,Gr\xfcn\n")
+    (folder / "utf16.csv").write_text("id,prompt\na,A\n", "utf-16-le")
+    (folder / "utf32.csv").write_text("id,prompt\na,A\n", "utf-32")
+    (folder / "odd.csv").write_bytes("id,prompt\na,A\n".encode("utf-16") + b"x")
+    (folder / "title.csv").write_text("All Our Mugs,\nid,name\na,A\n")
     (folder / "quotes.csv").write_text('id,prompt\na,A\nb,"never closed\nc,C\n')
     (tmp_path / "out.csv").write_text("id,prompt\na,A\n")
     (folder / "out.csv").symlink_to(tmp_path / "out.csv")

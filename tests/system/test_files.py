@@ -57,7 +57,7 @@ def test_room_is_taken_and_filled_and_cut(folder: Folder) -> None:
     """A reserved file owns its size, is private, and ends with exactly what was put in."""
     part = folder.file("a.part")
     part.reserve(1 << 20)
-    assert (1 << 20, 0o600) == (part.status().st_size, stat.S_IMODE(part.status().st_mode))
+    assert (1 << 20, 0o600) == (part.status().size_bytes, stat.S_IMODE(part.status().mode))
     part.fill(b"image")
     assert b"image" == part.read()
 

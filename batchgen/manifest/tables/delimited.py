@@ -41,7 +41,7 @@ def read_delimited(file: BinaryIO) -> Iterator[Line]:
         )
         raise TableError(f"this row cannot be read: {what} ({_QUOTES})", number + 1) from error
     except UnicodeError as error:
-        raise TableError(f"the text is damaged behind row {number} ({_SAVE})", number + 1) from error
+        raise TableError(f"the text is damaged here or below ({_SAVE})", number + 1) from error
 
 
 def _records(text: io.TextIOWrapper) -> Iterator[list[str]]:
@@ -56,8 +56,10 @@ def _records(text: io.TextIOWrapper) -> Iterator[list[str]]:
 def _decoded(file: BinaryIO) -> io.TextIOWrapper:
     start = file.read(4)
     file.seek(0)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and start != codecs.BOM_UTF32_LE:
         return io.TextIOWrapper(file, "utf-16", newline="")
+    if b"\0" in start:  # UTF-16 without its mark, UTF-32, or no text at all
+        raise TableError(f"the text is not UTF-8 ({_SAVE})", 1)
     # What is not UTF-8 is kept in the text, so that its row can be named.
     return io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="")
 

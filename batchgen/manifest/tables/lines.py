@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from msgspec import Struct
+
+from batchgen.core.naming import printable
 
 MOST_COLUMNS = 1000
 """More columns are no table for prompts; a hostile file could have millions."""
@@ -36,8 +39,21 @@ class Bad(Struct, frozen=True):
 
 
 Cell: TypeAlias = str | Bad
+SHEET_ERROR = re.compile(r"#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!|SPILL!|CALC!)|Err:5\d\d")
+"""What spreadsheet programs show, and write into CSV, where a formula failed."""
+
+
+def sheet_error(text: str) -> Bad:
+    """A cell whose formula failed."""
+    return Bad(
+        text, f"it is {printable(text)}, an error of the spreadsheet (mend its formula, or write a value)"
+    )
+
+
 Line: TypeAlias = tuple[int, Sequence[Cell]]
 """A row's number and its cells; it may be shorter or longer than the header."""
+Unread: TypeAlias = tuple[int, Bad]
+"""A row's number, and why it cannot be read, where the rows after it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,7 @@ class Source:
     """
 
     header: tuple[str, ...]
-    lines: Iterator[Line] = field(compare=False)
+    lines: Iterator[Line | Unread] = field(compare=False)
 
 
 def letters(column: int) -> str:

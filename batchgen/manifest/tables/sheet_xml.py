@@ -11,8 +11,7 @@ from xml.parsers import expat
 
 from msgspec import Struct, field
 
-from batchgen.core.naming import printable
-from batchgen.manifest.tables.lines import Bad, Cell, Line
+from batchgen.manifest.tables.lines import Bad, Cell, Line, sheet_error
 
 LONGEST_CELL = 2**20
 """Characters. Spreadsheet programs keep 32,767; more are a file made to fill the memory."""
@@ -118,7 +117,7 @@ class _Reading(Struct):
             case "b":
                 return "TRUE" if text == "1" else "FALSE"  # as CSV has them
             case "e":
-                return _error(text)
+                return sheet_error(text)
             case "n":
                 return self._number(text, int(self.cell.get("s", 0)))
         return text
@@ -131,13 +130,7 @@ class _Reading(Struct):
         try:
             return _moment(from_excel(float(text), self.book.epoch, timedelta=style in self.book.lengths))
         except (OverflowError, ValueError):
-            return _error("#VALUE!")
-
-
-def _error(text: str) -> Bad:
-    return Bad(
-        text, f"it is {printable(text)}, an error of the spreadsheet (mend its formula, or write a value)"
-    )
+            return sheet_error("#VALUE!")
 
 
 def _number(text: str) -> str:

@@ -13,7 +13,18 @@ from msgspec import Struct
 from batchgen.core.errors import Problem
 from batchgen.manifest.document import CONTROL, Elsewhere, control_name
 from batchgen.manifest.tables.alike import Alike
-from batchgen.manifest.tables.lines import Bad, Cell, Line, Source, TableError, letters, shown
+from batchgen.manifest.tables.lines import (
+    SHEET_ERROR,
+    Bad,
+    Cell,
+    Line,
+    Source,
+    TableError,
+    Unread,
+    letters,
+    sheet_error,
+    shown,
+)
 from batchgen.manifest.tables.spool import Spool
 from batchgen.manifest.tables.where import Where
 
@@ -45,7 +56,7 @@ class Table:
 
     file: str
     header: tuple[str, ...]
-    lines: Iterator[Line]
+    lines: Iterator[Line | Unread]
     close: Callable[[], object]
     used: frozenset[str] = frozenset()
     where: Where = field(default_factory=Where)
@@ -101,7 +112,10 @@ class Taking:
         rows = 0
         try:
             for number, cells in self._table.lines:
-                if any(map(shown, cells)):
+                if isinstance(cells, Bad):
+                    rows += 1
+                    self._say(number, 0, cells.message)
+                elif any(map(shown, cells)):
                     rows += 1
                     self._take(number, cells)
         except TableError as error:
@@ -141,6 +155,8 @@ class Taking:
 
     def _value(self, number: int, place: int, cell: Cell) -> str | None:
         """The value of a cell that is used, None when it has none, which is told."""
+        if not isinstance(cell, Bad) and SHEET_ERROR.fullmatch(cell.strip()):
+            cell = sheet_error(cell.strip())
         if isinstance(cell, Bad):
             self._say(number, place, cell.message)
             return None

@@ -1,0 +1,194 @@
+"""Images in an object store: killed, refused, away, or without their local folder, none is lost or bought again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batchgen.core.errors import StorageError, UsageError
+from batchgen.stores.directory import open_bucket_store
+from batchgen.system.folder import Folder
+from batchgen.system.objects import Bucket, open_bucket, url_fault
+from tests.ledgers.samples import attempt, task
+from tests.stores.images import ORIGIN, answer, names, picture
+from tests.support.cli import Desk, ended, pick, until
+from tests.support.paid import Rule
+from tests.support.weed import READER, READER_SECRET, SECRET, Weed, objects
+
+pytest_plugins = ("tests.support.fixtures",)
+
+TASKS, CONCURRENCY = 40, 8
+FLEET = [{"id": "boat", "prompt": "Boat {n}.", "vary": {"n": [str(n) for n in range(1, TASKS + 1)]}}]
+
+
+@pytest.fixture
+def url(desk: Desk, weed: Weed) -> Iterator[str]:
+    """A prefix that the desk's commands may write to. No file of the desk holds the store's key afterwards."""
+    desk.environ |= weed.environ
+    yield weed.url()
+    files = (path for path in desk.folder.rglob("*") if path.is_file())
+    assert [] == [path for path in files if SECRET.encode() in path.read_bytes()]
+
+
+def images(bucket: Bucket) -> dict[str, bytes]:
+    """What the store has under final names."""
+    there = objects(bucket)
+    return {name: there[name] for name in there if name.startswith("images/") and name.endswith(".png")}
+
+
+def test_killed_in_the_middle(desk: Desk, url: str, weed: Weed) -> None:
+    """After SIGKILL the next run finishes all; what was uploaded or lay on the local disk is not asked for again."""
+    desk.till.script(Rule(delay_s=0.03))
+    desk.manifest(FLEET, limits={"concurrency": CONCURRENCY}, report={"thumbnails": False})
+    with ended(desk.start("run", "job.yaml", "--output", url)) as running:
+        until(lambda: len(desk.till.requests) >= TASKS // 2, running)
+        running.signal(signal.SIGKILL)
+        running.done()
+    before = images(weed.bucket(f"{url}/job"))
+    summary = desk.run("--output", url)
+    after = images(weed.bucket(f"{url}/job"))
+    assert (TASKS, 0, 0, None) == pick(summary, "tasks", "failed", "pending", "stopped_by")
+    assert TASKS == len(after) == len(set(after.values()))
+    assert before == {name: after[name] for name in before}
+    assert len(desk.till.charged) - TASKS <= CONCURRENCY
+    lost = [one for one in desk.attempts() if one["class"] == "unknown"]
+    assert len(desk.till.charged) - TASKS <= len(lost)
+
+
+def test_a_store_that_goes_away_and_comes_back(desk: Desk, url: str, weed: Weed) -> None:
+    """Answers that come meanwhile wait on the local disk; the run ends well, and each image was paid for once."""
+    desk.till.script(Rule(do="hold"))
+    desk.manifest(FLEET[:1], limits={"concurrency": TASKS}, report={"thumbnails": False})
+    with ended(desk.start("run", "job.yaml", "--output", url, "--json")) as running:
+        until(lambda: len(desk.till.requests) == TASKS, running)
+        weed.stop()
+        try:
+            desk.till.script()
+            until(lambda: len(list((desk.job / "state").glob("*.json"))) >= TASKS, running)
+        finally:
+            weed.start()
+        done = running.done()
+    assert (0, TASKS) == (done.code, done.last["stored"]), done.err
+    assert TASKS == len(desk.till.charged) == len(set(images(weed.bucket(f"{url}/job")).values()))
+
+
+@pytest.mark.anyio
+async def test_a_store_that_stays_away(tmp_path: Path, weed: Weed) -> None:
+    """`keep` gives up with the image durable in the local folder, and the next run's `adopt` uploads it for free."""
+    address, mine, data = weed.url(), attempt(task()), picture("one")
+    nowhere = weed.bucket(address, patience_s=0, endpoint="http://127.0.0.1:1")
+    with pytest.raises(StorageError, match="does not answer"):
+        async with open_bucket_store(nowhere, tmp_path, ORIGIN):
+            raise AssertionError("a store that is away was opened")
+    bucket = weed.bucket(address, patience_s=0)
+    async with open_bucket_store(bucket, tmp_path, ORIGIN) as store:
+        await store.reserve(mine)
+        weed.stop()
+        try:
+            with pytest.raises(StorageError, match="does not answer"):
+                await store.keep(mine, answer(data))
+        finally:
+            weed.start()
+    assert data == (tmp_path / "state" / f"{mine.attempt_id}.part").read_bytes()
+    async with open_bucket_store(bucket, tmp_path, ORIGIN) as store:
+        adopted = await store.adopt(mine)
+        assert adopted is not None
+        assert {} == dict(await store.damaged([adopted.image]))
+    assert {adopted.image.file: data} == images(bucket)
+    assert [] == names(tmp_path)
+
+
+def test_a_store_that_refuses(desk: Desk, url: str) -> None:
+    """It is found before anything is paid for, and the keys are not told."""
+    desk.environ |= {"AWS_ACCESS_KEY_ID": READER, "AWS_SECRET_ACCESS_KEY": READER_SECRET}
+    desk.manifest(FLEET)
+    done = desk.do("run", "job.yaml", "--output", url)
+    assert (3, []) == (done.code, desk.till.requests)
+    assert "the store refuses" in done.err
+    assert READER not in done.err
+
+
+def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:
+    """A run refuses to buy everything again; `verify --repair` makes the ledger from the store alone."""
+    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 3}])
+    desk.run("--output", url)
+    assert {"index.html", "ledger.sqlite", "results.csv"} <= set(objects(weed.bucket(f"{url}/job")))
+    shutil.rmtree(desk.job)
+    refused = desk.do("run", "job.yaml", "--output", url)
+    assert (3, 3) == (refused.code, len(desk.till.requests)), refused.err
+    assert 0 == desk.do("verify", "job.yaml", "--output", url, "--repair").code
+    assert (3, 0) == pick(desk.run("--output", url), "kept", "stored")
+    assert 3 == len(desk.till.charged)
+
+
+def test_another_output_is_refused(desk: Desk, url: str) -> None:
+    """Every image would be missing there: both places are named, and nothing is sent."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    done = desk.do("run", "job.yaml")
+    assert (2, 1) == (done.code, len(desk.till.requests))
+    assert f"{url}/job" in done.err
+    assert "output/job" in done.err
+
+
+@pytest.mark.anyio
+async def test_what_lies_there_is_never_overwritten(tmp_path: Path, weed: Weed) -> None:
+    """An object that batchgen did not make is moved aside; foreign names are told and left alone."""
+    bucket, mine = weed.bucket(weed.url()), attempt(task())
+    bucket.file("images/boat--01.png").put(b"by hand")
+    bucket.file("images/notes.txt").put(b"notes")
+    async with open_bucket_store(bucket, tmp_path, ORIGIN) as store:
+        await store.reserve(mine)
+        kept = await store.keep(mine, answer(picture("one")))
+        assert "images/notes.txt" in await store.foreign(5)
+    there = objects(bucket)
+    assert (picture("one"), b"notes") == (there[kept.image.file], there["images/notes.txt"])
+    assert [b"by hand"] == [data for name, data in there.items() if name.startswith("superseded/")]
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1000, 17 << 20], ids=["empty", "small", "in parts"])
+def test_an_image_is_created_never_replaced(tmp_path: Path, weed: Weed, size_bytes: int) -> None:
+    """The same bytes twice are harmless; other bytes under the name are refused, and both stay."""
+    bucket, folder = weed.bucket(weed.url()), Folder.open(tmp_path)
+    target, part = bucket.file("images/boat.png"), folder.file("boat.part")
+    for _ in range(2):
+        part.write(b"x" * size_bytes)
+        part.rename(target)
+        assert not part.exists()
+    part.write(b"y" * (size_bytes + 1))
+    with pytest.raises(FileExistsError):
+        part.rename(target)
+    assert (size_bytes, size_bytes + 1) == (target.status().size_bytes, part.status().size_bytes)
+    folder.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "sound"),
+    [
+        ("s3://bucket/prefix", True),
+        ("gs://bucket", True),
+        ("az://container/prefix", True),
+        ("s3://key:secret@bucket/x", False),
+        ("s3://bucket/x?X-Amz-Signature=1", False),
+        ("s3://bucket/../other", False),
+        ("ftp://host/x", False),
+        ("s3://", False),
+    ],
+)
+def test_addresses(place: str, sound: bool) -> None:
+    """Only plain prefixes of known stores are taken; what is refused is not repeated."""
+    fault = url_fault(place)
+    assert sound == (fault is None)
+    assert "secret" not in (fault or "")
+
+
+def test_other_clouds_open_by_the_same_way() -> None:
+    """Google's and Microsoft's are made of an address and options; a wrong option is a user's mistake."""
+    assert "gs://b/p" == open_bucket("gs://b/p", {"skip_signature": "true"}).url
+    assert "az://c/p" == open_bucket("az://c/p", {"account_name": "a", "skip_signature": "true"}).url
+    with pytest.raises(UsageError, match="cannot be opened"):
+        open_bucket("s3://b/p", {"nonsense": "1"})
