@@ -30,6 +30,8 @@ $(BIN)/python:
 $(VENV)/.runtime: locks/runtime.lock pyproject.toml | $(BIN)/python
 	$(PIP) $(LOCKED) locks/runtime.lock
 	$(PIP) install --no-build-isolation --no-deps --editable .
+	@# Where PYTHONDONTWRITEBYTECODE is set nobody else compiles the source, and every command would wait for that.
+	$(BIN)/python -m compileall -q batchgen
 	@touch $@
 
 $(VENV)/.dev: locks/dev.lock $(VENV)/.runtime

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from batchgen.core.errors import Problem, UsageError
 from batchgen.core.naming import printable
-from batchgen.core.protocols import Ledger
 from batchgen.manifest.guess import did_you_mean, nearest
 from batchgen.manifest.job import Manifest
+
+if TYPE_CHECKING:
+    from batchgen.core.protocols import Ledger
 
 TWINS_LOOKED_AT = 200
 """Pairs that are read to find those of different prompts: one prompt may have thousands."""

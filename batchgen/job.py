@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.listing import Listing
@@ -15,15 +16,18 @@ from batchgen.config.values import Config
 from batchgen.core.deadlines import ends_at
 from batchgen.core.errors import Problem, StorageError, UsageError
 from batchgen.core.limits import LaneLimit, PoolLimits, resolve_limits
-from batchgen.core.summary import PlanSummary
 from batchgen.core.types import Limits, RetryPolicy
+from batchgen.core.values import replace
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
-from batchgen.pool.night import Night
 from batchgen.providers.endpoint import host_of, is_embedded
 from batchgen.providers.kept import read_kept
 from batchgen.providers.settings import SANDBOX, ProviderSettings
 from batchgen.system.clock import Clock, utc_now
+
+if TYPE_CHECKING:
+    from batchgen.core.summary import PlanSummary
+    from batchgen.pool.night import Night
 
 LEDGER = "ledger.sqlite"
 

@@ -34,7 +34,7 @@ from batchgen.pool.stopping import Stop
 from batchgen.reports.logs import TREE
 from batchgen.rooms import readable_ledger
 from batchgen.run import plan_job, run_watched
-from batchgen.survey import stage
+from batchgen.staging import stage
 from batchgen.watching import Watchers
 
 _LOG = logging.getLogger(f"{TREE}.library")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
 
 from batchgen.core.errors import BatchgenError, ProblemsError, UsageError
 from batchgen.core.plain import safe_text
+from batchgen.core.values import replace
 from batchgen.job import Options, load_job
 from batchgen.system.files import replace_file
 

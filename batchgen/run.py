@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from anyio import to_thread
 
 from batchgen.closing import Observers, close_run
-from batchgen.core.errors import BatchgenError, Problem, ProblemsError
+from batchgen.core.errors import BatchgenError
 from batchgen.core.events import RunBroken
 from batchgen.core.plan import Planned
 from batchgen.core.protocols import Observer
 from batchgen.core.summary import PlanSummary, RunSummary
+from batchgen.core.values import replace
 from batchgen.job import Options, load_job
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.plugins import engine_factory
@@ -30,8 +30,9 @@ from batchgen.rooms import (
     readable_ledger,
     store_of,
 )
+from batchgen.staging import Seal, check_agreed, stage
 from batchgen.steps import Steps, new_run_id, new_summary
-from batchgen.survey import Seal, Survey, check_agreed, stage
+from batchgen.survey import Survey
 from batchgen.system.clock import steady
 from batchgen.watching import Watchers
 
@@ -39,16 +40,6 @@ OUT_OF_STEP = (
     "the images on the disk are not those that the ledger knows (an interrupted run, a restored backup, deleted files?): "
     "a run first takes in what is whole, for nothing, so it may send less than this"
 )
-
-
-async def validate_job(path: Path, options: Options) -> list[Problem]:
-    """All problems of a manifest, warnings among them; nothing else happens."""
-    try:
-        job = load_job(path, options)
-        async with open_ledger(None) as ledger:
-            return await stage(job, ledger)
-    except ProblemsError as error:
-        return list(error.problems)
 
 
 async def plan_job(

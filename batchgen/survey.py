@@ -1,97 +1,28 @@
-"""Manifest -> staged tasks -> plan: what is known of every task, and what a run would do with it."""
+"""Staged tasks -> plan: what is known of every task, and what a run would do with it."""
 
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
-
-from anyio import to_thread
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from batchgen.core.differences import Difference
-from batchgen.core.errors import PlanChangedError, Problem, ProblemsError, UsageError
+from batchgen.core.errors import PlanChangedError, UsageError
 from batchgen.core.plan import Known, Planned, decide, removed, renew
 from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.core.records import Dearer
 from batchgen.core.summary import LINES_SHOWN, PlanSummary
-from batchgen.core.types import Change, Price, PriceKind, StoredImage, Task
-from batchgen.hints import growth, staged, unmatched
-from batchgen.job import Job, Options
-from batchgen.manifest.tables.alike import Alike
+from batchgen.core.types import Change, PriceKind, StoredImage
+from batchgen.core.values import replace
+from batchgen.hints import growth, unmatched
+from batchgen.job import Job
 from batchgen.reports.text import usd_text
 from batchgen.rooms import proxy_for
+from batchgen.staging import CHANGED
 from batchgen.system.clock import moment_of
-
-BATCH = 250
-"""Tasks expanded at a stretch, beside the event loop: pictures that go along are read and hashed there, too."""
-
-PROBLEMS_SHOWN = 1000
-"""More problems than this are one mistake made many times."""
 
 OLD_DAYS = 30
 """A list of models that is older is worth a reminder: makers give three months' notice, and prices change at any time."""
-
-
-class Seal:
-    """A hash of what a manifest asks for, task by task and at which price: two readings are the same, or not."""
-
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
-
-    def add(self, tasks: Iterable[Task]) -> None:
-        """Take tasks in, in manifest order."""
-        for task in tasks:
-            price = task.price
-            told = f"{task.task_id}\0{task.fingerprint}\0{price.kind}\0{price.bound_usd}\n"
-            self._hash.update(told.encode())
-
-    @property
-    def text(self) -> str:
-        """The hash so far."""
-        return self._hash.hexdigest()
-
-
-_CHANGED = (
-    "was changed after its plan was shown; nothing was sent. Run again to see what it makes and costs now"
-)
-
-
-async def stage(job: Job, ledger: Ledger, seal: Seal | None = None) -> list[Problem]:
-    """Expand the manifest into the ledger's staging table; returns the warnings. `seal` takes every task in.
-
-    Raises `ProblemsError` with all problems, those of the document and those of the expansion.
-    """
-    problems = [*job.manifest.problems, *job.warnings()]
-    stream, clashes = job.manifest.expand(), Alike()
-    while items := await to_thread.run_sync(lambda: list(islice(stream, BATCH))):
-        tasks = [_priced(item, job.options) for item in items if isinstance(item, Task)]
-        if seal is not None:
-            seal.add(tasks)
-        problems += [item for item in items if isinstance(item, Problem)]
-        for task, earlier in await ledger.stage(tasks):
-            problems += clashes.take(job.manifest.clash(task, earlier))
-        if len(problems) > PROBLEMS_SHOWN:
-            break
-    problems += clashes.rest()
-    if any(not problem.warning for problem in problems):
-        raise ProblemsError(problems[:PROBLEMS_SHOWN])
-    return [*problems, *await staged(job.manifest, ledger)]
-
-
-def _priced(task: Task, options: Options) -> Task:
-    if task.price.kind is not PriceKind.UNPRICED or options.unpriced_usd is None:
-        return task
-    each = options.unpriced_usd
-    return replace(task, price=Price(PriceKind.ESTIMATE, each, each, each))
-
-
-def check_agreed(job: Job, seal: str) -> None:
-    """What is sent is what was shown and agreed to. Raises `PlanChangedError`."""
-    agreed = job.options.agreed
-    if agreed is not None and agreed.seal != seal:
-        raise PlanChangedError(f"{job.manifest.path}: the manifest, or what it reads, {_CHANGED}")
 
 
 @dataclass(slots=True)
@@ -229,7 +160,7 @@ class Survey:
         """No more is sent than was agreed to, whatever happened to the job meanwhile. Raises `PlanChangedError`."""
         agreed = self.job.options.agreed
         if agreed is not None and self.summary.to_send > agreed.to_send:
-            raise PlanChangedError(f"{self.job.folder}: the job {_CHANGED}")
+            raise PlanChangedError(f"{self.job.folder}: the job {CHANGED}")
 
     def _price_fault(self) -> str:
         options = self.job.options

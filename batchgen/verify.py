@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
@@ -13,6 +13,7 @@ from batchgen.core.errors import LedgerDamagedError, NotRunError
 from batchgen.core.protocols import ImageStore
 from batchgen.core.records import RunRecord
 from batchgen.core.types import Change, StoredImage, Task, forgotten_task
+from batchgen.core.values import replace
 from batchgen.core.verdict import NAMES_KEPT, Verdict
 from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
@@ -28,8 +29,9 @@ from batchgen.rooms import (
     readable_ledger,
     store_of,
 )
+from batchgen.staging import stage
 from batchgen.steps import new_run_id, new_summary
-from batchgen.survey import Survey, stage
+from batchgen.survey import Survey
 from batchgen.system.clock import moment_text
 
 

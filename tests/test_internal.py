@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from batchgen.cli.options import options_of
 from batchgen.cli.plan import show_plans
 from batchgen.cli.running import run_all
+from batchgen.core.values import replace
 from batchgen.job import Options
 from batchgen.system.clock import utc_now
 

@@ -19,7 +19,7 @@ EARLY = """
 import os
 import signal
 import sys
-from dataclasses import replace
+from batchgen.core.values import replace
 from pathlib import Path
 from batchgen.cli.options import options_of
 from batchgen.cli.running import run_all

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import date
 from types import MappingProxyType
 from typing import Literal
 
+from msgspec import Struct, field
+
 from batchgen.catalogue.listing import Listing, as_listed
 from batchgen.catalogue.load import read_models
 from batchgen.catalogue.model import ANY_EDITS, Anything, Edits, Model, Parameter
+from batchgen.core.values import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """An operator's model in `batchgen.yaml`.
 
     `family` is a family or a model of the catalogue whose parameters it takes; without one, a model that the

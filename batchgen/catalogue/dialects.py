@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from batchgen.core.types import ImageRequest, JsonObject, JsonScalar, JsonValue
 
@@ -19,8 +20,7 @@ class Answers(StrEnum):
     URL = "url"
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """What a provider's requests look like. Paths are below the base URL; `{model}` in them is the model's name.
 
     `edit` is None where no pictures may go along; `prices` is a public list of models with their prices, at the

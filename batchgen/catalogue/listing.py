@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
 from datetime import date
+
+from msgspec import Struct
 
 from batchgen.catalogue.model import FlatPricing, Model, TokenPricing
 from batchgen.catalogue.rules import RETIREMENT_NOTICE_DAYS, Complaint
 from batchgen.core.types import TokenRates
+from batchgen.core.values import replace
 
 LEAST_SHARE = 0.1
 """A rate under a tenth of the maker's is taken for a mistake, such as a price a token: no budget could hold with it."""
@@ -22,8 +24,7 @@ _IMAGE_NAMES = re.compile(
 _OTHER_NAMES = re.compile(r"video|vision|embed|moderation", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedPrice:
+class ListedPrice(Struct, frozen=True):
     """A provider's own price of a model in US dollars, None where it names none.
 
     `input_usd` and `output_usd` are for a million tokens, whatever is in them; `each_usd` is for a request of one image.
@@ -34,8 +35,7 @@ class ListedPrice:
     each_usd: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """One model of a list. `kind` is what it makes (`image`, `text`), "" where the provider does not say.
 
     `shutdown` is the first day on which it is no longer served, None where none is announced.
@@ -48,8 +48,7 @@ class Listed:
     price: ListedPrice | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The models that a provider served when it was asked: `read` is that moment, `host` who answered.
 
     A list that is not `whole` was cut: what it leaves out may be there all the same.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import date
 
+from msgspec import Struct, field
+
 from batchgen.core.types import TokenRates
+from batchgen.core.values import replace
 
 _NAME = re.compile(r"(?!\.+\Z)[^\s\x00-\x1f\x7f]{1,200}")
 
@@ -17,16 +19,14 @@ def is_model_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A parameter that is one of some words."""
 
     values: tuple[str, ...]
     default: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """A rule for `WIDTHxHEIGHT`, all of it at once; edges and areas in pixels."""
 
     multiple: int
@@ -36,8 +36,7 @@ class Grid:
     max_pixels: int
 
 
-@dataclass(frozen=True, slots=True)
-class AnySize:
+class AnySize(Struct, frozen=True):
     """A size by rule, or one of some words."""
 
     grid: Grid
@@ -45,8 +44,7 @@ class AnySize:
     default: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Struct, frozen=True):
     """A whole number; None means that no bound is documented."""
 
     minimum: int | None = None
@@ -54,15 +52,13 @@ class Whole:
     default: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """A parameter that is true or false."""
 
     default: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Struct, frozen=True):
     """A value that the catalogue does not check beyond its kind: `text`, `object` or `any`."""
 
     kind: str
@@ -71,8 +67,7 @@ class Anything:
 Parameter = Choice | AnySize | Whole | Flag | Anything
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """`when` (with the value `value`, if that is set) needs the parameter `needs` to be one of `among`."""
 
     when: str
@@ -81,8 +76,7 @@ class Rule:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Warn:
+class Warn(Struct, frozen=True):
     """A value that is accepted, but may fail; `message` says so."""
 
     when: str
@@ -90,8 +84,7 @@ class Warn:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Edits:
+class Edits(Struct, frozen=True):
     """What changes when pictures go along with a prompt.
 
     `references` is the most of them, `mask` whether another may say where to paint. `without` are parameters that
@@ -114,8 +107,7 @@ ANY_EDITS = Edits(references=16, mask=True, image_tokens=PICTURE_TOKENS, known=F
 """As many pictures as a manifest may name: whether the model takes them is left to its provider."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPricing:
+class TokenPricing(Struct, frozen=True):
     """Prices by tokens: exactly one of `tokens` and `factors` is set, `ranges` only beside `factors`.
 
     `factors` feed the formula of `batchgen.core.money.image_tokens`; `ranges` are measured output tokens at
@@ -136,8 +128,7 @@ class TokenPricing:
         return tuple(self.tokens or self.factors)
 
 
-@dataclass(frozen=True, slots=True)
-class FlatPricing:
+class FlatPricing(Struct, frozen=True):
     """USD for an image: by quality and size, or `each_usd` for any."""
 
     usd: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -145,8 +136,7 @@ class FlatPricing:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(Struct, frozen=True):
     """A model by the name that a request carries.
 
     `also` are its dated names, `dated_name_of` the plain name of a dated one. `prompt_limit` is in characters,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from batchgen.catalogue import sizes
 from batchgen.catalogue.catalogue import Catalogue
@@ -36,8 +37,7 @@ class Quote(Protocol):
         """The price of one image of this prompt; about a microsecond."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlatQuote:
+class FlatQuote(Struct, frozen=True):
     """The same price for every prompt."""
 
     fixed: Price
@@ -47,8 +47,7 @@ class FlatQuote:
         return self.fixed
 
 
-@dataclass(frozen=True, slots=True)
-class TokenQuote:
+class TokenQuote(Struct, frozen=True):
     """A price by tokens: of the image and of the pictures that go along, expected and at most; the prompt's on top."""
 
     kind: PriceKind
@@ -69,8 +68,7 @@ class TokenQuote:
         return Price(self.kind, expected_usd, usd(bound / 1_000_000), expected_usd, rates)
 
 
-@dataclass(frozen=True, slots=True)
-class FreeQuote:
+class FreeQuote(Struct, frozen=True):
     """The sandbox's: nothing is charged, and the maker's price stands beside it."""
 
     list_price: Quote

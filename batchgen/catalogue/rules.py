@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from batchgen.catalogue import sizes
 from batchgen.catalogue.model import AnySize, Anything, Choice, Flag, Model, Parameter, Rule, Whole
@@ -20,8 +21,7 @@ RETIREMENT_NOTICE_DAYS = 30
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(Struct, frozen=True):
     """One thing wrong with a request; `parameter` is None for the model or the prompt itself.
 
     `key` is the wrong key in a parameter that is a mapping.

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import click
 
 from batchgen import __version__
+from batchgen.cli import settle
 from batchgen.core.errors import BatchgenError
 
 VERBS: Mapping[str, str] = MappingProxyType(
@@ -43,6 +44,7 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"batchgen.cli.{cmd_name}").command
+        settle()
         return command
 
     def resolve_command(

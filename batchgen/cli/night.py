@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from batchgen.core.events import Event, Notice, Paused, RunBroken, TaskStored
 from batchgen.core.plain import safe_text
 from batchgen.core.summary import RunSummary, worst
 from batchgen.core.types import StopReason
+from batchgen.core.values import replace
 from batchgen.job import Options
 from batchgen.nightly import Entry, lines_of, read_night, tell_beside
 from batchgen.pool.stopping import Stop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from batchgen.cli.options import common_options, log_option, night_options, opti
 from batchgen.core.deadlines import ends_at
 from batchgen.core.limits import LaneLimit
 from batchgen.core.types import Limits
+from batchgen.core.values import replace
 from batchgen.job import Options
 from batchgen.pool.night import Night
 from batchgen.pool.purse import Purse

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from batchgen.cli.options import MANIFEST, common_options, log_option, options_o
 from batchgen.cli.params import OneOf
 from batchgen.cli.running import run_all
 from batchgen.core.types import FailureClass
+from batchgen.core.values import replace
 from batchgen.job import RetrySelection
 
 CLASSES = (*(kind.value for kind in FailureClass), "missing")

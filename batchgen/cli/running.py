@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +24,7 @@ from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
 from batchgen.core.plain import safe_text
 from batchgen.core.summary import PlanSummary, RunSummary, worst
 from batchgen.core.types import StopReason
+from batchgen.core.values import replace
 from batchgen.job import Options
 from batchgen.pool.stopping import Stop
 from batchgen.reports.columns import is_terminal

@@ -8,14 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
-from batchgen.cli.internal import tell_internal
 from batchgen.cli.options import MANIFEST, common_options, options_of
 from batchgen.core.errors import BatchgenError
 from batchgen.reports.text import counted
-from batchgen.run import validate_job
+from batchgen.staging import validate_job
 
 
 @click.command("validate")
@@ -27,12 +25,14 @@ def command(manifests: tuple[Path, ...], **values: Any) -> None:
     failed = False
     for path in manifests:
         try:
-            problems = anyio.run(validate_job, path, options)
+            problems = validate_job(path, options)
         except BatchgenError as error:
             click.echo(str(error), err=True)  # such as a file that is not there: the others count all the same
             failed = True
             continue
         except Exception as error:  # noqa: BLE001 - whatever it is, the other manifests are looked at
+            from batchgen.cli.internal import tell_internal  # only where it is needed: start-up is a feature
+
             tell_internal(path, error, options, values)
             failed = True
             continue

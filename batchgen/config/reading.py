@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +19,7 @@ from batchgen.config.values import Config
 from batchgen.core.errors import Problem, ProblemsError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import Limits
+from batchgen.core.values import replace
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.limits import limits_of

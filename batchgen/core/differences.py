@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.core.types import ImageRequest, JsonObject, JsonValue, Reference
 
@@ -11,8 +12,7 @@ CONTEXT = 24
 """Characters that are shown on both sides of what differs in a long text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One field that changed. `before` and `now` are the manifest's values, None where it names none.
 
     `field` is `prompt`, `model`, `provider`, `references`, `mask`, a parameter's name, or `extra.` with a name.
@@ -27,8 +27,7 @@ class Difference:
         return {"field": self.field, "before": self.before, "now": self.now}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What was asked for when a task was last queued, and whom; `provider` is None where that is not known."""
 
     request: ImageRequest

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from batchgen.core.plain import safe_text
-from batchgen.core.types import Blob, Failure
+
+if TYPE_CHECKING:
+    from batchgen.core.types import Blob, Failure
 
 
 class BatchgenError(Exception):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(Struct, frozen=True):
     """Requests that ended within one of the equal spans of a run; `place` counts the spans from 0."""
 
     place: int
@@ -14,8 +13,7 @@ class Bar:
     failed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Struct, frozen=True):
     """What a run did to a task: `new`, `replaced`, `made after trouble`, `newly failed` or `failed again`.
 
     `old_file` is the image that was replaced, relative to the job's folder, with its pixels.
@@ -28,8 +26,7 @@ class Revision:
     old_height: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """What the tasks of a `model` or with a `tag` (that is `kind`) cost in USD, and how many images came of it."""
 
     kind: str
@@ -38,8 +35,7 @@ class Share:
     cost_usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """The last run beside the one before it. `before` is when that one began, None for a first run.
 
     `seconds` is how long requests took from the first to the last; `bars` leaves out spans without any end.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+
+class Inventory(Struct, frozen=True):
     """How many names there are, and the sum of their hashes modulo 2**64: the same for the same names in any order."""
 
     count: int = 0

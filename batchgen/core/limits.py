@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from batchgen.core.types import Limits
+from batchgen.core.values import replace
 
 SLOWEST_PER_MINUTE = 0.001
 FASTEST_PER_MINUTE = 1_000_000.0
 """Rates outside of these are slips: an image in sixteen hours, or more than any provider makes."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneLimit:
+class LaneLimit(Struct, frozen=True):
     """Models that share one limit. None means no limit of their own."""
 
     models: tuple[str, ...]
@@ -21,8 +22,7 @@ class LaneLimit:
     concurrency: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
+class PoolLimits(Struct, frozen=True):
     """What a pool keeps to: everything together, and each lane on its own."""
 
     concurrency: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from batchgen.core.differences import Asked, Difference, differences
 from batchgen.core.types import (
@@ -16,6 +17,7 @@ from batchgen.core.types import (
     TaskState,
     forgotten_task,
 )
+from batchgen.core.values import replace
 
 TRIED_AGAIN = frozenset(
     {FailureClass.RATE_LIMITED, FailureClass.TRANSIENT, FailureClass.MODEL, FailureClass.STORAGE}
@@ -29,8 +31,7 @@ TO_FETCH = "made and paid for; its link is still to be fetched"
 """The reason of a task that is never sent again, also not when its request changed meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(Struct, frozen=True):
     """Requests of a fingerprint whose tasks no longer want it: they may be paid, so they are not forgotten.
 
     `lost` counts the lost answers, `retry_key` is the last one's idempotency key. `to_fetch` says that a paid link
@@ -45,8 +46,7 @@ class Earlier:
 NOTHING_EARLIER = Earlier()
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """A task of the manifest with what the ledger has about it; everything is None for a task never seen.
 
     `resent` says that the next lost answer of this fingerprint is held, since its resends are used up.
@@ -70,8 +70,7 @@ class Known:
     asked: Asked | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """What a run does with a task. `send` tasks are queued; `restore` is moved back instead of being bought.
 
     `reason` says why for people, "" where the change says it all. `renewed` is a task that `retry` named: its

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.core.types import (
     Attempt,
@@ -18,8 +19,7 @@ from batchgen.core.types import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """A run as the ledger notes it at its start; `manifest` is the file's path relative to the job's folder.
 
     `store` is the object store's address of its images, "" where they lie in the folder.
@@ -34,8 +34,7 @@ class RunRecord:
     store: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Dearer:
+class Dearer(Struct, frozen=True):
     """A model that became dearer since a job was planned: what one of its tasks was and is expected to cost, in USD."""
 
     model: str
@@ -44,8 +43,7 @@ class Dearer:
     now_usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """A queued task that may be sent now, with its history.
 
     `number` is the next attempt's, from 1 over the task's life. `tried` counts attempts since this run began or
@@ -61,8 +59,7 @@ class Due:
     idempotency_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(Struct, frozen=True):
     """An attempt that a dead run left open, with its link if the answer was one.
 
     `unknowns` counts the lost answers of its fingerprint so far, without this one.
@@ -74,8 +71,7 @@ class Unfinished:
     resends_allowed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A paid image on disk with what its sidecar says of the attempt that brought it: enough for a lost ledger.
 
     `current` is True under its task's final name, False in `superseded/`. Moments are UTC texts, "" when not known.
@@ -94,8 +90,7 @@ class Found:
     further: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(Struct, frozen=True):
     """A request as a run's event log tells it, for a ledger that has forgotten it: sent, or failed if `failure` is set.
 
     `fingerprint`, `number`, `idempotency_key` ("" when not known), `possible_duplicate` and `reserved_usd` are those of
@@ -115,8 +110,7 @@ class Remembered:
     failure: Failure | None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """Money in USD, of a job over all its runs or of one run.
 
     `spent_usd` is what counts against a budget: settled answers, lost answers and open requests alike. Parts of it:
@@ -135,8 +129,7 @@ class Totals:
     refused: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+class TaskView(Struct, frozen=True):
     """A task as it is read: the fields of `status --tasks --json` first, then what a report adds.
 
     `made` is when the request that brought the image was sent (UTC), `seconds` how long its answer took.
@@ -184,8 +177,7 @@ class TaskView:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptView:
+class AttemptView(Struct, frozen=True):
     """An attempt as it is read: the fields of `status --attempts --json`."""
 
     attempt_id: str

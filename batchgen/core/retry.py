@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from batchgen.core.retry_after import RETRY_AFTER_CAP_S
 from batchgen.core.types import Failure, FailureClass, OnUnknown, RetryPolicy, StopReason, TaskState
@@ -24,8 +24,7 @@ _STOPS = {
 _TRIED_AGAIN = frozenset({FailureClass.RATE_LIMITED, FailureClass.TRANSIENT})
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(Struct, frozen=True):
     """What follows a failed attempt.
 
     `delay_s`: the task is not sent again before it has passed. `pause_s`: nothing is sent to the task's models

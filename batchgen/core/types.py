@@ -7,8 +7,9 @@ Durations are seconds (`_s`), sizes are bytes (`_bytes`), moments are UTC as ISO
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 JsonScalar = str | int | float | bool | None
 JsonValue = JsonScalar | list["JsonValue"] | dict[str, "JsonValue"]
@@ -103,8 +104,7 @@ class OnUnknown(StrEnum):
     HOLD = "hold"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRates:
+class TokenRates(Struct, frozen=True):
     """Prices of a model in USD per million tokens."""
 
     text_in: float
@@ -112,8 +112,7 @@ class TokenRates:
     image_out: float
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens that an answer says it used; counts that the answer left out are 0."""
 
     text_in: int
@@ -121,8 +120,7 @@ class Usage:
     image_out: int
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """What one image costs at one provider.
 
     `expected_usd` is what a plan adds up, `bound_usd` what is reserved before the request (an upper bound),
@@ -137,8 +135,7 @@ class Price:
     rates: TokenRates | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A picture that goes along with a prompt: a file, relative to the manifest's folder with `/`, and its content."""
 
     file: str
@@ -149,8 +146,7 @@ class Reference:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRequest:
+class ImageRequest(Struct, frozen=True):
     """What is asked of a provider, always for one image. Parameters are the manifest's own, never defaults.
 
     With `references` an image is made from pictures; `mask` says where the first of them is painted over.
@@ -169,8 +165,7 @@ class ImageRequest:
         return self.references if self.mask is None else (*self.references, self.mask)
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One image to be made. `position` is its place in the manifest's expansion, from 0."""
 
     task_id: str
@@ -189,16 +184,14 @@ def forgotten_task(task_id: str, fingerprint: str) -> Task:
     return Task(task_id, task_id, 0, 1, ImageRequest("", ""), fingerprint, Price(PriceKind.UNPRICED))
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """The manifest's `retry`. Five attempts outlast a minute of trouble; `resend` finishes a night unattended."""
 
     max_attempts: int = 5
     on_unknown: OnUnknown = OnUnknown.RESEND
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Bounds of one job. None means unbounded (`concurrency` is always bounded).
 
     `images_per_minute` is of the whole job; `model_images_per_minute` of single models.
@@ -213,8 +206,7 @@ class Limits:
     max_duration_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One request sent for a task. `attempt_id` is a UUID, sent as `X-Client-Request-Id`."""
 
     attempt_id: str
@@ -226,8 +218,7 @@ class Attempt:
     possible_duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a provider said beside the image: kept in the sidecar. `raw` has no image bytes and no key in it.
 
     `exhausted_s` is how long nothing is left of a rate limit, by the answer's headers; None when that is not said.
@@ -241,8 +232,7 @@ class Answer:
     exhausted_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """An image as a URL, paid for and still to be fetched. The URL is a secret until it expires.
 
     `more` are the URLs of further images of the same answer.
@@ -254,8 +244,7 @@ class Link:
     more: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ImageBytes:
+class ImageBytes(Struct, frozen=True):
     """An image as it arrived: base64 text exactly as in the answer, or the raw bytes of a download.
 
     Decoding waits for the store's thread, so that megabytes are not decoded on the event loop.
@@ -271,8 +260,7 @@ class ImageBytes:
     instead: Link | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(Struct, frozen=True):
     """What the bytes themselves say: type such as `image/png`, extension without a dot, size in pixels."""
 
     media_type: str
@@ -281,8 +269,7 @@ class Media:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredImage:
+class StoredImage(Struct, frozen=True):
     """An image on disk under its final name; `file` is relative to the job's folder, with `/`."""
 
     attempt_id: str
@@ -296,8 +283,7 @@ class StoredImage:
     cost_usd: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """An attempt whose image is durable.
 
     `superseded` maps attempt ids of replaced images to their new files. `more` are further images that the answer
@@ -310,8 +296,7 @@ class Stored:
     more: tuple[StoredImage, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """An attempt that brought no image. `reason` is one line for people, without keys or signed URLs.
 
     `retry_after_s` is how long the provider asked to wait; None when it said nothing usable.

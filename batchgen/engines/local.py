@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import anyio
 
@@ -11,6 +10,7 @@ from batchgen.core.errors import AttemptError, NotAnImageError, StorageError
 from batchgen.core.plain import REASON_LIMIT, one_line
 from batchgen.core.protocols import ImageStore, PartialSink, Provider
 from batchgen.core.types import Attempt, Failure, FailureClass, ImageBytes, Link, Paid, Stored
+from batchgen.core.values import replace
 from batchgen.system.clock import Clock, moment_of, utc_now
 from batchgen.system.patience import fail_after
 from batchgen.system.turns import forget_frames, turns_kept

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import astuple
 from functools import lru_cache
 from typing import Any
+
+from msgspec.structs import astuple
 
 from batchgen.core.records import AttemptView, Found, TaskView
 from batchgen.core.types import (

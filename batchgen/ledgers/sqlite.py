@@ -10,9 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import anyio
-from anyio import to_thread
-
 from batchgen.core.history import History
 from batchgen.core.inventory import Inventory
 from batchgen.core.plan import Known, Planned
@@ -46,7 +43,6 @@ from batchgen.ledgers.opening import open_file, open_private, open_readable
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import attempt_view, task_view
 from batchgen.ledgers.values import moment, reading, sum_usd
-from batchgen.system.batches import BatchThread
 
 Result = TypeVar("Result")
 
@@ -334,6 +330,12 @@ async def open_ledger(
 
     Raises `LedgerError`, also for a ledger that is not there yet where it may not be new.
     """
+    # Imported here: `memory_ledger` needs no event loop, whose import is a fifth of what `validate` takes.
+    import anyio
+    from anyio import to_thread
+
+    from batchgen.system.batches import BatchThread
+
     if path is None:
         opened = open_private
     elif readable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from dataclasses import replace
 
 from batchgen.core.plan import RESENDS
 from batchgen.core.records import Due, RunRecord, Totals, Unfinished
@@ -22,6 +21,7 @@ from batchgen.core.types import (
     TaskState,
     forgotten_task,
 )
+from batchgen.core.values import replace
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.reconcile import request_for
 from batchgen.ledgers.rows import attempt_of, dump, dump_pictures, link_fields, link_of, storable, task_of

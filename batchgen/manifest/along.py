@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.catalogue.model import Model
 from batchgen.catalogue.sizes import Size
@@ -14,8 +15,7 @@ from batchgen.manifest.prompt import Prompt
 from batchgen.manifest.template import Template
 
 
-@dataclass(frozen=True, slots=True)
-class Along:
+class Along(Struct, frozen=True):
     """The pictures of one task, and what is wrong with them, each with its place and the text of its name."""
 
     references: tuple[Reference, ...] = ()

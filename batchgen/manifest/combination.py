@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.catalogue.model import Model
 from batchgen.catalogue.rules import MOST_CHARACTERS, Complaint
@@ -22,8 +23,7 @@ _EMPTY = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class Layout(Struct, frozen=True, eq=False):
     """What all combinations of a prompt share.
 
     `texts` are those beside the prompt in which variables are replaced; `empty` says what to say of an empty cell, by
@@ -60,8 +60,7 @@ class Layout:
         return frozenset(name for name in self.empty if not cells[name])
 
 
-@dataclass(slots=True, eq=False)
-class Combination:
+class Combination(Struct, eq=False):
     """The variables of one combination: the row's cells and the choice of each varied value."""
 
     layout: Layout

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from msgspec import Struct, field
 
 from batchgen.core.errors import Problem, ProblemsError, UsageError
 from batchgen.core.naming import printable
@@ -34,8 +34,7 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ud800-\u
 
 
 # These three are not frozen: a file may hold a million of them, and freezing doubles the time to make one.
-@dataclass(slots=True, eq=False)
-class Scalar:
+class Scalar(Struct, eq=False):
     """A text, number or word as it is written; `plain` means without quotes. Lines and columns count from 1."""
 
     line: int
@@ -44,8 +43,7 @@ class Scalar:
     plain: bool
 
 
-@dataclass(slots=True, eq=False)
-class ListNode:
+class ListNode(Struct, eq=False):
     """A list."""
 
     line: int
@@ -53,8 +51,7 @@ class ListNode:
     items: list[Node] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
-class MapNode:
+class MapNode(Struct, eq=False):
     """A mapping; `keys` have the places of the keys, `values` the values."""
 
     line: int
@@ -63,8 +60,7 @@ class MapNode:
     values: dict[str, Node] = field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False)
-class Elsewhere(Scalar):
+class Elsewhere(Scalar, eq=False):
     """A text of another file: a line of a list of values, or a table's cell.
 
     A cell's row is its `line`, and `heading` the name of its column.
@@ -77,8 +73,7 @@ class Elsewhere(Scalar):
 Node = Scalar | ListNode | MapNode
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A file that was read: its bytes, its root node (None when it is empty), and what is wrong but survivable."""
 
     file: str

@@ -6,9 +6,10 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+
+from msgspec import Struct
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import Dialect
@@ -39,8 +40,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _FLAGS: Mapping[str, JsonScalar] = {"true": True, "false": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """A recipe with its placeholders filled."""
 
     model: str

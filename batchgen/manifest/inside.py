@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from batchgen.core.naming import printable
 from batchgen.manifest.neighbours import nearest_file
@@ -16,8 +17,7 @@ class InsideError(Exception):
     """A file that cannot be read; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a file is for: `noun` names it, `example` is a path of one, `advice` says what to name instead.
 
     `smaller` says what to do with one of more than `most_bytes`.

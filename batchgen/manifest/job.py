@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from itertools import accumulate
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import DIALECTS, Dialect
@@ -25,8 +26,7 @@ DEFAULT_PROVIDER = "cometapi"
 """Where a manifest names none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What surrounds a manifest when it is read.
 
     `providers` are the names that may be used, `provider` overrides the manifest's, `default_provider` is
@@ -45,8 +45,7 @@ class Setting:
     listing: Listing | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Manifest:
+class Manifest(Struct, frozen=True, eq=False):
     """A manifest, read and checked as far as that goes without expanding it.
 
     `text` are the file's bytes; `declared_provider` is what the file says, `provider` what is used. `problems`

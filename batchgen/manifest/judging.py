@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.dialects import Dialect, refused_names
@@ -20,8 +21,7 @@ from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.recipe import EXTRA, Recipe, names_in
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """What the catalogue says of a model with parameters."""
 
     model: Model | None

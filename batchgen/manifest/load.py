@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.naming import id_fault, printable
 from batchgen.core.types import JsonObject, RetryPolicy
+from batchgen.core.values import replace
 from batchgen.manifest.document import Document, ListNode, MapNode, Node, Scalar, read_document
 from batchgen.manifest.entry import EntryReader
 from batchgen.manifest.guess import did_you_mean, nearest

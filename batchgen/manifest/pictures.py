@@ -10,7 +10,6 @@ from pathlib import Path
 
 from batchgen.catalogue.references import MASK_BYTES, PICTURE_BYTES, PICTURE_TYPES
 from batchgen.core.errors import NotAnImageError
-from batchgen.core.media import media_of
 from batchgen.core.naming import printable
 from batchgen.core.types import Reference
 from batchgen.manifest.inside import InsideError, Wanted, open_inside
@@ -70,6 +69,8 @@ class Pictures:
 
 
 def _looked_at(folder: Path, name: str) -> tuple[Reference, bool]:
+    from batchgen.core.media import media_of  # with XML and all: most prompts have no pictures
+
     shown = printable(name)
     data = read_picture(folder, name)
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.manifest.document import MapNode, Node, Scalar
 from batchgen.manifest.recipe import Field, Recipe
@@ -17,8 +18,7 @@ PROMPT = "prompt"
 EMPTY_PROMPT = "the prompt is empty (describe the picture)"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prompt:
+class Prompt(Struct, frozen=True, eq=False):
     """A sound entry. With a `table` it makes tasks for each of its rows, which are counted once they are read."""
 
     line: int
@@ -45,8 +45,7 @@ class Prompt:
         return self.each if self.table is None else self.each * len(self.table.numbers)
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
+class Defaults(Struct, frozen=True):
     """What the top of a manifest gives to every entry.
 
     `recipe` is None when no model is given; `perhaps` are variables that the top may use where it could not be read.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 from batchgen.core.errors import Problem
 from batchgen.core.types import JsonScalar, JsonValue
@@ -21,8 +22,7 @@ Pattern = JsonScalar | Template | list["Pattern"] | dict[str, "Pattern"]
 """A JSON value in which texts may have placeholders."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Field:
+class Field(Struct, frozen=True, eq=False):
     """One parameter of a request: where it is written, and its value.
 
     A value that is not `sound` is never sent; what it overrode stays in force (`instead`), so that the other
@@ -46,8 +46,7 @@ class Field:
         return tuple(dict.fromkeys(name for text in templates_of(self.pattern) for name in text.names))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recipe:
+class Recipe(Struct, frozen=True, eq=False):
     """The requests of a prompt, all but the prompt itself. `names` are the variables in them.
 
     `faulty` are the parameters whose values could not be read, by name, `extra` among them; `uses` says where

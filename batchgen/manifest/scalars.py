@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from batchgen.core.types import JsonScalar
 from batchgen.manifest.document import ListNode, MapNode, Node, Scalar
@@ -48,8 +49,7 @@ _PLAIN = re.compile(
 _EARLY = re.compile(r"[0-9]:[0-5][0-9]")
 
 
-@dataclass(frozen=True, slots=True)
-class Unclear:
+class Unclear(Struct, frozen=True):
     """A plain scalar that means different things to different readers; no field accepts it."""
 
     kind: Kind

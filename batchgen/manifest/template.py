@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.core.naming import printable
 
@@ -21,8 +22,7 @@ _NEAR = 100
 """Characters before a lone `}` in which its name is looked for: a search of a whole text could take forever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """A text cut at its placeholders: `literals` has one part more than `names`.
 
     `faults` are the braces that mean nothing, each with what to write; a text with any is not to be rendered.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+from batchgen.core.values import replace
 from batchgen.manifest.document import CONTROL, Elsewhere, ListNode, MapNode, Node, Scalar, control_name
 from batchgen.manifest.inside import InsideError, Wanted, open_inside
 from batchgen.manifest.scalars import describe

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from batchgen.core.naming import slug
 from batchgen.core.types import JsonScalar
@@ -19,8 +20,7 @@ Exclusion = tuple[tuple[int, str], ...]
 """What is left out: (number of the variable, value's text), in the order of the variables, at least one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Value:
+class Value(Struct, frozen=True, eq=False):
     """One varied value: its text as written, its part of a task's id, and its place."""
 
     text: str
@@ -45,8 +45,7 @@ def written(node: Scalar) -> JsonScalar:
     return number if isinstance(number, int | float) else node.text
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Variation:
+class Variation(Struct, frozen=True, eq=False):
     """The variables of a prompt, the values of each, and the combinations to leave out.
 
     `count` is the number of combinations that remain.

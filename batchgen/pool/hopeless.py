@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from batchgen.core.retry import NextStep
 from batchgen.core.types import Failure, FailureClass, ImageRequest
+from batchgen.core.values import replace
 
 INVALID = 3
 """So many requests of one shape must be called invalid, and none bring an image, before its others are not sent."""

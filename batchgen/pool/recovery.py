@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import anyio
 
@@ -12,6 +11,7 @@ from batchgen.core.protocols import Engine, Ledger
 from batchgen.core.records import Unfinished
 from batchgen.core.retry import next_step
 from batchgen.core.types import Attempt, Failure, FailureClass, Link, Paid, RetryPolicy
+from batchgen.core.values import replace
 from batchgen.pool.attempts import Attempts
 
 DOWNLOADS = 8

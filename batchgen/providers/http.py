@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +26,7 @@ from batchgen.core.types import (
     JsonObject,
     Link,
 )
+from batchgen.core.values import replace
 from batchgen.providers.body import BodyTooLargeError
 from batchgen.providers.connections import FreshConnector, strict_session
 from batchgen.providers.downloads import PATIENT, DownloadPolicy, Downloads, open_downloads

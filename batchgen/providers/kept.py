@@ -9,9 +9,6 @@ from pathlib import Path
 from batchgen.catalogue.listing import Listed, Listing
 from batchgen.core.errors import StorageError
 from batchgen.core.types import JsonObject, JsonValue
-from batchgen.providers.endpoint import Secret
-from batchgen.providers.listed import page_of
-from batchgen.providers.masking import Mask
 from batchgen.system.clock import moment_or_blank
 from batchgen.system.files import make_folder, replace_file
 from batchgen.system.folder import Folder
@@ -21,7 +18,6 @@ FOLDER = ".models"
 
 VERSION = 1
 
-_NO_KEY = Mask(Secret(""))
 _MOST_BYTES = 32 * 1024 * 1024
 
 
@@ -78,9 +74,14 @@ def _written(listed: Listed) -> JsonObject:
 
 
 def _listing(document: dict[str, JsonValue]) -> Listing | None:
+    # Imported here: most folders keep no list, and every command that reads a manifest looks for one.
+    from batchgen.providers.endpoint import Secret
+    from batchgen.providers.listed import page_of
+    from batchgen.providers.masking import Mask
+
     provider, host = document.get("provider"), document.get("host")
     read = moment_or_blank(document.get("read"))
-    page = page_of(document, _NO_KEY)
+    page = page_of(document, Mask(Secret("")))
     if document.get("version") != VERSION or page is None or not read:
         return None
     if not isinstance(provider, str) or not isinstance(host, str):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
+
+from msgspec import Struct
 
 from batchgen.catalogue.listing import Listed, ListedPrice
 from batchgen.core.money import usd
@@ -23,8 +24,7 @@ _A_MILLION = re.compile(r"(?:1\s*)?(?:m|mtok|million)\b", re.IGNORECASE)
 _MAKES_IMAGES = frozenset({"text-to-image", "image-to-image", "image-editing", "image-generation"})
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Part of a list. Pages are counted from 1, and `page` 0 is a list that has none; `total` is 0 where it is not told."""
 
     models: Mapping[str, Listed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import aiohttp
 from yarl import URL
@@ -14,6 +14,7 @@ from batchgen.core.classify import fault_words
 from batchgen.core.errors import ListingError
 from batchgen.core.plain import one_line
 from batchgen.core.types import JsonValue
+from batchgen.core.values import replace
 from batchgen.providers.answers import error_of, json_of
 from batchgen.providers.body import CHUNK_BYTES, LARGE_BYTES, BodyTooLargeError, collect
 from batchgen.providers.connections import FreshConnector, strict_session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from batchgen.catalogue.catalogue import Catalogue
@@ -12,6 +12,7 @@ from batchgen.catalogue.model import Anything, Flag, Model, Parameter, TokenPric
 from batchgen.catalogue.prices import USUAL_SIZE, middling_quality
 from batchgen.catalogue.rules import check_prompt, check_request, size_of, value_of
 from batchgen.core.types import JsonObject, JsonValue
+from batchgen.core.values import replace
 from batchgen.sandbox.errors import ApiError, bad
 from batchgen.sandbox.faults import AnswerAs
 from batchgen.sandbox.references import References

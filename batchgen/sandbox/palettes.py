@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
+
+from batchgen.core.values import replace
 
 Colour = tuple[int, int, int]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 import anyio
 from aiohttp import web
 
 from batchgen.core.types import JsonObject
+from batchgen.core.values import replace
 from batchgen.sandbox.answers import completed_body, event_name, partial_body
 from batchgen.sandbox.mishaps import Mishap, Way
 from batchgen.sandbox.orders import Order

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from batchgen.core.errors import StorageError
 from batchgen.core.naming import COPY_LENGTH, superseded_name
 from batchgen.core.types import Answer, Stored, StoredImage
+from batchgen.core.values import replace
 from batchgen.stores.layout import Layout, place_of
 from batchgen.stores.sidecars import dump_sidecar, read_sidecar
 from batchgen.system.folder import File

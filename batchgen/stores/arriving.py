@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +14,7 @@ from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.money import settled_usd
 from batchgen.core.types import Attempt, Blob, ImageBytes, Media, StoredImage
+from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival
 from batchgen.stores.layout import IMAGES, Layout
 from batchgen.stores.sidecars import Origin, build_sidecar, dump_sidecar

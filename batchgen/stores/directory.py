@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from batchgen.core.errors import StorageError
 from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import Attempt, Blob, ImageBytes, Stored, StoredImage, Task
+from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival, Barrier
 from batchgen.stores.arriving import Arriving, Check, room_bytes
 from batchgen.stores.layout import Layout, open_bucket_layout, open_layout

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.core.errors import StorageError
+from batchgen.core.values import replace
 from batchgen.system.folder import File, Folder
 from batchgen.system.objects import Bucket
 

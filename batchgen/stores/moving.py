@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from batchgen.core.records import Found
 from batchgen.core.types import Stored, StoredImage, Task
+from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival, is_whole
 from batchgen.stores.layout import IMAGES, Layout, place_of
 from batchgen.stores.sidecars import (

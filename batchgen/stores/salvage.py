@@ -6,7 +6,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import Attempt, Stored, StoredImage
+from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival, Barrier, is_whole
 from batchgen.stores.layout import IMAGES, Layout, place_of
 from batchgen.stores.sidecars import dump_sidecar, found_of, read_sidecar, stored_of

@@ -8,8 +8,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from batchgen.core.values import replace
 
 
 class LockHeldError(Exception):

@@ -13,13 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 from playwright.sync_api import sync_playwright
 
 from batchgen.core.records import TaskView, Totals
+from batchgen.core.values import replace
 from batchgen.reports.gallery import ReportFacts, write_gallery
 from batchgen.reports.thumbs import make_thumbs, thumb_mark
 from tests.reports.samples import in_batches, view

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from batchgen.catalogue.dialects import DIALECTS, Answers, Dialect, fields_of, path_of, refused_names
 from batchgen.core.types import ImageRequest, JsonValue
+from batchgen.core.values import replace
 
 PLAIN = DIALECTS["openai"]
 REQUEST = ImageRequest("gpt-image-2", "A boat.", {"size": "1024x1024", "user": "anna"}, {"seed": 7})

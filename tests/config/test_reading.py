@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from batchgen.config.file import load_config
 from batchgen.config.values import Config
 from batchgen.core.errors import ProblemsError, UsageError
 from batchgen.core.types import Limits
+from batchgen.core.values import replace
 from batchgen.providers.settings import BUILT_IN, Ceiling, ProviderSettings
 from batchgen.reports.settings import HeartbeatSettings, Kind, Target
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +28,7 @@ from batchgen.core.types import (
     TokenRates,
     Usage,
 )
+from batchgen.core.values import replace
 from batchgen.ledgers.sqlite import SqliteLedger, memory_ledger, open_ledger
 from tests.ledgers.samples import (
     BUSY,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from batchgen.core.differences import CONTEXT, differences, differing_parts
 from batchgen.core.types import ImageRequest, JsonValue, Reference
+from batchgen.core.values import replace
 
 LOGO = Reference("logo.png", "a" * 64, 10, "image/png", 8, 8)
 REQUEST = ImageRequest("m1", "A boat.", {"size": "8x8", "quality": "low"}, {"tint": [1]}, (LOGO,), LOGO)

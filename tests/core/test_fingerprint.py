@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.fingerprint import Fingerprinter, fingerprint
 from batchgen.core.types import ImageRequest, JsonValue, Reference
+from batchgen.core.values import replace
 
 REQUEST = ImageRequest(
     "gpt-image-2", "A paper boat at sunrise.", {"size": "1024x1024", "quality": "low"}, {"seed": 7}

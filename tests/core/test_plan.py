@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from batchgen.core.differences import Asked
 from batchgen.core.plan import TO_FETCH, TRIED_AGAIN, Known, Planned, decide, renew, waves
 from batchgen.core.types import Change, FailureClass, OnUnknown, StoredImage, TaskState
+from batchgen.core.values import replace
 from tests.ledgers.samples import attempt, stored, task
 
 TASK = task()

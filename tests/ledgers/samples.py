@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from batchgen.core.fingerprint import fingerprint
 from batchgen.core.plan import Known, Planned, decide
@@ -27,6 +26,7 @@ from batchgen.core.types import (
     Task,
     TaskState,
 )
+from batchgen.core.values import replace
 
 MOMENT = "2026-11-23T22:00:00.000Z"
 RUN = "20261123T220000Z-0001"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 import stat
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchgen.core.types import Reference
+from batchgen.core.values import replace
 from batchgen.ledgers.migrations import NEWEST, STEPS
 from batchgen.ledgers.opening import open_file
 from batchgen.ledgers.queries import schema

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.core.errors import Problem, ProblemsError
 from batchgen.core.types import Task
+from batchgen.core.values import replace
 from batchgen.manifest.job import Manifest
 from batchgen.manifest.load import Setting, load_manifest
 

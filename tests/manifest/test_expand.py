@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from batchgen.catalogue.model import Whole
 from batchgen.core import naming
 from batchgen.core.errors import Problem
 from batchgen.core.types import Limits, OnUnknown, PriceKind, RetryPolicy
+from batchgen.core.values import replace
 from batchgen.manifest import expand
 from batchgen.manifest.load import Setting, load_manifest
 from tests.manifest.reading import HEAD, SETTING, problems_of, read, tasks_of

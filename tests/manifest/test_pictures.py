@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from PIL import Image
 from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.model import Edits, Whole
 from batchgen.catalogue.references import PICTURE_BYTES
+from batchgen.core.values import replace
 from tests.manifest.reading import HEAD, SETTING, problems_of, read, tasks_of
 from tests.support.png import png
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from batchgen.core.types import Answer, Attempt, Failure, FailureClass, Link, Paid, Stored, Task
+from batchgen.core.values import replace
 from tests.ledgers.samples import stored
 
 

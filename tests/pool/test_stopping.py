@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import anyio
 import pytest
 
 from batchgen.core.types import Attempt, Failure, FailureClass, Link, OnUnknown, RetryPolicy, StopReason, Stored
+from batchgen.core.values import replace
 from batchgen.ledgers.committing import InlineRunner
 from batchgen.ledgers.opening import open_private
 from batchgen.ledgers.sqlite import SqliteLedger

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from yarl import URL
 
 from batchgen.core.errors import AttemptError
 from batchgen.core.types import FailureClass, Paid
+from batchgen.core.values import replace
 from batchgen.providers.downloads import DownloadPolicy
 from batchgen.providers.http import open_provider
 from batchgen.providers.links import parse_link, refusal

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from aiohttp import web
 from batchgen.catalogue.dialects import DIALECTS
 from batchgen.core.errors import AttemptError
 from batchgen.core.types import FailureClass, ImageBytes, ImageRequest, Reference
+from batchgen.core.values import replace
 from batchgen.providers.http import open_provider
 from tests.providers.servers import KEY, PIXEL_B64, Api, answering, endpoint_of, serving
 from tests.support.png import png

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from PIL import Image
 
 from batchgen.core.plain import REASON_LIMIT
 from batchgen.core.types import Failure, FailureClass, Link, Paid, Stored
+from batchgen.core.values import replace
 from batchgen.engines.local import LocalEngine
 from batchgen.providers.downloads import DownloadPolicy
 from batchgen.providers.http import open_provider

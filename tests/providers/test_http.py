@@ -6,7 +6,6 @@ import gzip
 import json
 import traceback
 import zlib
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from aiohttp import web
 
 from batchgen.core.errors import AttemptError, UsageError
 from batchgen.core.types import FailureClass, ImageBytes, ImageRequest, Link, Paid, Usage
+from batchgen.core.values import replace
 from batchgen.providers.connections import AGENT
 from batchgen.providers.http import open_provider
 from batchgen.providers.proxies import proxy_host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 
 from batchgen.core.history import Bar, History, Revision, Share
 from batchgen.core.records import TaskView, Totals
+from batchgen.core.values import replace
 from batchgen.reports.gallery import ReportFacts, write_gallery
 from tests.reports.samples import in_batches, view
 

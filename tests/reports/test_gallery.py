@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView, Totals
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import JsonObject, StopReason
+from batchgen.core.values import replace
 from batchgen.reports import gallery
 from batchgen.reports.data import FIELDS
 from batchgen.reports.gallery import ReportFacts, write_gallery

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from batchgen.core.records import AttemptView, RunRecord, Totals
 from batchgen.core.types import AttemptState
+from batchgen.core.values import replace
 from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
 from batchgen.reports.tally import ROWS_KEPT, Tally, take_tally
 from batchgen.system.lock import Holder

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from batchgen.core.records import TaskView
+from batchgen.core.values import replace
 from batchgen.reports.thumbs import EDGE_PX, make_thumbs, thumb_names
 from tests.reports.samples import in_batches, view
 

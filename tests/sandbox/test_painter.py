@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 from PIL import Image
 
 from batchgen.core.media import media_of
+from batchgen.core.values import replace
 from batchgen.sandbox.caption import readable
 from batchgen.sandbox.painter import STAGES, Picture, paint
 from tests.sandbox.talking import picture as picture_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -13,6 +12,7 @@ from typing import Any
 from batchgen.catalogue.catalogue import Catalogue
 from batchgen.catalogue.model import Model
 from batchgen.catalogue.rules import check_prompt, check_request
+from batchgen.core.values import replace
 from tests.spec.document import document
 
 OWN = frozenset({"model", "prompt", "n"})

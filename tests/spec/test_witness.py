@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import cast
 
 import aiohttp
@@ -13,6 +12,7 @@ import pytest
 from batchgen.catalogue.catalogue import Catalogue, Entry
 from batchgen.catalogue.model import Whole
 from batchgen.core.types import ImageRequest
+from batchgen.core.values import replace
 from batchgen.providers.http import open_provider
 from batchgen.sandbox.faults import Behaviour
 from batchgen.sandbox.server import serve

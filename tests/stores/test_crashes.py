@@ -193,7 +193,7 @@ async def test_a_crash_while_an_image_is_changed_back(tmp_path: Path) -> None:
         second = await kept(folder, new, NEW)
         aside = StoredImage(
             **{
-                **{name: getattr(first.image, name) for name in StoredImage.__slots__},
+                **{name: getattr(first.image, name) for name in StoredImage.__struct_fields__},
                 "file": second.superseded[old.attempt_id],
             }
         )

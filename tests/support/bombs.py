@@ -6,10 +6,10 @@ import asyncio
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from batchgen.core.types import Link
+from batchgen.core.values import replace
 from batchgen.engines.local import LocalEngine
 from batchgen.providers.downloads import DownloadPolicy
 from batchgen.providers.http import open_provider

@@ -10,13 +10,14 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from batchgen.core.limits import PoolLimits
 from batchgen.core.types import Attempt, Failure, Link, Stored
+from batchgen.core.values import replace
 from batchgen.engines.local import LocalEngine
 from batchgen.job import Job
 from batchgen.ledgers import opening

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from batchgen.core.errors import Problem
 
@@ -11,8 +12,7 @@ MOST_ALIKE = 20
 """Rows with a mistake of one kind in one column that are told one by one."""
 
 
-@dataclass(slots=True)
-class _Kind:
+class _Kind(Struct):
     """Mistakes of one kind: how many rows have it, the last of them with what was said of it, the first not told."""
 
     rows: int = 0

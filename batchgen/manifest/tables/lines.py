@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from batchgen.core.naming import printable
 
 MOST_COLUMNS = 1000
@@ -29,8 +31,7 @@ class TableError(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Bad:
+class Bad(Struct, frozen=True):
     """A cell that holds no value: what a person sees in it, and what is wrong (with what to do)."""
 
     shown: str

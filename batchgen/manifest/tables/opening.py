@@ -11,7 +11,6 @@ from batchgen.manifest.inside import InsideError, Wanted, open_inside
 from batchgen.manifest.tables.delimited import read_delimited
 from batchgen.manifest.tables.lines import Source, TableError, with_header
 from batchgen.manifest.tables.objects import open_objects
-from batchgen.manifest.tables.sheets import read_sheet
 
 MOST_BYTES = 256 * 2**20
 """Of a table's file: a million rows with long prompts take less."""
@@ -38,6 +37,8 @@ def open_table(stack: ExitStack, folder: Path, name: str, sheet: str | None) -> 
         case ".jsonl":
             return open_objects(file)
         case ".xlsx":
+            from batchgen.manifest.tables.sheets import read_sheet  # with XML and all: most tables are text
+
             return with_header(read_sheet(file, sheet))
         case _:
             return with_header(read_delimited(file))

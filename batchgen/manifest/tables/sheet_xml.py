@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import BinaryIO
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from batchgen.manifest.tables.lines import Bad, Cell, Line, sheet_error
 
@@ -22,8 +23,7 @@ _ROW, _CELL, _VALUE, _FORMULA, _TEXT, _SOUNDS = (
 _UNFINISHED = Bad("", "its formula has no stored result (open the file, let it calculate, and save it)")
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Struct, frozen=True):
     """What the cells of a workbook refer to: its texts, which styles are dates or lengths of time, and its first day."""
 
     texts: Sequence[str]
@@ -54,8 +54,7 @@ def _refuse(*_: object) -> None:
     raise ValueError("a sheet has no document type")
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """Where the parser stands: the row and the cell that are open, and the rows that are done."""
 
     book: Book

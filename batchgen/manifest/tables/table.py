@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from batchgen.core.errors import Problem
 from batchgen.manifest.document import CONTROL, Elsewhere, control_name
 from batchgen.manifest.tables.alike import Alike
@@ -27,8 +29,7 @@ from batchgen.manifest.tables.spool import Spool
 from batchgen.manifest.tables.where import Where
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class Row(Struct, frozen=True, eq=False):
     """One row: its number in `file`, and its texts by column. `broken` are columns whose cell has no value."""
 
     file: str

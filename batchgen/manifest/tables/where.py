@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from batchgen.core.naming import printable
 from batchgen.manifest.document import Scalar
@@ -14,8 +15,7 @@ _REMEMBERED = 1000
 """Different texts of a column that are kept to guess what was meant."""
 
 
-@dataclass(slots=True, eq=False)
-class Condition:
+class Condition(Struct, eq=False):
     """One column and the values that let a row pass; `seen` are texts that rows have there."""
 
     column: str
@@ -36,8 +36,7 @@ class Condition:
         return False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Where:
+class Where(Struct, frozen=True, eq=False):
     """The conditions that a row must meet, all of them."""
 
     conditions: tuple[Condition, ...] = ()
