@@ -72,8 +72,18 @@ check: $(VENV)/.dev  ## formatting, lint, types, floors, the README's help text
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest --quiet tests/test_readme.py
 
-bench: $(VENV)/.dev  ## what durability costs, measured side by side (about two minutes)
+# Whom batchgen is compared with lives in an environment of its own: their requirements are not ours.
+build/bench/.made: locks/bench.lock | $(BIN)/python
+	$(BIN)/python -m venv build/bench
+	build/bench/bin/python -m pip --disable-pip-version-check --quiet $(LOCKED) locks/bench.lock
+	@touch $@
+
+bench: $(VENV)/.dev build/bench/.made  ## every figure of docs/performance.md and docs/scaling.md but the report's (needs nginx)
+	$(BIN)/python -m tests.bench.clients build/bench/bin/python
 	$(BIN)/python -m tests.bench.durability
+	$(BIN)/python -m tests.bench.startup
+	$(BIN)/python -m tests.bench.scale
+	$(BIN)/python -m tests.bench.simulation
 
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff check --fix .

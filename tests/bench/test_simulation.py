@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from batchgen.core.values import replace
 from tests.bench.simulation import SETTINGS, Provider, Setting, on_paper, price_usd, row
 
 SCALING = Path(__file__).parents[2] / "docs" / "scaling.md"
