@@ -80,7 +80,6 @@ class Judge:
         if ended.made:
             self._answered = True
             self._hopeless.accepted(due.task.request)
-            lane.succeeded()
         if ended.exhausted_s and (rest_s := lane.rest(ended.exhausted_s)):
             self._notify(Paused(lane.models, rest_s, "the provider says that its limit is used up"))
         if failure is None or step is None:
@@ -91,7 +90,7 @@ class Judge:
             self._stop.ask(step.stop, failure.reason)
         if failure.failure_class is FailureClass.RATE_LIMITED:
             self._resends.rate_limited()
-            if lane.slow_down(step.pause_s):
+            if lane.slow_down(due, step.pause_s):
                 self._notify(Paused(lane.models, step.pause_s, failure.reason))
         self._feed_breaker(lane, due, failure, step)
         await self._condemn(lane, due.task.request, failure, step)

@@ -66,6 +66,7 @@ class Lane:
         self._changed = anyio.Event()
         self._paused_until = 0.0
         self._probe: str | None = None
+        self._sent_at: dict[str, float] = {}
         self.held_until = ""
 
     async def next(self) -> Due | Later | None:
@@ -131,7 +132,8 @@ class Lane:
                 break
             self._gate.leave(self.models)  # the breaker opened meanwhile
         self._probe = due.task.task_id if self.breaker.is_open else None
-        self._pulse.tempo.sent(anyio.current_time())
+        now = self._sent_at[due.task.task_id] = anyio.current_time()
+        self._pulse.tempo.sent(now)
         return True
 
     async def _clear(self) -> None:
@@ -166,13 +168,10 @@ class Lane:
         self._paused_until = max(self._paused_until, anyio.current_time() + pause_s)
         return pause_s
 
-    def succeeded(self) -> None:
-        """The provider made an image."""
-        self._pulse.tempo.succeeded()
-
-    def slow_down(self, pause_s: float) -> bool:
+    def slow_down(self, due: Due, pause_s: float) -> bool:
         """The provider asked for it: send nothing for a while, then less; False when that is no news."""
         now, held = anyio.current_time(), bool(self.held_until)
+        self._pulse.tempo.refused(self._sent_at.get(due.task.task_id, now), now)
         if now >= max(self._paused_until, self._pulse.paused_until):
             self._pulse.tempo.slow_down(now)
         if pause_s > self._worth_s:
@@ -202,6 +201,7 @@ class Lane:
     def done(self, due: Due) -> None:
         """A task's attempt has ended, whatever came of it."""
         self._handed.discard(due.task.task_id)
+        self._sent_at.pop(due.task.task_id, None)
         if self._probe == due.task.task_id:
             self._probe = None
         self._changed.set()

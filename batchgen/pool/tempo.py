@@ -5,34 +5,76 @@ from __future__ import annotations
 import math
 from collections import deque
 
-SLOWER = 0.8
-SLOWER_EVERY_S = 15.0
-"""Answers to what was sent at the old rate still come in for a while, and say nothing of the new one."""
+from batchgen.pool.pacing import SLACK_S
 
-FASTER = 1.05
+WINDOW_S, MEASURED_AT_MOST_S = 60.0, 66.0
+"""Providers count a minute or less. A little more is measured, since it takes a while to notice that there is room."""
+
+FEW, FEW_AT_MOST_S = 10, 240.0
+"""A rate is measured over so many images at least, where they came in that time."""
+
+BELOW = 0.985
+"""A lane rests so far below what was accepted around a pause."""
+
+BRIEF_S, BRIEF_IMAGES = 2.0, 3.0
+"""A pause shorter than either, after one refusal: its length is chance, and says little of the limit."""
+
+KEPT, NEAR, KEPT_AT_LEAST = 0.965, 0.8, 0.5
+"""What one pause leaves of a rate: after a brief one; where little is known, or too little to tell; in a storm."""
+
+LONELY_IMAGES, LONELY_S = 60.0, 20.0
+"""The last but one pause as long ago, in both: refusals that far apart may be chance."""
+
 SLOWEST = 1.0
 """Images a minute below which no answer pushes a lane: it must notice when the provider has room again."""
 
-MEASURED_S = 60.0
-LEAST_MEASURED_S = 5.0
-"""A burst of a first few requests counts as if it had taken so long."""
+ROUND_S, ROUND_IMAGES = 5.0, 10.0
+"""A higher rate is tried for the longer of both before a still higher one, and for a whole window where one was seen."""
 
-MEASURED_AT_MOST = 1000
+PROBE, PROBE_AT_MOST = 0.01, 0.1
+"""A lane that was not refused for long tries a hundredth more in a round, then twice as much in each that is clean."""
+
+REST_S, REST_IMAGES = 10.0, 30.0
+REST_AT_MOST_S, REST_AT_MOST_IMAGES = 600.0, 100.0
+"""How long before it tries, the longer of both; twice as long each time that the limit proves to be where it was."""
+
+SAME = 0.03
+"""Two refused rates no further apart are the same."""
+
+FEELER_S, FEELER_AT_MOST_S, FEELER_SHARE = 0.5, 8.0, 0.1
+"""While all is refused one request goes ahead of the others, after a tenth of the time that this has lasted."""
+
+REMEMBERED = 20_000
 
 
 class Tempo:
-    """A lane's rate: cut by a fifth when it was too high, then a twentieth more after every clean round.
+    """A lane's rate, found by what the provider accepts from one pause to the next. Moments are the loop's.
 
-    A round is as many images as a minute has permits. The rate starts from the configured one, or where
-    there is none from the last minute's, and ends its way back at the configured one. Moments are the loop's.
+    From the first request accepted after a pause to the first accepted after the next one, a limiter of any kind takes
+    what its limit is. The lane rests just below that, then tries for more in small steps, ever more rarely while the
+    limit proves to be where it was, and ever faster where it has gone: the plateau of CUBIC (RFC 9438). Plain additive
+    increase and multiplicative decrease (Chiu and Jain, 1989) finds the limit as well, but a sawtooth that falls by a
+    fifth loses a tenth of it. A refusal far from others at a rate that was held before is chance, and changes nothing.
+    `configured` is never exceeded; where it is None a lane is free until the first refusal.
     """
 
     def __init__(self, configured: float | None) -> None:
         self._configured = configured
         self.images_per_minute: float | None = None
-        self._sent: deque[float] = deque(maxlen=MEASURED_AT_MOST)
-        self._slowed_at = -math.inf
-        self._clean = 0
+        self._accepted: deque[float] = deque(maxlen=REMEMBERED)
+        self._cycles: deque[float] = deque(maxlen=2 * FEW)
+        self._pauses = deque([-math.inf, -math.inf], maxlen=2)
+        self._due = 0.0
+        self._blocked_at = 0.0
+        self._refused_at: float | None = None
+        self._in_a_row = 0
+        self._asked_at = -math.inf
+        self._feeler_s = FEELER_S
+        self._window_s = 0.0
+        self._refused_rate = math.inf
+        self._settled_at = self._grown_at = 0.0
+        self._rest_s = REST_S
+        self._probe = PROBE
 
     @property
     def is_free(self) -> bool:
@@ -42,35 +84,125 @@ class Tempo:
     @property
     def next_at(self) -> float:
         """Nothing is sent before this moment."""
-        if self.images_per_minute is None or not self._sent:
-            return 0.0
-        return self._sent[-1] + 60.0 / self.images_per_minute
+        return 0.0 if self._refused_at is None and self.images_per_minute is None else self._due
 
     def sent(self, now: float) -> None:
-        """A request goes out."""
-        self._sent.append(now)
+        """A request goes out; it counts as accepted until it is refused."""
+        if self._refused_at is not None:
+            resumed_at = self._first_after(self._refused_at)
+            if resumed_at <= now - self._feeler_s:
+                self._resumed(self._refused_at, resumed_at, now)
+        if not self._cycles:
+            self._cycles.append(now)
+        self._grow(now)
+        self._accepted.append(now)
+        gap_s = 60.0 / (self.images_per_minute or self._configured or math.inf)
+        start = self._due if now - self._due <= SLACK_S else now
+        self._due = max(start + gap_s, now + self._ahead_s(gap_s))
 
-    def succeeded(self) -> None:
-        """The provider made an image."""
-        if self.images_per_minute is None:
-            return
-        self._clean += 1
-        if self._clean >= self.images_per_minute:
-            self._clean = 0
-            self.images_per_minute *= FASTER
-            if self._configured is not None and self.images_per_minute >= self._configured:
-                self.images_per_minute = None
+    def refused(self, sent_at: float, now: float) -> None:
+        """The provider did not take the request of that moment, since there were too many."""
+        self._forget(sent_at)
+        self._feeler_s = min(FEELER_AT_MOST_S, max(self._feeler_s, 2.0 * (now - sent_at)))
+        if self._refused_at is None:
+            self._blocked_at = self._refused_at = sent_at
+            self._in_a_row = 0
+        self._refused_at = max(sent_at, self._refused_at)
 
     def slow_down(self, now: float) -> None:
-        """The provider said that it was too fast."""
-        self._clean = 0
-        if now < self._slowed_at + SLOWER_EVERY_S:
+        """The provider said that it was too fast; told once for all refusals of a pause, after `refused`."""
+        if self._refused_at is None or self._refused_at < self._asked_at:
             return
-        self._slowed_at = now
-        rate = self.images_per_minute or self._configured or self._measured(now)
-        self.images_per_minute = max(SLOWER * rate, min(SLOWEST, rate))
+        self._asked_at = now
+        self._in_a_row += 1
+        if self._in_a_row > 1:
+            feeler_s = max(self._feeler_s, FEELER_SHARE * (now - self._blocked_at))
+            self._due = max(self._due, now + min(FEELER_AT_MOST_S, feeler_s))
 
-    def _measured(self, now: float) -> float:
-        recent = [moment for moment in self._sent if moment > now - MEASURED_S]
-        span_s = now - recent[0] if recent else 0.0
-        return 60.0 * max(1, len(recent)) / max(span_s, LEAST_MEASURED_S)
+    def _ahead_s(self, gap_s: float) -> float:
+        """While nothing is settled, others follow a request only when its refusal would be known, or a little slower."""
+        if self._refused_at is None:
+            return 0.0
+        return self._feeler_s if self._in_a_row > 1 or self.is_free else gap_s / KEPT
+
+    def _forget(self, sent_at: float) -> None:
+        for back in range(1, len(self._accepted) + 1):
+            if self._accepted[-back] <= sent_at:
+                if self._accepted[-back] == sent_at:
+                    del self._accepted[-back]
+                return
+
+    def _first_after(self, moment: float) -> float:
+        first = math.inf
+        for one in reversed(self._accepted):
+            if one <= moment:
+                break
+            first = one
+        return first
+
+    def _resumed(self, refused_at: float, resumed_at: float, now: float) -> None:
+        """A request was accepted again: what is known of the limit is settled."""
+        end = resumed_at if self._in_a_row == 1 else (refused_at + resumed_at) / 2
+        accepted, is_guess = self._measured(end)
+        self._refused_at = None
+        self._cycles.append(resumed_at)
+        pause_s = end - self._blocked_at
+        self._window_s = max(self._window_s, min(WINDOW_S, 3.0 * pause_s))
+        rate = self.images_per_minute or self._configured
+        if rate is None:
+            self._settle(accepted, BELOW * accepted, now)
+            return
+        brief = self._in_a_row == 1 and pause_s < max(BRIEF_S, BRIEF_IMAGES * 60.0 / rate)
+        lonely = self._blocked_at > self._pauses[0] + max(LONELY_S, LONELY_IMAGES * 60.0 / rate)
+        self._pauses.append(self._blocked_at)
+        if brief and lonely and rate < BELOW * self._refused_rate:
+            self._rest_s, self._probe, self._grown_at = REST_S, PROBE, now
+        elif brief and (lonely or accepted > NEAR * rate):
+            kept = BELOW if accepted >= BELOW * rate and not lonely else max(KEPT, BELOW * accepted / rate)
+            self._settle(rate, kept * rate, now)
+        else:
+            least = (NEAR if is_guess else KEPT_AT_LEAST) * rate
+            self._settle(max(accepted, least), min(BELOW * rate, max(BELOW * accepted, least)), now)
+
+    def _measured(self, end: float) -> tuple[float, bool]:
+        """Images a minute accepted from the start of a cycle to its end, and whether those were too few to tell."""
+        if end - self._blocked_at > MEASURED_AT_MOST_S:
+            end = self._blocked_at
+        starts = [max(start, end - MEASURED_AT_MOST_S) for start in reversed(self._cycles)]
+        start = next(
+            (one for one in starts if self._count(one, end) >= FEW), max(self._cycles[0], end - FEW_AT_MOST_S)
+        )
+        count = self._count(start, end)
+        return 60.0 * max(1, count) / max(0.05, end - start), count < FEW
+
+    def _count(self, start: float, end: float) -> int:
+        return sum(1 for moment in self._accepted if start <= moment < end)
+
+    def _settle(self, refused_rate: float, rate: float, now: float) -> None:
+        """Rest at a rate below one that was refused."""
+        if abs(refused_rate / self._refused_rate - 1.0) > SAME:
+            self._rest_s = REST_S
+        elif now > self._settled_at + self._rest_s:
+            self._rest_s = min(2 * self._rest_s, max(REST_AT_MOST_S, REST_AT_MOST_IMAGES * 60.0 / rate))
+        self._refused_rate, self._probe = refused_rate, PROBE
+        self._settled_at = self._grown_at = now
+        self._take(max(rate, min(SLOWEST, self.images_per_minute or self._configured or SLOWEST)))
+
+    def _take(self, rate: float) -> None:
+        bounded = self._configured is not None and rate >= self._configured
+        self.images_per_minute = None if bounded else rate
+
+    def _grow(self, now: float) -> None:
+        """Try for more; a lane that has nothing to send, or no place in flight, learns nothing."""
+        rate = self.images_per_minute
+        if rate is None:
+            return
+        gap_s = 60.0 / rate
+        round_s = max(ROUND_S, ROUND_IMAGES * gap_s, self._window_s)
+        rounds = min(1.0, max(0.0, now - self._grown_at) / round_s)
+        self._grown_at = now
+        rests = now < self._settled_at + max(self._rest_s, REST_IMAGES * gap_s, round_s)
+        if self._refused_at is not None or rests or now - self._due > max(gap_s, 0.05):
+            return
+        self._probe = min(PROBE_AT_MOST, self._probe * 2.0**rounds)
+        self._take(rate * (1.0 + self._probe * rounds))

@@ -1,11 +1,14 @@
-"""After a provider asked to slow down a lane goes slower, and then a little faster again for as long as that works."""
+"""After a provider asked to slow down a lane finds what it takes, and goes nearly as fast as that."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -13,108 +16,156 @@ from hypothesis import strategies as st
 
 from batchgen.core.events import Paused
 from batchgen.core.types import Attempt, FailureClass, RetryPolicy
-from batchgen.pool.tempo import SLOWER_EVERY_S, Tempo
+from batchgen.pool.pacing import MARGIN
+from batchgen.pool.tempo import BELOW, KEPT_AT_LEAST, Tempo
 from tests.ledgers.samples import tasks
+from tests.pool.limiters import Fixed, Limiter, Sliding, Tokens, settle
 from tests.pool.pools import Night
 from tests.pool.scripted import Reply, ScriptedEngine, fault
 
 PATIENT = RetryPolicy(max_attempts=50)
 
 
-def slowed(configured: float | None, moments: Sequence[float], sent: Sequence[float] = ()) -> Tempo:
-    """A tempo that was told to slow down at these moments, after requests at others."""
+def true_limit(limiter: Limiter) -> float:
+    """Images a minute that a limiter takes at most: a window takes whole ones."""
+    if isinstance(limiter, Sliding | Fixed):
+        return math.floor(limiter.a_minute * limiter.window_s / 60.0 + 1e-9) * 60.0 / limiter.window_s
+    assert isinstance(limiter, Tokens)
+    return limiter.a_minute
+
+
+LIMITERS: tuple[Callable[[], Limiter], ...] = (
+    lambda: Sliding(5),
+    lambda: Sliding(60),
+    lambda: Sliding(250),
+    lambda: Sliding(1200),
+    lambda: Sliding(60, 2.0),
+    lambda: Sliding(250, 2.0),
+    lambda: Sliding(1200, 10.0),
+    lambda: Sliding(12_000, 2.0),
+    lambda: Fixed(20),
+    lambda: Fixed(250),
+    lambda: Fixed(250, 2.0),
+    lambda: Fixed(1200, 10.0),
+    lambda: Tokens(5, 1),
+    lambda: Tokens(60, 60),
+    lambda: Tokens(250, 1),
+    lambda: Tokens(1200, 1),
+)
+
+
+@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize("too_high", [None, 1.2, 4.0])
+@pytest.mark.parametrize("number", range(len(LIMITERS)))
+def test_a_lane_settles_within_a_twentieth_of_a_limit(number: int, too_high: float | None, tells: bool) -> None:
+    """Whatever a limiter counts, with a rate that is unset or too high: 95 % of its limit, at most 3 refusals in a hundred.
+
+    Of a few hundred requests four more may be refused, since each time that it tries for more costs one or two.
+    """
+    limiter = LIMITERS[number]()
+    limit = true_limit(limiter)
+    seconds = 3600.0 if limit < 20 else 900.0 if limit < 2000 else 200.0
+    settled = settle(
+        limiter,
+        Tempo(configured := too_high and too_high * limit),
+        seconds=seconds,
+        later_s=seconds / 2,
+        configured=configured,
+        tells=tells,
+        latency_s=2.0,
+        slots=max(16, round(limit / 10)),
+    )
+    assert settled.a_minute >= 0.95 * limit - 60.0 / (seconds / 2)
+    assert settled.refused * settled.requests <= 0.03 * settled.requests + 4
+
+
+@pytest.mark.parametrize("window_s", [10.0, 60.0])
+@pytest.mark.parametrize("change", [0.5, 2.0])
+def test_a_limit_that_moves_is_found_again(change: float, window_s: float) -> None:
+    """Half or twice as much from a moment on: within twenty minutes the lane is there."""
+    limiter = Sliding(120, window_s, change=lambda now: change if now > 600 else 1.0)
+    found = settle(limiter, Tempo(None), seconds=2100, later_s=1800, slots=240)
+    assert found.a_minute >= 0.95 * 120 * change
+
+
+@dataclass
+class Scattered:
+    """A provider that refuses one request in a hundred for no reason that a rate could mend."""
+
+    random: Random
+
+    def take(self, _now: float) -> float | None:
+        """None when it is taken."""
+        return 0.5 if self.random.random() < 0.01 else None
+
+
+@pytest.mark.parametrize("rate", [20.0, 60.0, 200.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_scattered_refusals_do_not_strangle_a_run(rate: float, seed: int) -> None:
+    """A rate that a hundred refusals have nothing to do with stays at nine tenths or more of what it was told."""
+    settled = settle(
+        Scattered(Random(seed)), Tempo(rate), seconds=3600, later_s=600, configured=rate, slots=1000
+    )
+    assert settled.a_minute >= 0.9 * rate / MARGIN
+
+
+def test_what_is_sent_at_once_without_a_rate_is_measured_by_when_there_is_room_again() -> None:
+    """60 at once, then nothing until a minute is over: 60 a minute, less the rest below it."""
+    tempo = Tempo(None)
+    for number in range(60):
+        tempo.sent(number / 100)
+    tempo.sent(0.6)
+    tempo.refused(0.6, 0.7)
+    tempo.slow_down(0.7)
+    tempo.sent(60.0)
+    tempo.sent(61.0)
+    assert pytest.approx(60.0 * BELOW) == tempo.images_per_minute
+    assert not tempo.is_free
+
+
+def after_a_refusal(configured: float | None, times: int = 1) -> Tempo:
+    """A tempo that sent a hundred, one a second; the last was refused, as often as said, and the next was taken."""
     tempo = Tempo(configured)
-    for moment in sent:
-        tempo.sent(moment)
-    for moment in moments:
-        tempo.slow_down(moment)
+    for number in range(100):
+        tempo.sent(float(number))
+    for _ in range(times):
+        tempo.refused(99.0, 99.1)
+        tempo.slow_down(99.1)
+    for number in range(3):
+        tempo.sent(100.1 + number)
     return tempo
 
 
-@pytest.mark.parametrize(
-    ("configured", "moments", "expected"),
-    [
-        (60.0, (), None),
-        (60.0, (0.0,), 48.0),
-        (60.0, (0.0, 14.9), 48.0),
-        (60.0, (0.0, 15.0), 38.4),
-        (1.1, (0.0, 20.0, 40.0), 1.0),
-        (0.5, (0.0, 20.0), 0.5),
-    ],
-)
-def test_a_rate_falls_by_a_fifth_at_most_every_15_s(
-    configured: float, moments: Sequence[float], expected: float | None
-) -> None:
-    """From the configured rate, and never to a standstill."""
-    assert expected == (rate := slowed(configured, moments).images_per_minute) or rate == pytest.approx(
-        expected
-    )
+def test_a_lone_refusal_slows_a_configured_rate_no_further() -> None:
+    """What refused one request of many, and took the next, is no storm: the pause was enough."""
+    assert None is after_a_refusal(60.0).images_per_minute
 
 
-@pytest.mark.parametrize(
-    ("sent", "now", "expected"),
-    [
-        ([0.0] * 8, 0.1, 0.8 * 96),
-        ([float(second) for second in range(60)], 59.5, 0.8 * 60 * 60 / 59.5),
-        ([0.0, 0.0, 0.0, *(float(second) for second in range(100, 130))], 129.0, 0.8 * 60 * 30 / 29),
-        ([], 7.0, 0.8 * 12),
-    ],
-)
-def test_without_a_configured_rate_the_last_minute_is_where_it_starts(
-    sent: Sequence[float], now: float, expected: float
-) -> None:
-    """What went out in the last minute, or since the first of it; a first burst counts as five seconds' requests."""
-    assert pytest.approx(expected) == slowed(None, [now], sent).images_per_minute
-
-
-def test_a_clean_round_is_a_minute_of_images() -> None:
-    """48 images at 48 a minute bring a twentieth more, not 47; at the configured rate nothing holds it any more."""
-    tempo = slowed(60.0, [0.0])
-    for _ in range(47):
-        tempo.succeeded()
-    assert 48.0 == tempo.images_per_minute
-    tempo.succeeded()
-    assert pytest.approx(50.4) == tempo.images_per_minute
-    for _ in range(51 + 53 + 56 + 59):
-        tempo.succeeded()
-    assert None is tempo.images_per_minute
-    assert 0.0 == tempo.next_at
-
-
-def test_a_rate_limit_ends_a_round() -> None:
-    """A round that was not clean does not count."""
-    tempo = slowed(60.0, [0.0])
-    for _ in range(40):
-        tempo.succeeded()
-    tempo.slow_down(1.0)
-    for _ in range(40):
-        tempo.succeeded()
-    assert 48.0 == tempo.images_per_minute
+def test_one_pause_slows_a_lane_once() -> None:
+    """However many answers to what was under way come back within it."""
+    once = after_a_refusal(None).images_per_minute
+    assert once == pytest.approx(60.0, rel=0.06)
+    assert once == after_a_refusal(None, times=5).images_per_minute
 
 
 @given(
     st.none() | st.floats(0.1, 10_000),
-    st.lists(st.tuples(st.floats(0, 30), st.sampled_from(["sent", "succeeded", "limited"])), max_size=200),
+    st.lists(st.tuples(st.floats(0, 30), st.sampled_from(["sent", "sent", "limited"])), max_size=200),
 )
 def test_a_tempo_stays_within_its_bounds(configured: float | None, steps: Sequence[tuple[float, str]]) -> None:
     """Never above the configured rate, never below one a minute (or the configured rate if that is less)."""
-    tempo, now, slowed_at = Tempo(configured), 0.0, -SLOWER_EVERY_S
+    tempo, now, last = Tempo(configured), 0.0, 0.0
     for wait_s, step in steps:
         now += wait_s
-        before = tempo.images_per_minute
         if step == "sent":
-            tempo.sent(now)
-        elif step == "succeeded":
-            tempo.succeeded()
+            tempo.sent(last := now)
         else:
+            tempo.refused(last, now)
             tempo.slow_down(now)
         rate = tempo.images_per_minute
         if rate is not None:
-            assert min(1.0, configured or 1.0) <= rate <= (configured or rate)
-        if before is not None and rate is not None and rate < before:
-            assert now >= slowed_at + SLOWER_EVERY_S
-        if step == "limited" and now >= slowed_at + SLOWER_EVERY_S:
-            slowed_at = now
+            assert min(1.0, configured or 1.0) <= rate * (1 + 1e-9)
+            assert rate <= (configured or rate)
 
 
 class Meter:
@@ -151,13 +202,13 @@ def test_a_night_settles_at_what_the_provider_takes(rate: float | None) -> None:
     )
     night.run()
     assert {"stored"} == set(night.states().values())
-    assert night.ended_s < 1.5 * 900
+    assert night.ended_s < 1.1 * 900
     settled = [moment for moment in meter.refused if moment > 300.0]
-    assert len(settled) < 0.1 * (night.ended_s - 300.0)
+    assert len(settled) < 0.03 * (night.ended_s - 300.0)
 
 
 def test_a_configured_rate_comes_back() -> None:
-    """One rate limit slows the lane by a fifth; some clean minutes later it is as fast as it was told."""
+    """One pause slows the lane; some clean minutes later it is as fast as it was told."""
     limited = fault(FailureClass.RATE_LIMITED, retry_after_s=10.0)
     engine = ScriptedEngine()
     engine.script = lambda _attempt: limited if len(engine.calls) == 100 else Reply()
@@ -165,7 +216,7 @@ def test_a_configured_rate_comes_back() -> None:
     times = night.engine.times()
     gaps = [round(late - early, 2) for early, late in pairwise(times)]
     assert {1.01} == set(gaps[1:98])
-    assert 1.25 == max(gaps[105:140])
+    assert 1.1 < max(gaps[105:120]) < 1.3
     assert {1.01} == set(gaps[-100:])
     assert {"stored"} == set(night.states().values())
 
@@ -183,8 +234,8 @@ def test_answers_within_a_pause_slow_down_no_further() -> None:
         tasks(20), ScriptedEngine(script), concurrency=4, images_per_minute=60.0, jitter=lambda: 0.0
     ).run()
     resumed = [moment for moment in night.engine.times() if moment > 100.0]
-    gaps = [round(late - early, 2) for early, late in pairwise(resumed)]
-    assert 1.25 == max(gaps)
+    gaps = [late - early for early, late in pairwise(resumed)]
+    assert max(gaps) <= 1.01 / KEPT_AT_LEAST
 
 
 def test_one_lane_slows_down_alone() -> None:
