@@ -59,6 +59,7 @@ class _Reading:
             default_limits=limits_of(shape.defaults, Limits()),
             output=self._path.parent / shape.output,
             engine=shape.engine,
+            ray_address=shape.ray.address,
             verify=shape.verify,
             report=MappingProxyType(shape.report.model_dump(exclude_none=True)),
             notify=tuple(target.settings() for target in shape.notify),

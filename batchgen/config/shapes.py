@@ -63,6 +63,12 @@ class ProviderShape(Shape):
     )
 
 
+class RayShape(Shape):
+    """Where the engine ray finds its cluster."""
+
+    address: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["auto"])
+
+
 class ConfigShape(Shape):
     """The file, all but what is checked entry by entry."""
 
@@ -70,7 +76,8 @@ class ConfigShape(Shape):
     catalogue: dict[str, Any] = Field(default_factory=dict, examples=[{"my-model": {"family": "gpt-image-2"}}])
     defaults: LimitsShape = Field(default=LimitsShape(), examples=[{"concurrency": 8}])
     output: Annotated[str, Field(min_length=1)] = Field("output", examples=["output"])
-    engine: Literal["local"] = Field("local", examples=["local"])
+    engine: Literal["local", "ray"] = Field("local", examples=["local"])
+    ray: RayShape = Field(default=RayShape(), examples=[{"address": "auto"}])
     verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
     report: Report = Field(default=Report(), examples=[{"thumbnails": True}])
     notify: Targets = Field(default_factory=list, examples=[[{"url_env": "NOTIFY_URL"}]])

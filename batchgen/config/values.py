@@ -20,7 +20,8 @@ class Config:
     """What the operator configured, over what is built in.
 
     `path` is the file, None when there is none. `output` is the folder that jobs write into; a relative one in
-    the file is relative to the file. `report` has the keys that the file sets. `notify` is who is told of runs,
+    the file is relative to the file. `report` has the keys that the file sets. `ray_address` is the cluster of
+    the engine ray, None for one of its own. `notify` is who is told of runs,
     `metrics` the file that Prometheus reads.
     """
 
@@ -30,6 +31,7 @@ class Config:
     default_limits: Limits = field(default_factory=Limits)
     output: Path = Path("output")
     engine: str = "local"
+    ray_address: str | None = None
     verify: str = "structure"
     report: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
     notify: tuple[Target, ...] = ()
