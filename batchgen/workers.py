@@ -15,6 +15,7 @@ from batchgen.engines.local import LocalEngine
 from batchgen.job import Job
 from batchgen.providers.endpoint import address_of, resolve
 from batchgen.providers.settings import ProviderSettings
+from batchgen.stores.arriving import Check
 from batchgen.stores.sidecars import Origin
 
 
@@ -67,10 +68,11 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
     from batchgen.providers.http import open_provider
     from batchgen.stores.directory import open_store
 
-    check = None
+    check: Check | None = None
     if recipe.decode:
-        from batchgen.stores.decoding import decoded_media_of as check
+        from batchgen.stores.decoding import decoded_media_of
 
+        check = decoded_media_of
     endpoint = resolve(recipe.settings, os.environ)
     if not (recipe.folder / "state" / recipe.token).exists():
         raise StorageError(
