@@ -261,7 +261,10 @@ def _connect(address: str | None) -> Any:  # noqa: ANN401 - a module
         import ray
     except ImportError:
         raise UsageError(MISSING) from None
+    from ray._private.ray_logging import global_worker_stdstream_dispatcher as printing
+
     logging.getLogger("ray").setLevel(logging.ERROR)
+    printing.handlers.clear()  # Ray prints of lost workers to standard output, which is for people and machines
     with _CONNECTING:
         if ray.is_initialized():
             return ray
