@@ -264,7 +264,6 @@ def _connect(address: str | None) -> Any:  # noqa: ANN401 - a module
     from ray._private.ray_logging import global_worker_stdstream_dispatcher as printing
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    printing.handlers.clear()  # Ray prints of lost workers to standard output, which is for people and machines
     with _CONNECTING:
         if ray.is_initialized():
             return ray
@@ -276,4 +275,5 @@ def _connect(address: str | None) -> Any:  # noqa: ANN401 - a module
         except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
             told = one_line(f"the Ray cluster {address or 'of this machine'} cannot be used: {error}", 400)
             raise UsageError(f"{told}; nothing was sent") from None
+    printing.handlers.clear()  # Ray prints of lost workers to standard output, which is for people and machines
     return ray
