@@ -114,10 +114,8 @@ async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) ->
         async with open_ledger(None) as nothing_yet:
             await stage(job, nothing_yet, first := Seal())  # a broken manifest leaves no folder behind
             check_agreed(job, first.text)
-    endpoint, host = (
-        None if name in KEYLESS else endpoint_of(job),
-        host_for(job),
-    )  # after the manifest: its writer may have no key
+    # After the manifest: its writer may have no key.
+    endpoint, host = None if name in KEYLESS else endpoint_of(job), host_for(job)
     await make_job_folder(job)
     with hold_job(job):
         async with ledger_of(job) as ledger:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from threading import Lock
 from typing import Any
 
@@ -25,17 +25,29 @@ from batchgen.core.types import Attempt, Failure, FailureClass, Link, Paid, Stor
 WorkerOpener = Callable[[], AbstractAsyncContextManager[Engine]]
 """Opens an engine on a worker, from what can be pickled and holds no secret. Raises `BatchgenError` where it cannot."""
 
+Outcome = Stored | Link | Failure | None
+
 MISSING = "the engine ray needs a package that is not installed: pip install 'batchgen[ray]'; nothing was sent"
 LOST = "the worker that asked for the image was lost before it told of an answer"
 
 LOOK_S = 3.0
 """How often the cluster is looked at for nodes that came, went, or are to be drained."""
+BEGIN_S = 30.0
+"""So long an actor may take to begin: its node may be busy, or gone without a word."""
 PLACE_S = 60.0
-"""So long an actor may take to begin, and a run waits for a node when it has none."""
+"""So long a run waits for a node when it has none."""
+STOP_S = 10.0
+"""So long a stop waits for what a worker is just keeping; one that is out of reach does not answer."""
 CALLS = 1000
 """Calls at one time in one actor: the coordinator's limits bound them, not Ray."""
+OBJECTS_BYTES = 80 << 20
+"""The object store of a cluster on this machine; near the least that Ray takes, since outcomes travel without it."""
 
 _CONNECTING = Lock()  # Ray knows one connection a process, which the jobs of a night share
+
+
+class LostError(Exception):
+    """A worker is gone, and what became of a call with it; the text is the name of Ray's error."""
 
 
 class Worker:
@@ -45,6 +57,7 @@ class Worker:
         self._opener = opener
         self._rooms = AsyncExitStack()
         self._engine: Engine | None = None
+        self._calls: dict[str, anyio.CancelScope] = {}
 
     async def begin(self) -> str:
         """Open the engine; returns why it cannot be, in a sentence, or ""."""
@@ -54,22 +67,23 @@ class Worker:
             return str(error)
         return ""
 
-    async def do(self, verb: str, *words: object) -> Stored | Link | Failure | str | None:
-        """One call of the engine; a text is why the disk could not be relied on."""
-        try:
-            outcome: Stored | Link | Failure | None = await getattr(self._engine, verb)(*words)
-        except StorageError as error:
-            return str(error)
-        return outcome
+    async def do(self, verb: str, attempt: Attempt, *words: object) -> Outcome | str:
+        """One call of the engine, None when it was stopped; a text is why the disk could not be relied on."""
+        with anyio.CancelScope() as scope:
+            self._calls[attempt.attempt_id] = scope
+            try:
+                outcome: Outcome = await getattr(self._engine, verb)(attempt, *words)
+            except StorageError as error:
+                return str(error)
+            finally:
+                del self._calls[attempt.attempt_id]
+            return outcome
+        return None
 
-
-@dataclass(eq=False, slots=True)
-class _Place:
-    """An actor on a node, with the calls that it has not answered."""
-
-    node: str
-    actor: Any
-    in_flight: set[str] = field(default_factory=set)
+    async def stop(self, attempt_id: str) -> None:
+        """Wait no longer for an answer; an image that is being kept is kept."""
+        if scope := self._calls.get(attempt_id):
+            scope.cancel()
 
 
 class RayEngine:
@@ -79,7 +93,8 @@ class RayEngine:
         self._ray = ray
         self._opener = opener
         self._store = store
-        self._places: dict[str, _Place] = {}
+        self._actors: dict[str, Any] = {}  # by node
+        self._at: dict[str, str] = {}  # attempt -> node, from its reservation to its end
         self._refused: dict[str, str] = {}
         self._draining: frozenset[str] = frozenset()
         self._looked = -LOOK_S
@@ -88,141 +103,128 @@ class RayEngine:
     async def begin(self) -> None:
         """Find workers. Raises `UsageError` when every node has a reason against it."""
         await self._look()
-        if not self._places and self._refused:
-            told = "; ".join(sorted(set(self._refused.values())))
-            raise UsageError(f"no node of the Ray cluster can work on this job: {told}; nothing was sent")
+        if not self._actors and self._refused:
+            raise UsageError(
+                f"no node of the Ray cluster can work on this job: {self._reasons}; nothing was sent"
+            )
 
     async def close(self) -> None:
         """End the actors: what they are still doing is the business of nobody any more."""
-        for place in list(self._places.values()):
-            await to_thread.run_sync(self._ray.kill, place.actor)
+        for actor in self._actors.values():
+            await to_thread.run_sync(self._ray.kill, actor)
 
     async def reserve(self, attempt: Attempt) -> None:
         """Make room where the attempt will be performed; on another node when that one is lost, since nothing was sent."""
         while True:
-            place = await self._free_place()
-            place.in_flight.add(attempt.attempt_id)
-            try:
-                await self._call(place, "reserve", attempt)
-            except self._ray.exceptions.RayError:
-                await self._forget(place)
-            except BaseException:
-                place.in_flight.discard(attempt.attempt_id)
-                raise
-            else:
+            self._at[attempt.attempt_id] = await self._free_node()
+            with suppress(LostError):
+                await self._call("reserve", attempt)
                 return
 
     async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
         """Have the request sent once. When its worker is lost: what it stored, or an unknown outcome."""
-        place = self._place_of(attempt)
-        if place is None:
+        if self._at.get(attempt.attempt_id) not in self._actors:
             told = "the worker was lost before the request was sent"
             return Failure(FailureClass.TRANSIENT, told, nothing_sent=True)
-        try:
-            outcome = await self._call(place, "perform", attempt)
-        except self._ray.exceptions.RayError as error:
-            found = await self._found(place, attempt, error)
-            return found or Failure(FailureClass.UNKNOWN, self._told(error), Paid.MAYBE)
-        finally:
-            place.in_flight.discard(attempt.attempt_id)
-        if isinstance(outcome, Link):
-            return outcome
-        return self._ended(outcome)
+        lost = Failure(FailureClass.UNKNOWN, LOST, Paid.MAYBE)
+        return await self._outcome(lost, "perform", attempt)
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
         """Download a link on any worker; a lost one is no harm, the link is fetched again."""
-        place = await self._free_place()
-        place.in_flight.add(attempt.attempt_id)
-        try:
-            return self._ended(await self._call(place, "fetch", attempt, link))
-        except self._ray.exceptions.RayError as error:
-            found = await self._found(place, attempt, error)
-            return found or Failure(FailureClass.TRANSIENT, self._told(error))
-        finally:
-            place.in_flight.discard(attempt.attempt_id)
+        if self._at.get(attempt.attempt_id) not in self._actors:
+            self._at[attempt.attempt_id] = await self._free_node()
+        outcome = await self._outcome(Failure(FailureClass.TRANSIENT, LOST), "fetch", attempt, link)
+        assert not isinstance(outcome, Link)
+        return outcome
 
     async def adopt(self, attempt: Attempt) -> Stored | None:
         """What is in the store already, whoever put it there."""
         return await self._store.adopt(attempt)
 
-    async def _call(self, place: _Place, verb: str, *words: object) -> Stored | Link | Failure | None:
-        outcome = await place.actor.do.remote(verb, *words)
-        if isinstance(outcome, str):
-            raise StorageError(outcome)
-        result: Stored | Link | Failure | None = outcome
-        return result
-
-    def _ended(self, outcome: Stored | Link | Failure | None) -> Stored | Failure:
-        assert isinstance(outcome, Stored | Failure)
+    async def _outcome(
+        self, lost: Failure, verb: str, attempt: Attempt, *words: object
+    ) -> Stored | Link | Failure:
+        try:
+            outcome = await self._call(verb, attempt, *words)
+        except LostError:
+            return await self._store.adopt(attempt) or lost
+        finally:
+            self._at.pop(attempt.attempt_id, None)
+        assert outcome is not None
         return outcome
 
-    async def _found(self, place: _Place, attempt: Attempt, error: Exception) -> Stored | None:
-        """What a dead worker had stored. One that is only out of reach may still be writing: nobody touches that."""
-        if not isinstance(error, self._ray.exceptions.ActorDiedError):
-            return None
-        await self._forget(place)
-        return await self._store.adopt(attempt)
+    async def _call(self, verb: str, attempt: Attempt, *words: object) -> Outcome:
+        """Raises `LostError`, and what the engine there raises."""
+        node, errors = self._at[attempt.attempt_id], self._ray.exceptions
+        actor = self._actors[node]
+        answer = actor.do.remote(verb, attempt, *words)
+        try:
+            outcome: Outcome | str = await answer
+        except anyio.get_cancelled_exc_class():
+            outcome = await self._stopped(actor, attempt, answer)
+            if outcome is None:
+                raise
+        except errors.RayTaskError:  # a fault of ours there, as it would be here
+            raise
+        except errors.RayError as error:
+            self._forget(node, actor)
+            raise LostError(type(error).__name__) from None
+        if isinstance(outcome, str):
+            raise StorageError(outcome)
+        return outcome
 
-    def _told(self, error: Exception) -> str:
-        return one_line(f"{LOST} ({type(error).__name__})", REASON_LIMIT)
+    async def _stopped(self, actor: Any, attempt: Attempt, answer: Any) -> Outcome | str:  # noqa: ANN401 - of Ray
+        with anyio.move_on_after(STOP_S, shield=True), suppress(self._ray.exceptions.RayError):
+            await actor.stop.remote(attempt.attempt_id)
+            outcome: Outcome | str = await answer
+            return outcome
+        return None
 
-    def _place_of(self, attempt: Attempt) -> _Place | None:
-        places = self._places.values()
-        return next((place for place in places if attempt.attempt_id in place.in_flight), None)
-
-    async def _forget(self, place: _Place) -> None:
-        if self._places.get(place.node) is place:
-            del self._places[place.node]
+    def _forget(self, node: str, actor: Any) -> None:  # noqa: ANN401 - of Ray
+        if self._actors.get(node) is actor:
+            del self._actors[node]
             self._looked = -LOOK_S
 
-    async def _free_place(self) -> _Place:
-        """The worker with the fewest calls. Raises `StorageError` when there is none for a while."""
+    @property
+    def _reasons(self) -> str:
+        return "; ".join(sorted(set(self._refused.values()))) or "none answers"
+
+    async def _free_node(self) -> str:
+        """The node with the fewest calls. Raises `StorageError` when there is none for a while."""
         ends = anyio.current_time() + PLACE_S
-        while True:
-            if anyio.current_time() - self._looked >= LOOK_S or not self._places:
-                await self._look()
-            open_places = [place for node, place in self._places.items() if node not in self._draining]
-            if open_places:
-                return min(open_places, key=lambda place: len(place.in_flight))
-            if anyio.current_time() >= ends:
-                told = "; ".join(sorted(set(self._refused.values()))) or "none is alive"
-                raise StorageError(
-                    f"no worker of the Ray cluster is left ({told}); nothing was sent for this image"
-                )
+        while anyio.current_time() < ends:
+            await self._look()
+            calls = Counter(self._at.values())
+            if found := min(self._actors.keys() - self._draining, key=calls.__getitem__, default=None):
+                return found
             await anyio.sleep(1)
+        raise StorageError(
+            f"no worker of the Ray cluster is left: {self._reasons}; nothing was sent for this image"
+        )
 
     async def _look(self) -> None:
-        """Begin an actor on every new node; a node that is gone takes its own along."""
-        if self._looking.locked() and self._places:
+        """Begin an actor on every new node."""
+        if self._looking.locked() and self._actors:
             return  # somebody looks, and there is somebody to work meanwhile
         async with self._looking:
-            if anyio.current_time() - self._looked < LOOK_S and self._places:
+            if anyio.current_time() - self._looked < LOOK_S:
                 return
             self._looked = anyio.current_time()
-            alive, self._draining = await to_thread.run_sync(self._nodes)
+            alive, self._draining = await to_thread.run_sync(_nodes, self._ray)
             async with anyio.create_task_group() as beginning:
-                for node in alive - self._draining - set(self._places) - set(self._refused):
+                for node in alive - self._draining - self._actors.keys() - self._refused.keys():
                     beginning.start_soon(self._begin_on, node)
 
-    def _nodes(self) -> tuple[frozenset[str], frozenset[str]]:
-        from ray._private.state import state  # what Ray's own libraries ask; there is no public way
-
-        alive = frozenset(node["NodeID"] for node in self._ray.nodes() if node["Alive"])
-        return alive, frozenset(state.get_draining_nodes())
-
     async def _begin_on(self, node: str) -> None:
+        """An actor on a node; when it does not begin, the next look tries again."""
         actor = await to_thread.run_sync(self._actor, node)
-        try:
-            with anyio.fail_after(PLACE_S):
-                refused = await actor.begin.remote()
-        except (self._ray.exceptions.RayError, TimeoutError):
-            await to_thread.run_sync(self._ray.kill, actor)  # the next look tries again
-            return
-        if refused:
+        with anyio.move_on_after(BEGIN_S), suppress(self._ray.exceptions.RayError):
+            refused = await actor.begin.remote()
+            if not refused:
+                self._actors[node] = actor
+                return
             self._refused[node] = refused
-            await to_thread.run_sync(self._ray.kill, actor)
-        else:
-            self._places[node] = _Place(node, actor)
+        await to_thread.run_sync(self._ray.kill, actor)
 
     def _actor(self, node: str) -> Any:  # noqa: ANN401 - Ray has no type for a handle of a late class
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -236,6 +238,18 @@ class RayEngine:
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
         return hosted.remote(self._opener)
+
+
+def _nodes(ray: Any) -> tuple[frozenset[str], frozenset[str]]:  # noqa: ANN401 - a module
+    """Nodes that are alive, and those that are to be drained."""
+    alive = frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+    try:
+        # Ray has no public way to ask, and its own libraries ask like this. Without it a drained node goes on.
+        from ray._private.state import state
+
+        return alive, frozenset(state.get_draining_nodes())
+    except (ImportError, AttributeError):
+        return alive, frozenset()
 
 
 @asynccontextmanager
@@ -255,25 +269,26 @@ async def open_ray(opener: WorkerOpener, store: ImageStore, address: str | None)
 
 
 def _connect(address: str | None) -> Any:  # noqa: ANN401 - a module
+    # What Ray tells of lost workers it prints to standard output, which is for people and machines: every line is skipped.
+    os.environ |= {"RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    here: dict[str, Any] = {}
+    if address is None:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # "no": everything stays on loopback
+        here = {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
     try:
         import ray
     except ImportError:
         raise UsageError(MISSING) from None
-    from ray._private.ray_logging import global_worker_stdstream_dispatcher as printing
-
     logging.getLogger("ray").setLevel(logging.ERROR)
     with _CONNECTING:
         if ray.is_initialized():
             return ray
-        here: dict[str, Any] = {}
-        if address is None:
-            here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
             ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
         except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
-            told = one_line(f"the Ray cluster {address or 'of this machine'} cannot be used: {error}", 400)
+            told = one_line(
+                f"the Ray cluster {address or 'of this machine'} cannot be used: {error}", REASON_LIMIT
+            )
             raise UsageError(f"{told}; nothing was sent") from None
-    printing.handlers.clear()  # Ray prints of lost workers to standard output, which is for people and machines
     return ray
