@@ -96,6 +96,7 @@ class RayEngine:
         self._actors: dict[str, Any] = {}  # by node
         self._at: dict[str, str] = {}  # attempt -> node, from its reservation to its end
         self._refused: dict[str, str] = {}
+        self._beginning: set[str] = set()
         self._draining: frozenset[str] = frozenset()
         self._looked = -LOOK_S
         self._looking = anyio.Lock()
@@ -203,28 +204,32 @@ class RayEngine:
         )
 
     async def _look(self) -> None:
-        """Begin an actor on every new node."""
-        if self._looking.locked() and self._actors:
-            return  # somebody looks, and there is somebody to work meanwhile
+        """Begin an actor on every new node; others go on with what there is meanwhile."""
         async with self._looking:
             if anyio.current_time() - self._looked < LOOK_S:
                 return
             self._looked = anyio.current_time()
             alive, self._draining = await to_thread.run_sync(_nodes, self._ray)
-            async with anyio.create_task_group() as beginning:
-                for node in alive - self._draining - self._actors.keys() - self._refused.keys():
-                    beginning.start_soon(self._begin_on, node)
+        new = alive - self._draining - self._actors.keys() - self._refused.keys() - self._beginning
+        self._beginning |= new
+        async with anyio.create_task_group() as group:
+            for node in new:
+                group.start_soon(self._begin_on, node)
 
     async def _begin_on(self, node: str) -> None:
         """An actor on a node; when it does not begin, the next look tries again."""
         actor = await to_thread.run_sync(self._actor, node)
-        with anyio.move_on_after(BEGIN_S), suppress(self._ray.exceptions.RayError):
-            refused = await actor.begin.remote()
-            if not refused:
-                self._actors[node] = actor
-                return
-            self._refused[node] = refused
-        await to_thread.run_sync(self._ray.kill, actor)
+        try:
+            with anyio.move_on_after(BEGIN_S), suppress(self._ray.exceptions.RayError):
+                refused = await actor.begin.remote()
+                if refused:
+                    self._refused[node] = refused
+                else:
+                    self._actors[node] = actor
+        finally:
+            self._beginning.discard(node)
+            if self._actors.get(node) is not actor:
+                self._ray.kill(actor)
 
     def _actor(self, node: str) -> Any:  # noqa: ANN401 - Ray has no type for a handle of a late class
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

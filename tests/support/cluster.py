@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 """Ray's way to keep all of a cluster on loopback."""
@@ -47,11 +48,12 @@ class Cluster:
                     found.append(int(entry.name))
         return found
 
-    def lose(self) -> None:
-        """Kill the second node and all that works on it, without a word."""
-        for process in (*self.workers(self.second), self.second):
+    def lose(self, raylet: int) -> None:
+        """Kill a node and all that works on it, without a word."""
+        for process in (*self.workers(raylet), raylet):
             os.kill(process, signal.SIGKILL)
-        self.second = 0
+        if raylet == self.second:
+            self.second = 0
 
     def whole(self) -> None:
         """Two nodes again."""
@@ -85,10 +87,10 @@ def two_nodes(environ: Mapping[str, str]) -> Iterator[Cluster]:
 def _serve(folder: str) -> None:
     import ray
     from ray.cluster_utils import Cluster as Nodes
-    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+    from ray.core.generated import autoscaler_pb2
 
     head = {**NODE, "include_dashboard": False, "temp_dir": folder, "_system_config": HASTY}
-    nodes = Nodes(initialize_head=True, head_node_args=head)
+    nodes: Any = Nodes(initialize_head=True, head_node_args=head)
     node = nodes.add_node(**NODE)
     told = sys.__stdout__
     assert told is not None
@@ -101,8 +103,10 @@ def _serve(folder: str) -> None:
         if line.strip() == "join":
             node = nodes.add_node(**NODE)
         else:
-            reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
-            ray._raylet.GcsClient(address=nodes.address).drain_node(node.node_id, reason, "a test", 2**42)
+            # As `ray drain-node` does it, which sees no cluster on loopback.
+            gcs: Any = ray._raylet
+            preempted = autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]
+            gcs.GcsClient(address=nodes.address).drain_node(node.node_id, preempted, "a test", 2**42)
         print(raylet(), file=told, flush=True)
     nodes.shutdown()
 
