@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -38,6 +39,8 @@ PLACE_S = 60.0
 """So long a run waits for a node when it has none."""
 STOP_S = 10.0
 """So long a stop waits for what a worker is just keeping; one that is out of reach does not answer."""
+CONNECT_S = 10.0
+"""So long a cluster may take to answer at all."""
 CALLS = 1000
 """Calls at one time in one actor: the coordinator's limits bound them, not Ray."""
 OBJECTS_BYTES = 80 << 20
@@ -290,6 +293,7 @@ def _connect(address: str | None) -> Any:  # noqa: ANN401 - a module
         if ray.is_initialized():
             return ray
         try:
+            _answers(address or "")
             ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
         except (OSError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
             told = one_line(
@@ -297,3 +301,10 @@ def _connect(address: str | None) -> Any:  # noqa: ANN401 - a module
             )
             raise UsageError(f"{told}; nothing was sent") from None
     return ray
+
+
+def _answers(address: str) -> None:
+    """Whether anybody listens there: Ray itself would try for a quarter of an hour. Raises `OSError`."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()

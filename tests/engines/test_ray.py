@@ -192,6 +192,16 @@ def test_a_key_that_no_worker_has_ends_the_run(far: Desk) -> None:
     assert before == len(far.till.requests)
 
 
+def test_a_cluster_that_is_not_there_ends_the_run(desk: Desk) -> None:
+    """Exit code 2 with its address at once; Ray alone would try for a quarter of an hour."""
+    desk.manifest([BOATS])
+    desk.environ |= {**LOOPBACK, "RAY_ADDRESS": "127.0.0.1:9"}
+    done = desk.do(*RAY)
+    assert 2 == done.code
+    assert "the Ray cluster 127.0.0.1:9 cannot be used" in done.err
+    assert [] == desk.till.requests
+
+
 def test_without_ray_the_command_that_installs_it_is_told(desk: Desk) -> None:
     """Exit code 2, no traceback, nothing sent."""
     desk.manifest([BOATS])
