@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from importlib import import_module
 
 from anyio import to_thread
 
 from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import ImageStore, Ledger, Provider
+from batchgen.engines.ray import WorkerOpener
 from batchgen.job import Job
 from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
+from batchgen.plugins import Surroundings
 from batchgen.providers.endpoint import Endpoint, address_of, host_of, resolve
 from batchgen.providers.settings import ProviderSettings
 from batchgen.stores.arriving import Check
@@ -24,6 +27,7 @@ from batchgen.system.files import make_folder
 from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
 from batchgen.system.objects import PATIENCE_S, Bucket, open_bucket
+from batchgen.workers import open_worker, recipe_of
 
 LOCK = ".lock"
 """Held while a run works on the job."""
@@ -68,6 +72,24 @@ async def provider_of(job: Job, endpoint: Endpoint | None) -> AsyncIterator[Prov
             pictures=job.manifest.path.parent,
         )
         yield await rooms.enter_async_context(opened)
+
+
+def surroundings(job: Job, host: str, store: ImageStore, endpoint: Endpoint | None) -> Surroundings:
+    """What the run's engine may open."""
+    cluster = job.options.environ.get("RAY_ADDRESS") or job.options.config.ray_address
+    return Surroundings(
+        partial(provider_of, job, endpoint), partial(worker_of, job, host), store, job.options.clock, cluster
+    )
+
+
+@asynccontextmanager
+async def worker_of(job: Job, host: str) -> AsyncIterator[WorkerOpener]:
+    """What workers open their engines with; an embedded sandbox is served here, for those of this machine."""
+    async with AsyncExitStack() as rooms:
+        base_url = None
+        if job.embedded:
+            base_url = (await rooms.enter_async_context(embedded_endpoint(job.settings))).base_url
+        yield partial(open_worker, await rooms.enter_async_context(recipe_of(job, host, base_url)))
 
 
 @asynccontextmanager

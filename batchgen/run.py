@@ -16,7 +16,7 @@ from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.values import replace
 from batchgen.job import Options, load_job
 from batchgen.ledgers.sqlite import open_ledger
-from batchgen.plugins import engine_factory
+from batchgen.plugins import KEYLESS, engine_factory
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import in_step
 from batchgen.rooms import (
@@ -26,9 +26,9 @@ from batchgen.rooms import (
     host_for,
     ledger_of,
     make_job_folder,
-    provider_of,
     readable_ledger,
     store_of,
+    surroundings,
 )
 from batchgen.staging import Seal, check_agreed, stage
 from batchgen.steps import Steps, new_run_id, new_summary
@@ -99,22 +99,26 @@ async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) ->
     """
     options = replace(options, clock=steady(options.clock))
     job = await to_thread.run_sync(load_job, path, options)  # a long one takes seconds, and others are at work
-    engine = engine_factory(options.engine or options.config.engine)
+    name = options.engine or options.config.engine
+    engine = engine_factory(name)
     if not job.has_ledger:
         async with open_ledger(None) as nothing_yet:
             await stage(job, nothing_yet, first := Seal())  # a broken manifest leaves no folder behind
             check_agreed(job, first.text)
-    endpoint, host = endpoint_of(job), host_for(job)  # after the manifest: its writer may have no key
+    # After the manifest: its writer may have no key.
+    endpoint, host = None if name in KEYLESS else endpoint_of(job), host_for(job)
     await make_job_folder(job)
     with hold_job(job):
         async with ledger_of(job) as ledger:
             await check_owner(job, ledger)
             warnings = await stage(job, ledger, seal := Seal())
             check_agreed(job, seal.text)
-            async with store_of(job, host) as store, provider_of(job, endpoint) as provider:
+            async with (
+                store_of(job, host) as store,
+                engine(surroundings(job, host, store, endpoint)) as performs,
+            ):
                 run_id = new_run_id(options.clock())
                 with Observers(job, run_id, notify) as observers:
-                    performs = engine(provider, store, options.clock)
                     steps = Steps(job, ledger, store, performs, host, stop, observers.notify, run_id)
                     await steps.begin()
                     await steps.send(await steps.plan(warnings))

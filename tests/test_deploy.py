@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from batchgen.cli.nightly import command
+from batchgen.cli.run import command as run_command
 from batchgen.providers.settings import REQUEST_DEADLINE_S
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -92,8 +93,31 @@ def test_kubernetes_waits_longer_than_a_request_may_take() -> None:
     assert {"valueFrom"} == key.keys() - {"name"}
 
 
+def test_a_ray_cluster_waits_longer_than_a_request_may_take() -> None:
+    """The head coordinates and has no key; workers have it from a Secret, and drain before they are ended."""
+    document = yaml.safe_load((DEPLOY / "ray" / "batchgen-rayjob.yaml").read_text("utf-8"))
+    spec = document["spec"]
+    words = shlex.split(spec["entrypoint"])
+    assert ["batchgen", "run"] == words[:2]
+    told = run_command.make_context("run", [__file__, *words[3:]]).params
+    assert ("ray", 25.0) == (told["engine"], told["budget_usd"])
+    assert (0, 0) == (spec["backoffLimit"], spec["submitterConfig"]["backoffLimit"])
+    head = spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]
+    (group,) = spec["rayClusterSpec"]["workerGroupSpecs"]
+    worker = group["template"]["spec"]
+    ((coordinator,), (container,)) = head["containers"], worker["containers"]
+    given = {one["name"]: one for one in container["env"]}
+    assert "COMETAPI_KEY" not in {one["name"] for one in coordinator["env"]}
+    assert {"valueFrom"} == given["COMETAPI_KEY"].keys() - {"name"}
+    drain_s = float(given["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"]["value"])
+    assert REQUEST_DEADLINE_S <= told["grace"] < drain_s < worker["terminationGracePeriodSeconds"]
+    assert told["grace"] < head["terminationGracePeriodSeconds"]
+    assert coordinator["volumeMounts"] == container["volumeMounts"]
+    assert head["securityContext"]["runAsNonRoot"] and worker["securityContext"]["runAsNonRoot"]
+
+
 def test_no_key_is_in_what_is_offered() -> None:
     """Keys come from a file or a Secret, never from a command line."""
-    for path in DEPLOY.iterdir():
+    for path in (path for path in DEPLOY.rglob("*") if path.is_file()):
         lines = [line for line in path.read_text("utf-8").splitlines() if not line.lstrip().startswith("#")]
         assert not [line for line in lines if re.search(r"_KEY=|sk-", line)], path

@@ -94,7 +94,9 @@ def run_options(command: Command) -> Command:
                 "--limit", type=click.IntRange(min=0), metavar="N", help="Send at most this many tasks."
             ),
             _GRACE,
-            click.option("--engine", metavar="NAME", help="Where requests are performed (default: local)."),
+            click.option(
+                "--engine", metavar="NAME", help="Where requests are performed: local (default) or ray."
+            ),
             click.option("--adopt", is_flag=True, help="Take over a job that another manifest began."),
         ],
     )

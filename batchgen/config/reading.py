@@ -62,6 +62,7 @@ class _Reading:
             store=shape.output if is_url(shape.output) else "",
             store_options=MappingProxyType(_store_options(shape.objects)),
             engine=shape.engine,
+            ray_address=shape.ray.address,
             verify=shape.verify,
             report=MappingProxyType(shape.report.model_dump(exclude_none=True)),
             notify=tuple(target.settings() for target in shape.notify),

@@ -20,12 +20,16 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "defaults": "Limits of jobs that do not say.",
         "output": "Folder of all jobs, relative to this file; or an object store for their images, such as s3://bucket/prefix.",
         "objects": "What the object store needs to know beside its address.",
-        "engine": "Where requests are performed: local, in this process.",
+        "engine": "Where requests are performed: local, in this process, or ray, on the nodes of a Ray cluster.",
+        "ray": "The cluster of the engine ray.",
         "verify": "How an image is checked before it counts as stored: its structure to the last byte, or decoded whole as well.",
         "report": "How reports look, where the manifest does not say.",
         "notify": "Whom to tell.",
         "metrics": "Where figures for monitoring go.",
         "heartbeat": "Who is told that a run is alive.",
+    },
+    "RayShape": {
+        "address": "Its address; RAY_ADDRESS is above it, and without either a cluster is begun on this machine.",
     },
     "ProviderShape": {
         "base_url": "Its address, with or without /v1.",

@@ -88,6 +88,12 @@ class ObjectsShape(Shape):
     virtual_hosted_style_request: bool | None = Field(None, examples=[False])
 
 
+class RayShape(Shape):
+    """Where the engine ray finds its cluster."""
+
+    address: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["auto"])
+
+
 class ConfigShape(Shape):
     """The file, all but what is checked entry by entry."""
 
@@ -96,7 +102,8 @@ class ConfigShape(Shape):
     defaults: LimitsShape = Field(default=LimitsShape(), examples=[{"concurrency": 8}])
     output: Annotated[str, Field(min_length=1), AfterValidator(_output)] = Field("output", examples=["output"])
     objects: ObjectsShape = Field(default=ObjectsShape(), examples=[{"region": "eu-central-1"}])
-    engine: Literal["local"] = Field("local", examples=["local"])
+    engine: Literal["local", "ray"] = Field("local", examples=["local"])
+    ray: RayShape = Field(default=RayShape(), examples=[{"address": "auto"}])
     verify: Literal["structure", "decode"] = Field("structure", examples=["structure"])
     report: Report = Field(default=Report(), examples=[{"thumbnails": True}])
     notify: Targets = Field(default_factory=list, examples=[[{"url_env": "NOTIFY_URL"}]])

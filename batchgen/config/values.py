@@ -21,7 +21,8 @@ class Config:
 
     `path` is the file, None when there is none. `output` is the folder that jobs write into; a relative one in
     the file is relative to the file. `store` is the address of an object store for images, "" for none, and
-    `store_options` what it needs to know, without secrets. `report` has the keys that the file sets. `notify` is who is told of runs,
+    `store_options` what it needs to know, without secrets. `ray_address` is the cluster of the engine ray, None for one
+    of its own. `report` has the keys that the file sets. `notify` is who is told of runs,
     `metrics` the file that Prometheus reads.
     """
 
@@ -33,6 +34,7 @@ class Config:
     store: str = ""
     store_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     engine: str = "local"
+    ray_address: str | None = None
     verify: str = "structure"
     report: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
     notify: tuple[Target, ...] = ()

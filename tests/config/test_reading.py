@@ -275,7 +275,7 @@ def test_writable_by_others(tmp_path: Path, mode: int) -> None:
         ('m: there is no model family "gpt-imag-2"', "catalogue: {m: {family: §gpt-imag-2}}"),
         ("`price_usd` is -1 (write at least 0", "catalogue: {m: {price_usd: §-1}}"),
         ("`defaults.finish_by` must be text", "defaults: {finish_by: §06:30}"),
-        ('`engine` is "ray" (write local)', "engine: §ray"),
+        ('`engine` is "cluster" (use one of local, ray)', "engine: §cluster"),
         ('`verify` is "structur" (did you mean structure?)', "verify: §structur"),
         ("this version of batchgen cannot rely on", "providers: {openai: {idempotent: §true}}"),
         ("`notify` is a list (write [{url_env: NOTIFY_URL}])", "notify: §slack://hush"),
