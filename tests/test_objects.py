@@ -40,6 +40,15 @@ def images(bucket: Bucket) -> dict[str, bytes]:
     return {name: there[name] for name in there if name.startswith("images/") and name.endswith(".png")}
 
 
+def test_workers_of_a_cluster_write_straight_to_the_store(desk: Desk, url: str, weed: Weed) -> None:
+    """With the engine ray the images are in the store, each asked for once, and a second run keeps them."""
+    desk.manifest([{"id": "boat", "prompt": "Boat.", "images": 6}], limits={"concurrency": 3})
+    first = desk.json("run", "job.yaml", "--output", url, "--engine", "ray")
+    assert (6, 6, 6) == (first["stored"], len(images(weed.bucket(f"{url}/job"))), len(desk.till.requests))
+    again = desk.json("run", "job.yaml", "--output", url)
+    assert (6, 6) == (again["kept"], len(desk.till.requests))
+
+
 def test_killed_in_the_middle(desk: Desk, url: str, weed: Weed) -> None:
     """After SIGKILL the next run finishes all; what was uploaded or lay on the local disk is not asked for again."""
     desk.till.script(Rule(delay_s=0.03))

@@ -50,7 +50,14 @@ _CONNECTING = Lock()  # Ray knows one connection a process, which the jobs of a 
 
 
 class LostError(Exception):
-    """A worker is gone, and what became of a call with it; the text is the name of Ray's error."""
+    """What became of a call is not known; the text is the name of Ray's error.
+
+    `ended` says that the worker is gone for good: one that is only out of reach may be writing yet.
+    """
+
+    def __init__(self, name: str, *, ended: bool) -> None:
+        super().__init__(name)
+        self.ended = ended
 
 
 class Worker:
@@ -150,8 +157,9 @@ class RayEngine:
     ) -> Stored | Link | Failure:
         try:
             outcome = await self._call(verb, attempt, *words)
-        except LostError:
-            return await self._store.adopt(attempt) or lost
+        except LostError as error:
+            # What is left of an attempt that has ended is taken or cleared away; the next run does it for the others.
+            return (await self._store.adopt(attempt) if error.ended else None) or lost
         finally:
             self._at.pop(attempt.attempt_id, None)
         assert outcome is not None
@@ -172,7 +180,8 @@ class RayEngine:
             raise
         except errors.RayError as error:
             self._forget(node, actor)
-            raise LostError(type(error).__name__) from None
+            ended = isinstance(error, errors.ActorDiedError | errors.NodeDiedError)
+            raise LostError(type(error).__name__, ended=ended) from None
         if isinstance(outcome, str):
             raise StorageError(outcome)
         return outcome
