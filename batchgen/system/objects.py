@@ -35,6 +35,9 @@ _LARGE_BYTES = 16 << 20
 """Above it an object goes up in parts under a name of its own, and is then moved, create-only: no store creates in parts."""
 _PIECE_BYTES = 8 << 20
 _PAGE = 1000
+_PARTS_AT_ONCE = 2
+"""Of one upload: eight go side by side, and each part is in memory."""
+_REFUSES = "the store refuses (check the credentials in the environment and their rights)"
 
 
 def is_url(place: str) -> bool:
@@ -56,6 +59,14 @@ def url_fault(place: str) -> str | None:
     return None
 
 
+@dataclass(slots=True)
+class _Outage:
+    """What all calls to a store share while it is away: one patience, not one after another."""
+
+    since: float | None = None
+    refused_until: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A prefix of a store, by its address. It holds no key: those are read from the environment when it is opened."""
@@ -63,6 +74,7 @@ class Bucket:
     url: str
     store: ObjectStore = field(repr=False)
     patience_s: float = PATIENCE_S
+    _outage: _Outage = field(default_factory=_Outage, repr=False, compare=False)
 
     def folder(self, name: str) -> ObjectFolder:
         """What lies under a further prefix."""
@@ -79,35 +91,66 @@ class Bucket:
         probe.unlink()
 
     def ask(self, what: str, call: Callable[[], Result]) -> Result:
-        """One call, again with pauses while the store is away. Raises `OSError`; no foreign text is passed on.
+        """One call, again with pauses while the store is away; once it was given up on, others do not wait for it anew.
 
-        What a store's client says quotes addresses and headers, which may be signed.
+        Raises `OSError`; no foreign text is passed on: what a store's client says quotes addresses and headers, which
+        may be signed.
         """
         from obstore import exceptions
 
-        end, pause_s = time.monotonic() + self.patience_s, _FIRST_PAUSE_S
+        pause_s = _FIRST_PAUSE_S
         while True:
+            if time.monotonic() < self._outage.refused_until:
+                raise OSError(
+                    f"{self.url}/{what}: the store does not answer (it was tried for {self.patience_s:g} s)"
+                )
             try:
-                return call()
+                result = call()
             except FileNotFoundError:
+                self._answered()
                 raise FileNotFoundError(f"{self.url}/{what} is not there") from None
             except exceptions.AlreadyExistsError:
                 raise FileExistsError(f"{self.url}/{what} is there already") from None
             except exceptions.PreconditionError:
                 raise FileExistsError(f"{self.url}/{what} was changed by another writer") from None
             except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
-                raise PermissionError(
-                    f"{self.url}/{what}: the store refuses (check the credentials in the environment and their rights)"
-                ) from None
+                raise PermissionError(f"{self.url}/{what}: {_REFUSES}") from None
             except (exceptions.NotSupportedError, exceptions.InvalidPathError) as error:
                 raise OSError(f"{self.url}/{what}: the store cannot do this ({type(error).__name__})") from None
             except (exceptions.BaseError, OSError) as error:
-                if time.monotonic() + pause_s > end:
+                if lasting := _lasting(error):
+                    raise PermissionError(f"{self.url}/{what}: {lasting}") from None
+                if self._gives_up(pause_s):
                     raise OSError(
                         f"{self.url}/{what}: the store does not answer ({type(error).__name__}, tried for {self.patience_s:g} s)"
                     ) from None
+            else:
+                self._answered()
+                return result
             time.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    def _answered(self) -> None:
+        self._outage.since, self._outage.refused_until = None, 0.0
+
+    def _gives_up(self, pause_s: float) -> bool:
+        """Whether the outage has lasted too long to try again after a pause."""
+        now = time.monotonic()
+        self._outage.since = now if self._outage.since is None else self._outage.since
+        if now + pause_s <= self._outage.since + self.patience_s:
+            return False
+        self._outage.since, self._outage.refused_until = None, now + self.patience_s
+        return True
+
+
+def _lasting(error: Exception) -> str:
+    """What does not pass by waiting; of a listing the client tells it in no class, only in words."""
+    text = str(error)
+    if "403 Forbidden" in text or "401 Unauthorized" in text:
+        return _REFUSES
+    if "404 Not Found" in text or "NoSuchBucket" in text:
+        return "there is no such bucket (check the address, or make the bucket)"
+    return ""
 
 
 def open_bucket(
