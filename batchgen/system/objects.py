@@ -37,7 +37,7 @@ _PIECE_BYTES = 8 << 20
 _PAGE = 1000
 _PARTS_AT_ONCE = 2
 """Of one upload: eight go side by side, and each part is in memory."""
-_REFUSES = "the store refuses (check the credentials in the environment and their rights)"
+_REFUSES = ": the store refuses (check the credentials in the environment and their rights)"
 
 
 def is_url(place: str) -> bool:
@@ -106,20 +106,12 @@ class Bucket:
                 )
             try:
                 result = call()
-            except FileNotFoundError:
-                self._answered()
-                raise FileNotFoundError(f"{self.url}/{what} is not there") from None
-            except exceptions.AlreadyExistsError:
-                raise FileExistsError(f"{self.url}/{what} is there already") from None
-            except exceptions.PreconditionError:
-                raise FileExistsError(f"{self.url}/{what} was changed by another writer") from None
-            except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
-                raise PermissionError(f"{self.url}/{what}: {_REFUSES}") from None
-            except (exceptions.NotSupportedError, exceptions.InvalidPathError) as error:
-                raise OSError(f"{self.url}/{what}: the store cannot do this ({type(error).__name__})") from None
             except (exceptions.BaseError, OSError) as error:
-                if lasting := _lasting(error):
-                    raise PermissionError(f"{self.url}/{what}: {lasting}") from None
+                if answer := _answer_in(error):
+                    kind, told = answer
+                    if kind is not OSError:
+                        self._answered()
+                    raise kind(f"{self.url}/{what}{told}") from None
                 if self._gives_up(pause_s):
                     raise OSError(
                         f"{self.url}/{what}: the store does not answer ({type(error).__name__}, tried for {self.patience_s:g} s)"
@@ -143,14 +135,28 @@ class Bucket:
         return True
 
 
-def _lasting(error: Exception) -> str:
-    """What does not pass by waiting; of a listing the client tells it in no class, only in words."""
-    text = str(error)
-    if "403 Forbidden" in text or "401 Unauthorized" in text:
-        return _REFUSES
-    if "404 Not Found" in text or "NoSuchBucket" in text:
-        return "there is no such bucket (check the address, or make the bucket)"
-    return ""
+def _answer_in(error: Exception) -> tuple[type[OSError], str] | None:
+    """What an error says that does not pass by waiting; None where the store may only be away."""
+    from obstore import exceptions
+
+    # Of a listing the client tells a refusal, or a bucket that is not there, in no class, only in words.
+    words = str(error) if isinstance(error, exceptions.GenericError) else ""
+    match error:
+        case FileNotFoundError():
+            return FileNotFoundError, " is not there"
+        case exceptions.AlreadyExistsError():
+            return FileExistsError, " is there already"
+        case exceptions.PreconditionError():
+            return FileExistsError, " was changed by another writer"
+        case exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
+            return PermissionError, _REFUSES
+        case exceptions.NotSupportedError() | exceptions.InvalidPathError():
+            return OSError, f": the store cannot do this ({type(error).__name__})"
+    if "403 Forbidden" in words or "401 Unauthorized" in words:
+        return PermissionError, _REFUSES
+    if "404 Not Found" in words or "NoSuchBucket" in words:
+        return OSError, ": there is no such bucket (check the address, or make the bucket)"
+    return None
 
 
 def open_bucket(
@@ -318,8 +324,27 @@ class ObjectFile(File):
                 # Asked to create in parts, obstore sends one piece: `_upload` goes around that.
                 use_multipart=replace and size_bytes > _LARGE_BYTES,
                 chunk_size=_PIECE_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
             )
         )
+
+    def put_in_parts(self, source: File) -> None:
+        """Replace it with a local file's bytes, of which only a few parts are in memory at a time."""
+        import obstore
+
+        def send() -> None:
+            with source.reading() as data:
+                obstore.put(
+                    self.folder.bucket.store,
+                    self.key,
+                    data,
+                    mode="overwrite",
+                    use_multipart=True,
+                    chunk_size=_PIECE_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+
+        self._ask(send)
 
     def receive(self, source: File) -> None:
         """Take over a local file or another object, which is removed once it is here.
@@ -336,12 +361,12 @@ class ObjectFile(File):
         source.unlink()
 
     def _upload(self, source: File) -> None:
-        data = source.read()
-        if len(data) > _LARGE_BYTES:
+        if source.status().size_bytes > _LARGE_BYTES:
             waiting = self.folder.bucket.file(f".{self.name}.upload")
-            waiting.put(data, replace=True)
+            waiting.put_in_parts(source)
             self.receive(waiting)
             return
+        data = source.read()
         try:
             self.put(data)
         except FileExistsError:
