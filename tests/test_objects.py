@@ -122,6 +122,23 @@ def test_a_store_that_refuses(desk: Desk, url: str, keys: tuple[str, str], bucke
     assert keys[0] not in done.err
 
 
+def test_one_patience_for_all(weed: Weed) -> None:
+    """What waits behind an upload that was given up on is not tried for as long again, so that a run ends."""
+    asked: list[str] = []
+
+    def away() -> None:
+        asked.append("")
+        raise ConnectionError
+
+    bucket = weed.bucket(weed.url(), patience_s=2)
+    with pytest.raises(OSError, match="does not answer"):
+        bucket.ask("first", away)
+    tried = len(asked)
+    with pytest.raises(OSError, match="does not answer"):
+        bucket.ask("second", away)
+    assert 1 < tried == len(asked)
+
+
 def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:
     """A run refuses to buy everything again; `verify --repair` makes the ledger from the store alone."""
     desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 3}])
