@@ -75,8 +75,9 @@ async def close_run(steps: Steps, observers: Observers) -> RunSummary:
             RunEnded(summary.as_json(), dict(summary.failures), summary.stop_detail, _absolute(summary.report))
         )
     await _add_thumbs(steps, observers, summary)
-    with anyio.CancelScope(shield=True):
-        await _copy_up(steps.job, steps.run_id, observers)
+    if steps.stop.reason is not StopReason.STORAGE:  # a store that was given up on is not waited for once more
+        with anyio.CancelScope(shield=True):
+            await _copy_up(steps.job, steps.run_id, observers)
     return summary
 
 

@@ -17,7 +17,7 @@ from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
 from tests.support.cli import Desk, ended, pick, until
 from tests.support.paid import Rule
-from tests.support.weed import READER, READER_SECRET, SECRET, Weed, objects
+from tests.support.weed import KEY, READER, READER_SECRET, SECRET, Weed, objects
 
 pytest_plugins = ("tests.support.fixtures",)
 
@@ -111,14 +111,41 @@ async def test_a_store_that_stays_away(tmp_path: Path, weed: Weed) -> None:
     assert [] == names(tmp_path)
 
 
-def test_a_store_that_refuses(desk: Desk, url: str) -> None:
-    """It is found before anything is paid for, and the keys are not told."""
-    desk.environ |= {"AWS_ACCESS_KEY_ID": READER, "AWS_SECRET_ACCESS_KEY": READER_SECRET}
+@pytest.mark.parametrize(
+    ("keys", "bucket", "told"),
+    [
+        ((READER, READER_SECRET), "", "the store refuses"),
+        ((READER, "wrong"), "", "the store refuses"),
+        (("nobody", "wrong"), "", "the store refuses"),
+        ((KEY, SECRET), "s3://elsewhere/x", "no such bucket"),
+    ],
+    ids=["may only read", "wrong secret", "unknown key", "no bucket"],
+)
+def test_a_store_that_refuses(desk: Desk, url: str, keys: tuple[str, str], bucket: str, told: str) -> None:
+    """It is found at once and before anything is paid for, and the keys are not told."""
+    desk.environ |= {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
     desk.manifest(FLEET)
-    done = desk.do("run", "job.yaml", "--output", url)
+    done = desk.do("run", "job.yaml", "--output", bucket or url)
     assert (3, []) == (done.code, desk.till.requests)
-    assert "the store refuses" in done.err
-    assert READER not in done.err
+    assert told in done.err
+    assert keys[0] not in done.err
+
+
+def test_one_patience_for_all(weed: Weed) -> None:
+    """What waits behind an upload that was given up on is not tried for as long again, so that a run ends."""
+    asked: list[str] = []
+
+    def away() -> None:
+        asked.append("")
+        raise ConnectionError
+
+    bucket = weed.bucket(weed.url(), patience_s=2)
+    with pytest.raises(OSError, match="does not answer"):
+        bucket.ask("first", away)
+    tried = len(asked)
+    with pytest.raises(OSError, match="does not answer"):
+        bucket.ask("second", away)
+    assert 1 < tried == len(asked)
 
 
 def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:

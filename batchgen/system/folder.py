@@ -9,6 +9,7 @@ import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 from batchgen.core.types import Blob
@@ -170,13 +171,17 @@ class File:
 
     def read(self, limit_bytes: int = -1) -> bytes:
         """Its bytes, at most so many of them."""
-        # Not blocking, since a pipe put in a file's place would wait for ever.
-        with os.fdopen(self._open(os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        with self.reading() as file:
             return file.read(limit_bytes)
+
+    def reading(self) -> BufferedReader:
+        """It, opened for who reads it piece by piece and closes it."""
+        # Not blocking, since a pipe put in a file's place would wait for ever.
+        return os.fdopen(self._open(os.O_RDONLY | os.O_NONBLOCK), "rb")
 
     def sha256(self) -> str:
         """The hash of its bytes, read piece by piece."""
-        with os.fdopen(self._open(os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        with self.reading() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def write(self, data: Blob, *, mode: int = 0o644, durable: bool = True) -> None:

@@ -35,6 +35,9 @@ _LARGE_BYTES = 16 << 20
 """Above it an object goes up in parts under a name of its own, and is then moved, create-only: no store creates in parts."""
 _PIECE_BYTES = 8 << 20
 _PAGE = 1000
+_PARTS_AT_ONCE = 2
+"""Of one upload: eight go side by side, and each part is in memory."""
+_REFUSES = ": the store refuses (check the credentials in the environment and their rights)"
 
 
 def is_url(place: str) -> bool:
@@ -56,6 +59,14 @@ def url_fault(place: str) -> str | None:
     return None
 
 
+@dataclass(slots=True)
+class _Outage:
+    """What all calls to a store share while it is away: one patience, not one after another."""
+
+    since: float | None = None
+    refused_until: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A prefix of a store, by its address. It holds no key: those are read from the environment when it is opened."""
@@ -63,6 +74,7 @@ class Bucket:
     url: str
     store: ObjectStore = field(repr=False)
     patience_s: float = PATIENCE_S
+    _outage: _Outage = field(default_factory=_Outage, repr=False, compare=False)
 
     def folder(self, name: str) -> ObjectFolder:
         """What lies under a further prefix."""
@@ -79,35 +91,72 @@ class Bucket:
         probe.unlink()
 
     def ask(self, what: str, call: Callable[[], Result]) -> Result:
-        """One call, again with pauses while the store is away. Raises `OSError`; no foreign text is passed on.
+        """One call, again with pauses while the store is away; once it was given up on, others do not wait for it anew.
 
-        What a store's client says quotes addresses and headers, which may be signed.
+        Raises `OSError`; no foreign text is passed on: what a store's client says quotes addresses and headers, which
+        may be signed.
         """
         from obstore import exceptions
 
-        end, pause_s = time.monotonic() + self.patience_s, _FIRST_PAUSE_S
+        pause_s = _FIRST_PAUSE_S
         while True:
+            if time.monotonic() < self._outage.refused_until:
+                raise OSError(
+                    f"{self.url}/{what}: the store does not answer (it was tried for {self.patience_s:g} s)"
+                )
             try:
-                return call()
-            except FileNotFoundError:
-                raise FileNotFoundError(f"{self.url}/{what} is not there") from None
-            except exceptions.AlreadyExistsError:
-                raise FileExistsError(f"{self.url}/{what} is there already") from None
-            except exceptions.PreconditionError:
-                raise FileExistsError(f"{self.url}/{what} was changed by another writer") from None
-            except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
-                raise PermissionError(
-                    f"{self.url}/{what}: the store refuses (check the credentials in the environment and their rights)"
-                ) from None
-            except (exceptions.NotSupportedError, exceptions.InvalidPathError) as error:
-                raise OSError(f"{self.url}/{what}: the store cannot do this ({type(error).__name__})") from None
+                result = call()
             except (exceptions.BaseError, OSError) as error:
-                if time.monotonic() + pause_s > end:
+                if answer := _answer_in(error):
+                    kind, told = answer
+                    if kind is not OSError:
+                        self._answered()
+                    raise kind(f"{self.url}/{what}{told}") from None
+                if self._gives_up(pause_s):
                     raise OSError(
                         f"{self.url}/{what}: the store does not answer ({type(error).__name__}, tried for {self.patience_s:g} s)"
                     ) from None
+            else:
+                self._answered()
+                return result
             time.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    def _answered(self) -> None:
+        self._outage.since, self._outage.refused_until = None, 0.0
+
+    def _gives_up(self, pause_s: float) -> bool:
+        """Whether the outage has lasted too long to try again after a pause."""
+        now = time.monotonic()
+        self._outage.since = now if self._outage.since is None else self._outage.since
+        if now + pause_s <= self._outage.since + self.patience_s:
+            return False
+        self._outage.since, self._outage.refused_until = None, now + self.patience_s
+        return True
+
+
+def _answer_in(error: Exception) -> tuple[type[OSError], str] | None:
+    """What an error says that does not pass by waiting; None where the store may only be away."""
+    from obstore import exceptions
+
+    # Of a listing the client tells a refusal, or a bucket that is not there, in no class, only in words.
+    words = str(error) if isinstance(error, exceptions.GenericError) else ""
+    match error:
+        case FileNotFoundError():
+            return FileNotFoundError, " is not there"
+        case exceptions.AlreadyExistsError():
+            return FileExistsError, " is there already"
+        case exceptions.PreconditionError():
+            return FileExistsError, " was changed by another writer"
+        case exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
+            return PermissionError, _REFUSES
+        case exceptions.NotSupportedError() | exceptions.InvalidPathError():
+            return OSError, f": the store cannot do this ({type(error).__name__})"
+    if "403 Forbidden" in words or "401 Unauthorized" in words:
+        return PermissionError, _REFUSES
+    if "404 Not Found" in words or "NoSuchBucket" in words:
+        return OSError, ": there is no such bucket (check the address, or make the bucket)"
+    return None
 
 
 def open_bucket(
@@ -275,8 +324,27 @@ class ObjectFile(File):
                 # Asked to create in parts, obstore sends one piece: `_upload` goes around that.
                 use_multipart=replace and size_bytes > _LARGE_BYTES,
                 chunk_size=_PIECE_BYTES,
+                max_concurrency=_PARTS_AT_ONCE,
             )
         )
+
+    def put_in_parts(self, source: File) -> None:
+        """Replace it with a local file's bytes, of which only a few parts are in memory at a time."""
+        import obstore
+
+        def send() -> None:
+            with source.reading() as data:
+                obstore.put(
+                    self.folder.bucket.store,
+                    self.key,
+                    data,
+                    mode="overwrite",
+                    use_multipart=True,
+                    chunk_size=_PIECE_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+
+        self._ask(send)
 
     def receive(self, source: File) -> None:
         """Take over a local file or another object, which is removed once it is here.
@@ -293,12 +361,12 @@ class ObjectFile(File):
         source.unlink()
 
     def _upload(self, source: File) -> None:
-        data = source.read()
-        if len(data) > _LARGE_BYTES:
+        if source.status().size_bytes > _LARGE_BYTES:
             waiting = self.folder.bucket.file(f".{self.name}.upload")
-            waiting.put(data, replace=True)
+            waiting.put_in_parts(source)
             self.receive(waiting)
             return
+        data = source.read()
         try:
             self.put(data)
         except FileExistsError:

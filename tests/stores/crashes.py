@@ -1,4 +1,4 @@
-"""A process that dies at its n-th change of the disk: that one is left half done, and nothing follows."""
+"""A process that dies at its n-th change of the disk or of an object store: that one is left half done, at most."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import obstore
 import pytest
 
 CHANGES = ("write", "ftruncate", "fsync", "replace", "rename", "unlink", "chmod", "fchmod")
+OBJECT_CHANGES = ("put", "copy", "delete")
 
 
 class CrashError(BaseException):
@@ -26,6 +28,8 @@ def dying_at(number: int) -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         for name in CHANGES:
             patch.setattr(os, name, _mortal(name, getattr(os, name), number, done))
+        for name in OBJECT_CHANGES:
+            patch.setattr(obstore, name, _mortal(name, getattr(obstore, name), number, done))
         yield done
 
 
