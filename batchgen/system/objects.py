@@ -105,6 +105,7 @@ class Bucket:
                     f"{self.url}/{what}: the store does not answer (it was tried for {self.patience_s:g} s)"
                 )
             try:
+                began = time.monotonic()
                 result = call()
             except (exceptions.BaseError, OSError) as error:
                 if answer := _answer_in(error):
@@ -112,7 +113,7 @@ class Bucket:
                     if kind is not OSError:
                         self._answered()
                     raise kind(f"{self.url}/{what}{told}") from None
-                if self._gives_up(pause_s):
+                if self._gives_up(began, pause_s):
                     raise OSError(
                         f"{self.url}/{what}: the store does not answer ({type(error).__name__}, tried for {self.patience_s:g} s)"
                     ) from None
@@ -125,10 +126,10 @@ class Bucket:
     def _answered(self) -> None:
         self._outage.since, self._outage.refused_until = None, 0.0
 
-    def _gives_up(self, pause_s: float) -> bool:
+    def _gives_up(self, began: float, pause_s: float) -> bool:
         """Whether the outage has lasted too long to try again after a pause."""
         now = time.monotonic()
-        self._outage.since = now if self._outage.since is None else self._outage.since
+        self._outage.since = began if self._outage.since is None else self._outage.since
         if now + pause_s <= self._outage.since + self.patience_s:
             return False
         self._outage.since, self._outage.refused_until = None, now + self.patience_s
