@@ -313,39 +313,33 @@ class ObjectFile(File):
 
     def put(self, data: Blob | Path, *, replace: bool = False) -> None:
         """Create it, or replace what has its name. Raises `FileExistsError`, `OSError`."""
-        import obstore
-
         size_bytes = data.stat().st_size if isinstance(data, Path) else len(data)
-        self._ask(
-            lambda: obstore.put(
-                self.folder.bucket.store,
-                self.key,
-                data if isinstance(data, Path) else bytes(data),
-                mode="overwrite" if replace else "create",
-                # Asked to create in parts, obstore sends one piece: `_upload` goes around that.
-                use_multipart=replace and size_bytes > _LARGE_BYTES,
-                chunk_size=_PIECE_BYTES,
-                max_concurrency=_PARTS_AT_ONCE,
-            )
-        )
+        content = data if isinstance(data, Path) else bytes(data)
+        # Asked to create in parts, obstore sends one piece: `_upload` goes around that.
+        parts = replace and size_bytes > _LARGE_BYTES
+        self._ask(lambda: self._send(content, "overwrite" if replace else "create", in_parts=parts))
 
     def put_in_parts(self, source: File) -> None:
         """Replace it with a local file's bytes, of which only a few parts are in memory at a time."""
-        import obstore
 
         def send() -> None:
             with source.reading() as data:
-                obstore.put(
-                    self.folder.bucket.store,
-                    self.key,
-                    data,
-                    mode="overwrite",
-                    use_multipart=True,
-                    chunk_size=_PIECE_BYTES,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
+                self._send(data, "overwrite", in_parts=True)
 
         self._ask(send)
+
+    def _send(self, data: Any, mode: Any, *, in_parts: bool) -> None:  # noqa: ANN401 - what obstore takes
+        import obstore
+
+        obstore.put(
+            self.folder.bucket.store,
+            self.key,
+            data,
+            mode=mode,
+            use_multipart=in_parts,
+            chunk_size=_PIECE_BYTES,
+            max_concurrency=_PARTS_AT_ONCE,
+        )
 
     def receive(self, source: File) -> None:
         """Take over a local file or another object, which is removed once it is here.

@@ -178,15 +178,20 @@ def row(setting: Setting, figures: Figures) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def say(line: str) -> None:
+    """A line of output."""
+    print(line)  # noqa: T201 - this is its output
+
+
 def main() -> None:
-    """Print the table, and how far the simulation is from it."""
-    print("| images a minute | time | open requests | received | one core | ledger | cost |")  # noqa: T201 - this is its output
-    print("|---|---|---|---|---|---|---|")  # noqa: T201
+    """Print the table of the model, and that of the simulation below it."""
+    say("| images a minute | time | open requests | received | one core | ledger | cost |")
+    say("|---|---|---|---|---|---|---|")
     for setting in SETTINGS:
-        print(row(setting, on_paper(setting)))  # noqa: T201
-    print("\nsimulated:")  # noqa: T201
+        say(row(setting, on_paper(setting)))
+    say("\nsimulated:")
     for setting in SETTINGS:
-        print(row(setting, Provider(setting).run()))  # noqa: T201
+        say(row(setting, Provider(setting).run()))
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _serve(folder: str) -> None:
         else:
             # As `ray drain-node` does it, which sees no cluster on loopback.
             gcs: Any = ray._raylet
-            preempted = autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]
+            preempted = autoscaler_pb2.DRAIN_NODE_REASON_PREEMPTION  # type: ignore[attr-defined]  # made when it is imported
             gcs.GcsClient(address=nodes.address).drain_node(node.node_id, preempted, "a test", 2**42)
         print(raylet(), file=told, flush=True)
     nodes.shutdown()

@@ -67,8 +67,8 @@ async def use() -> None:
 async def misuse() -> None:
     """What mypy must refuse."""
     await batchgen.run("spring.yaml", consurrency=4)  # type: ignore[call-arg]  # mypy must see it
-    await batchgen.run("spring.yaml", budget_usd="3")  # type: ignore[arg-type]
-    await batchgen.run("spring.yaml", observer=print, stop=True)  # type: ignore[arg-type]
+    await batchgen.run("spring.yaml", budget_usd="3")  # type: ignore[arg-type]  # the same
+    await batchgen.run("spring.yaml", observer=print, stop=True)  # type: ignore[arg-type]  # the same
 
 
 def errors() -> None:
