@@ -14,7 +14,7 @@ from typing import Self
 import anyio
 from anyio import to_thread
 
-from batchgen.copying import copy_up
+from batchgen.copying import bucket_of, copy_up
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import Event, Notice, RunEnded
 from batchgen.core.protocols import Ledger
@@ -23,8 +23,8 @@ from batchgen.core.types import StopReason, TaskState
 from batchgen.job import Job, Options, load_job
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.providers.settings import SANDBOX
+from batchgen.remote import Voice
 from batchgen.reports.events import EVENTS, EventLog
-from batchgen.rooms import bucket_of
 from batchgen.steps import Steps
 from batchgen.system.clock import moment_text
 from batchgen.system.files import replace_file, write_file
@@ -33,9 +33,10 @@ from batchgen.system.files import replace_file, write_file
 class Observers:
     """The caller's observer and the run's own event log, in `runs/<run id>/` beside a copy of the manifest."""
 
-    def __init__(self, job: Job, run_id: str, notify: Callable[[Event], None]) -> None:
+    def __init__(self, job: Job, run_id: str, notify: Callable[[Event], None], voice: Voice) -> None:
         self.folder = job.runs / run_id
         self._notify = notify
+        self._voice = voice
         try:
             self.folder.mkdir(parents=True)
             write_file(self.folder / job.manifest.path.name, job.manifest.text, durable=False)
@@ -44,11 +45,13 @@ class Observers:
             raise StorageError(f"{self.folder}: cannot be written ({error}); nothing was sent") from error
 
     def __enter__(self) -> Self:
+        self._voice.notify = self.notify
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._voice.notify = self._notify
         self._log.close()
 
     def notify(self, event: Event) -> None:

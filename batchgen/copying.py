@@ -1,21 +1,35 @@
-"""What a run leaves on the local disk, copied to the object store beside its images."""
+"""What a run leaves on the local disk, copied to the object store beside its images, and brought back from there."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from batchgen.core.errors import StorageError
 from batchgen.job import LEDGER, Job
 from batchgen.ledgers.copying import copy_ledger
 from batchgen.reports.thumbs import FOLDER as THUMBS
-from batchgen.rooms import bucket_of
-from batchgen.system.objects import Bucket
+from batchgen.system.files import make_folder
+from batchgen.system.folder import Folder
+from batchgen.system.objects import PATIENCE_S, SMALL_ANSWER_S, Bucket, ObjectFile, open_bucket
+from batchgen.system.outages import Tell
 
 COPY_PATIENCE_S = 20.0
 """Copies can be made again by the next run or by `batchgen report`: a store that is away is not waited for long."""
+LOOK_PATIENCE_S = LOOK_ANSWER_S = 4.0
+"""Who only looks, such as `plan`, is told at once that the store is away."""
 _PAGES = ("index.html", "results.jsonl", "results.csv")
+_RUNS = "runs"
+
+
+def bucket_of(job: Job, *, patience_s: float = PATIENCE_S, tell: Tell | None = None) -> Bucket:
+    """The object store's prefix of a job that has one. Raises `UsageError`."""
+    answer_s = min(patience_s, SMALL_ANSWER_S)
+    options = job.options.config.store_options
+    return open_bucket(job.store, options, patience_s=patience_s, small_answer_s=answer_s, tell=tell)
 
 
 def copy_up(job: Job, run_id: str = "") -> None:
@@ -43,7 +57,43 @@ def copy_up(job: Job, run_id: str = "") -> None:
 
 def _copy_run(bucket: Bucket, job: Job, run_id: str) -> None:
     for place in _files(job.runs / run_id):
-        bucket.folder("runs").file(f"{run_id}/{place.name}").put(place, replace=True)
+        bucket.folder(_RUNS).file(f"{run_id}/{place.name}").put(place, replace=True)
+
+
+def bring_back(job: Job, bucket: Bucket) -> bool:
+    """Put the copies of the runs' logs and of the ledger into a local folder that was lost; whether there was a ledger.
+
+    What happened after the copy was made, the images and logs tell, as for a ledger restored from a backup. The ledger
+    comes last, so that what was interrupted is done again. Raises `StorageError`.
+    """
+    try:
+        for name in bucket.folder(_RUNS).names(deep=True):
+            if _is_of_a_run(name):
+                _fetch(bucket.file(f"{_RUNS}/{name}"), job.folder / _RUNS / name)
+        return fetch_ledger(bucket, job.ledger)
+    except OSError as error:
+        raise StorageError(f"{error}; nothing was sent") from error
+
+
+def fetch_ledger(bucket: Bucket, target: Path) -> bool:
+    """Put the ledger's copy somewhere, if there is one. Raises `OSError`."""
+    try:
+        _fetch(bucket.file(LEDGER), target, mode=0o600)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_of_a_run(name: str) -> bool:
+    """Whether an object is a file right in a run's folder: the names of others would lead elsewhere."""
+    run_id, _, file = name.partition("/")
+    return not (run_id.startswith(".") or file.startswith(".") or "/" in file or "\\" in name) and bool(file)
+
+
+def _fetch(source: ObjectFile, target: Path, *, mode: int = 0o644) -> None:
+    make_folder(target.parent)
+    with closing(Folder.open(target.parent)) as folder:
+        source.fetch(folder.file(target.name), mode=mode)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.types import StopReason, Task
 from batchgen.job import Job, Options, RetrySelection
 from batchgen.manifest.moments import moment_fault
-from batchgen.system.objects import is_url, url_fault
+from batchgen.system.addresses import is_url, url_fault
 
 
 class RunOptions(TypedDict, total=False):

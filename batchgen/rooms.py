@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from anyio import to_thread
 
+from batchgen.copying import LOOK_PATIENCE_S, bucket_of, fetch_ledger
 from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import ImageStore, Ledger, Provider
 from batchgen.engines.ray import WorkerOpener
-from batchgen.job import Job
+from batchgen.job import LEDGER, Job
 from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.plugins import Surroundings
@@ -26,7 +29,7 @@ from batchgen.system.clock import moment_text
 from batchgen.system.files import make_folder
 from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
-from batchgen.system.objects import PATIENCE_S, Bucket, open_bucket
+from batchgen.system.objects import Bucket
 from batchgen.workers import open_worker, recipe_of
 
 LOCK = ".lock"
@@ -143,21 +146,34 @@ def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def ledger_of(job: Job) -> AsyncIterator[Ledger]:
+async def ledger_of(job: Job, bucket: Bucket | None = None) -> AsyncIterator[Ledger]:
     """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
-    async with open_ledger(job.ledger, may_be_new=not await to_thread.run_sync(has_images, job)) as ledger:
+    may_be_new = not await to_thread.run_sync(has_images, job, bucket)
+    async with open_ledger(job.ledger, may_be_new=may_be_new) as ledger:
         yield ledger
 
 
 @asynccontextmanager
 async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
-    """The job's ledger beside whoever writes it; an empty private one before its first run."""
-    exists = job.has_ledger
-    async with open_ledger(job.ledger if exists else None, readable=exists) as ledger:
-        # The images of a job in an object store are only asked for where the ledger does not speak of them.
-        if not await ledger.facts() and await to_thread.run_sync(has_images, job):
-            raise gone(job.ledger)
-        yield ledger
+    """The job's ledger beside whoever writes it, or its copy in the store; an empty private one before its first run."""
+    with TemporaryDirectory(prefix="batchgen-") as aside:
+        place = job.ledger
+        if job.store and not job.has_ledger:
+            place = Path(aside, LEDGER)
+            await to_thread.run_sync(_fetch_to_look, job, place)
+        exists = place.exists()
+        async with open_ledger(place if exists else None, readable=exists) as ledger:
+            # The images of a job in an object store are only asked for where the ledger does not speak of them.
+            if not await ledger.facts() and await to_thread.run_sync(has_images, job):
+                raise gone(job.ledger, job.store)
+            yield ledger
+
+
+def _fetch_to_look(job: Job, place: Path) -> None:
+    try:
+        fetch_ledger(bucket_of(job, patience_s=LOOK_PATIENCE_S), place)
+    except OSError as error:
+        raise StorageError(f"{error}; nothing was sent") from error
 
 
 def may_write(job: Job) -> bool:
@@ -165,11 +181,14 @@ def may_write(job: Job) -> bool:
     return os.access(job.folder, os.W_OK)
 
 
-def has_images(job: Job) -> bool:
-    """Whether anything lies where images are kept. Raises `UsageError`, `StorageError`."""
+def has_images(job: Job, bucket: Bucket | None = None) -> bool:
+    """Whether anything lies where images are kept; a store that is away is not waited for, unless by who opened it.
+
+    Raises `UsageError`, `StorageError`.
+    """
     if job.store:
         try:
-            bucket = bucket_of(job)
+            bucket = bucket or bucket_of(job, patience_s=LOOK_PATIENCE_S)
             return any(next(bucket.folder(name).names(), None) for name in ("images", "superseded"))
         except OSError as error:
             raise StorageError(f"{error}; nothing was sent") from error
@@ -177,25 +196,22 @@ def has_images(job: Job) -> bool:
     return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
 
 
-def bucket_of(job: Job, *, patience_s: float = PATIENCE_S) -> Bucket:
-    """The object store's prefix of a job that has one. Raises `UsageError`."""
-    return open_bucket(job.store, job.options.config.store_options, patience_s=patience_s)
-
-
 @asynccontextmanager
-async def store_of(job: Job, host: str, *, readable: bool = False) -> AsyncIterator[ImageStore]:
-    """The job's images, each looked at before it is stored as the operator wants it."""
+async def store_of(
+    job: Job, host: str, bucket: Bucket | None = None, *, readable: bool = False
+) -> AsyncIterator[ImageStore]:
+    """The job's images, each looked at before it is stored as the operator wants it; `bucket` is where they lie."""
     check = _decoding() if job.options.config.verify == "decode" and not readable else None
     origin = Origin(job.name, job.settings.name, host)
+    partials = job.keeps_partials and not readable
     opened = open_store_at(
-        job.store or str(job.folder),
+        bucket or job.folder,
         job.folder,
         origin,
-        options=job.options.config.store_options,
         now=job.options.clock,
         readable=readable,
         check=check,
-        partials=job.keeps_partials and not readable,
+        partials=partials,
     )
     async with opened as store:
         yield store

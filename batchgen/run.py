@@ -8,6 +8,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from batchgen.closing import Observers, close_run
+from batchgen.copying import LOOK_PATIENCE_S, bucket_of
 from batchgen.core.errors import BatchgenError
 from batchgen.core.events import RunBroken
 from batchgen.core.plan import Planned
@@ -19,6 +20,7 @@ from batchgen.ledgers.sqlite import open_ledger
 from batchgen.plugins import KEYLESS, engine_factory
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import in_step
+from batchgen.remote import Voice, hold_bucket
 from batchgen.rooms import (
     check_owner,
     endpoint_of,
@@ -51,7 +53,8 @@ async def plan_job(
     """
     job, seal = load_job(path, options), Seal()
     host = host_for(job)
-    async with readable_ledger(job) as ledger, store_of(job, host, readable=True) as store:
+    bucket = bucket_of(job, patience_s=LOOK_PATIENCE_S) if job.store else None
+    async with readable_ledger(job) as ledger, store_of(job, host, bucket, readable=True) as store:
         await check_owner(job, ledger)
         warnings = await stage(job, ledger, seal)
         survey = Survey(job, ledger, store, new_summary(job, host, warnings))
@@ -108,17 +111,18 @@ async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) ->
     # After the manifest: its writer may have no key.
     endpoint, host = None if name in KEYLESS else endpoint_of(job), host_for(job)
     await make_job_folder(job)
+    voice = Voice(notify)
     with hold_job(job):
-        async with ledger_of(job) as ledger:
+        async with hold_bucket(job, voice, stop) as bucket, ledger_of(job, bucket) as ledger:
             await check_owner(job, ledger)
             warnings = await stage(job, ledger, seal := Seal())
             check_agreed(job, seal.text)
             async with (
-                store_of(job, host) as store,
+                store_of(job, host, bucket) as store,
                 engine(surroundings(job, host, store, endpoint)) as performs,
             ):
                 run_id = new_run_id(options.clock())
-                with Observers(job, run_id, notify) as observers:
+                with Observers(job, run_id, notify, voice) as observers:
                     steps = Steps(job, ledger, store, performs, host, stop, observers.notify, run_id)
                     await steps.begin()
                     await steps.send(await steps.plan(warnings))

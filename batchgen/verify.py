@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from batchgen.copying import bucket_of
 from batchgen.core.errors import LedgerDamagedError, NotRunError
 from batchgen.core.protocols import ImageStore
 from batchgen.core.records import RunRecord
@@ -19,6 +20,7 @@ from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
+from batchgen.remote import Voice, check_free, hold_bucket, silent
 from batchgen.rooms import (
     check_owner,
     has_images,
@@ -33,6 +35,7 @@ from batchgen.staging import stage
 from batchgen.steps import new_run_id, new_summary
 from batchgen.survey import Survey
 from batchgen.system.clock import moment_text
+from batchgen.system.objects import Bucket
 
 
 async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
@@ -49,7 +52,7 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
     if job.store:  # the local folder may be lost, and all is there again from the store
         await make_job_folder(job)
     with hold_job(job, reading=not repair):
-        async with store_of(job, host, readable=not repair) as store:
+        async with _bucket(job, verdict) as bucket, store_of(job, host, bucket, readable=not repair) as store:
             try:
                 async with _checked_ledger(job, repair=repair) as ledger:
                     await _Verification(job, ledger, store, verdict).run()
@@ -58,6 +61,20 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
                 if repair:
                     await _rebuild(job, store, verdict)
     return verdict
+
+
+@asynccontextmanager
+async def _bucket(job: Job, verdict: Verdict) -> AsyncIterator[Bucket | None]:
+    """Where images lie in an object store; held for a repair, which begins with the copies there."""
+    if not verdict.repair:
+        await check_free(job)
+        yield bucket_of(job) if job.store else None
+        return
+    gone = not job.has_ledger
+    async with hold_bucket(job, Voice(silent)) as bucket:
+        if gone and job.has_ledger:
+            verdict.ledger, verdict.fetched = f"{job.ledger} is gone", True
+        yield bucket
 
 
 @asynccontextmanager

@@ -73,6 +73,7 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
     """An engine where this is called, with the key of its environment. Raises `UsageError`, `StorageError`."""
     from batchgen.providers.http import open_provider
     from batchgen.stores.directory import open_store_at
+    from batchgen.system.objects import open_bucket
 
     check: Check | None = None
     if recipe.decode:
@@ -86,10 +87,9 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
             f"{recipe.folder} is not the coordinator's folder there: share it under the same path"
         )
     opened = open_store_at(
-        recipe.store or str(recipe.folder),
+        open_bucket(recipe.store, recipe.store_options) if recipe.store else recipe.folder,
         recipe.folder if shared else _own_folder(recipe),
         recipe.origin,
-        options=recipe.store_options,
         # Opened as if to be read where the coordinator has made it; and only that one may sweep rooms that others hold.
         readable=shared,
         sweep=False,

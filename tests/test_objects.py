@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from batchgen.core.errors import StorageError, UsageError
-from batchgen.stores.directory import open_bucket_store
+from batchgen.stores.directory import open_store_at
+from batchgen.system.addresses import url_fault
 from batchgen.system.folder import Folder
-from batchgen.system.objects import Bucket, open_bucket, url_fault
+from batchgen.system.objects import Bucket, open_bucket
 from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
 from tests.support.cli import Desk, ended, pick, until
@@ -91,10 +92,10 @@ async def test_a_store_that_stays_away(tmp_path: Path, weed: Weed) -> None:
     address, mine, data = weed.url(), attempt(task()), picture("one")
     nowhere = weed.bucket(address, patience_s=0, endpoint="http://127.0.0.1:1")
     with pytest.raises(StorageError, match="does not answer"):
-        async with open_bucket_store(nowhere, tmp_path, ORIGIN):
+        async with open_store_at(nowhere, tmp_path, ORIGIN):
             raise AssertionError("a store that is away was opened")
     bucket = weed.bucket(address, patience_s=0)
-    async with open_bucket_store(bucket, tmp_path, ORIGIN) as store:
+    async with open_store_at(bucket, tmp_path, ORIGIN) as store:
         await store.reserve(mine)
         weed.stop()
         try:
@@ -103,7 +104,7 @@ async def test_a_store_that_stays_away(tmp_path: Path, weed: Weed) -> None:
         finally:
             weed.start()
     assert data == (tmp_path / "state" / f"{mine.attempt_id}.part").read_bytes()
-    async with open_bucket_store(bucket, tmp_path, ORIGIN) as store:
+    async with open_store_at(bucket, tmp_path, ORIGIN) as store:
         adopted = await store.adopt(mine)
         assert adopted is not None
         assert {} == dict(await store.damaged([adopted.image]))
@@ -141,10 +142,10 @@ def test_one_patience_for_all(weed: Weed) -> None:
 
     bucket = weed.bucket(weed.url(), patience_s=2)
     with pytest.raises(OSError, match="does not answer"):
-        bucket.ask("first", away)
+        bucket.outages.ask("first", away)
     tried = len(asked)
     with pytest.raises(OSError, match="does not answer"):
-        bucket.ask("second", away)
+        bucket.outages.ask("second", away)
     assert 1 < tried == len(asked)
 
 
@@ -177,7 +178,7 @@ async def test_what_lies_there_is_never_overwritten(tmp_path: Path, weed: Weed) 
     bucket, mine = weed.bucket(weed.url()), attempt(task())
     bucket.file("images/boat--01.png").put(b"by hand")
     bucket.file("images/notes.txt").put(b"notes")
-    async with open_bucket_store(bucket, tmp_path, ORIGIN) as store:
+    async with open_store_at(bucket, tmp_path, ORIGIN) as store:
         await store.reserve(mine)
         kept = await store.keep(mine, answer(picture("one")))
         assert "images/notes.txt" in await store.foreign(5)

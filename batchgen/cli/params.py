@@ -11,7 +11,7 @@ import click
 from batchgen.manifest.durations import EXAMPLES, parse_duration
 from batchgen.manifest.guess import did_you_mean
 from batchgen.manifest.moments import moment_fault
-from batchgen.system.objects import is_url, url_fault
+from batchgen.system.addresses import is_url, url_fault
 
 
 class OneOf(click.Choice[str]):

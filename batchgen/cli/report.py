@@ -14,6 +14,7 @@ from batchgen.closing import add_thumbs, write_reports
 from batchgen.copying import copy_up
 from batchgen.core.errors import StorageError
 from batchgen.job import Job, load_job
+from batchgen.remote import Voice, hold_bucket, silent
 from batchgen.rooms import hold_job, host_for, readable_ledger
 
 
@@ -32,7 +33,7 @@ def command(manifest: Path, **values: Any) -> None:
 
 async def _write(job: Job, host: str) -> Path:
     with hold_job(job):
-        async with readable_ledger(job) as ledger:
+        async with hold_bucket(job, Voice(silent)), readable_ledger(job) as ledger:
             try:
                 await add_thumbs(job, ledger)
                 page = await write_reports(job, ledger, host)

@@ -26,7 +26,7 @@ from batchgen.manifest.limits import limits_of
 from batchgen.manifest.scalars import describe
 from batchgen.manifest.translate import check_parts
 from batchgen.providers.settings import BUILT_IN, SANDBOX, Ceiling, ProviderSettings
-from batchgen.system.objects import is_url
+from batchgen.system.addresses import is_url
 
 
 def read_config(path: Path) -> Config:

@@ -15,7 +15,7 @@ from batchgen.manifest.fields import Duration, Shape, fault
 from batchgen.manifest.schema import Limits as LimitsShape
 from batchgen.manifest.schema import Report
 from batchgen.providers.settings import REQUEST_DEADLINE_S
-from batchgen.system.objects import is_url, url_fault
+from batchgen.system.addresses import is_url, url_fault
 
 
 def _base_url(value: str) -> str:

@@ -29,7 +29,7 @@ class Verdict:
     """A job's folder, checked. Places are relative to it.
 
     `ledger` is what is wrong with the ledger, "" when it is whole; `kept_aside` is where a damaged one lies after a
-    repair, with `salvaged` rows taken over. `unnoted` images are whole, but not on the ledger. `foreign` files are
+    repair, with `salvaged` rows taken over, and `fetched` says that its copy in the object store took its place. `unnoted` images are whole, but not on the ledger. `foreign` files are
     not batchgen's, and left alone. `requeued` are tasks whose images the next run buys again. `forgotten` are runs
     that the ledger did not know, with `replayed` requests that brought no image noted again from their logs.
     """
@@ -46,6 +46,7 @@ class Verdict:
     forgotten: Finding = field(default_factory=Finding)
     ledger: str = ""
     kept_aside: str = ""
+    fetched: bool = False
     salvaged: int = 0
     replayed: int = 0
 
@@ -66,6 +67,7 @@ class Verdict:
             "ledger": self.ledger or None,
             "kept_aside": self.kept_aside or None,
             "salvaged": self.salvaged,
+            "fetched": self.fetched,
             "replayed": self.replayed,
             **{name: [*finding.names] for name, finding in self.findings().items()},
             "counts": {name: finding.count for name, finding in self.findings().items()},

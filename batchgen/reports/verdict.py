@@ -33,7 +33,9 @@ def _ledger(verdict: Verdict) -> Iterator[str]:
     if not verdict.ledger:
         return
     yield indented(safe_text(verdict.ledger), _INDENT, first="  ledger   ")
-    if verdict.repair:
+    if verdict.fetched:
+        yield f"{_INDENT}its copy in the store was put in its place"
+    elif verdict.repair:
         aside = f"; the old one is {verdict.kept_aside}, {counted(verdict.salvaged, 'row')} of it taken over"
         yield f"{_INDENT}a new one was made{aside if verdict.kept_aside else ''}"
 

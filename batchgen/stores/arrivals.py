@@ -15,6 +15,7 @@ from batchgen.core.types import Answer, Stored, StoredImage
 from batchgen.core.values import replace
 from batchgen.stores.layout import Layout, place_of
 from batchgen.stores.sidecars import dump_sidecar, read_sidecar
+from batchgen.system.addresses import is_url
 from batchgen.system.folder import File
 
 SYNC_THREADS = 8
@@ -86,6 +87,7 @@ class Barrier:
         image = arrival.image
         target = self._layout.file(image.file)
         try:
+            self._layout.images.confirm()
             superseded = self._clear(image, target)
             arrival.sidecar.rename(self._layout.sidecar(image.task_id))
             arrival.source.rename(target)
@@ -165,8 +167,9 @@ def _copies(attempt_id: str) -> Iterator[str]:
 
 
 def _storage_error(error: OSError, file: object) -> StorageError:
+    what = "store" if is_url(str(file)) else "disk"
     failure = StorageError(
-        f"{file}: could not be made durable ({error.strerror or error}); check the disk, then run again"
+        f"{file}: could not be made durable ({error.strerror or error}); check the {what}, then run again"
     )
     failure.__cause__ = error
     return failure

@@ -27,7 +27,7 @@ from batchgen.stores.salvage import Salvage
 from batchgen.stores.sidecars import Origin, dump_sidecar, rebuild_sidecar
 from batchgen.system.batches import BatchThread
 from batchgen.system.clock import utc_now
-from batchgen.system.objects import Bucket, is_url, open_bucket
+from batchgen.system.objects import Bucket
 
 Result = TypeVar("Result")
 
@@ -232,67 +232,39 @@ async def open_store(
     `check` looks at an image's bytes before they are stored; by default at their structure. `partials` makes a folder
     for partial images.
     """
-    opened = open_store_at(
-        str(folder), folder, origin, now=now, readable=readable, check=check, partials=partials
-    )
+    opened = open_store_at(folder, folder, origin, now=now, readable=readable, check=check, partials=partials)
     async with opened as store:
         yield store
 
 
 @asynccontextmanager
 async def open_store_at(
-    place: str,
+    place: Path | Bucket,
     state: Path,
     origin: Origin,
     *,
-    options: Mapping[str, str] | None = None,
     now: Callable[[], datetime] = utc_now,
     readable: bool = False,
     check: Check | None = None,
     partials: bool = False,
     sweep: bool = True,
 ) -> AsyncIterator[DirectoryStore]:
-    """The store of a job at a place: a folder, or an address such as `s3://bucket/prefix/job`. All values are plain.
+    """The store of a job in its folder or in a bucket.
 
-    `state` is the local folder for what is on its way to an object store; a folder's own lies within it. `options`
-    are the object store's. `sweep` is for the one who holds the job: others work with parts of theirs meanwhile.
-    Raises `UsageError`, `StorageError`.
+    `state` is the local folder for what is on its way to an object store; a folder's own lies within it. `sweep` is
+    for the one who holds the job: others work with parts of theirs meanwhile. Raises `StorageError`.
     """
     make = not readable
 
     def open_it() -> Layout:
-        if is_url(place):
-            return open_bucket_layout(state, open_bucket(place, options), make=make, partials=partials)
-        return open_layout(Path(place), make=make, partials=partials)
+        if isinstance(place, Path):
+            return open_layout(place, make=make, partials=partials)
+        return open_bucket_layout(state, place, make=make, partials=partials)
 
     layout = await anyio.to_thread.run_sync(open_it)
-    async with _opened(layout, origin, now, check, sweep=make and sweep, partials=partials) as store:
-        yield store
-
-
-@asynccontextmanager
-async def open_bucket_store(
-    bucket: Bucket, state: Path, origin: Origin, *, now: Callable[[], datetime] = utc_now
-) -> AsyncIterator[DirectoryStore]:
-    """The store of a job in a bucket that is open already. Raises `StorageError`."""
-    layout = await anyio.to_thread.run_sync(partial(open_bucket_layout, state, bucket, make=True))
-    async with _opened(layout, origin, now) as store:
-        yield store
-
-
-@asynccontextmanager
-async def _opened(
-    layout: Layout,
-    origin: Origin,
-    now: Callable[[], datetime],
-    check: Check | None = None,
-    *,
-    sweep: bool = True,
-    partials: bool = False,
-) -> AsyncIterator[DirectoryStore]:
     store = DirectoryStore(layout, origin, now, check, partials=partials)
     try:
-        if sweep:
+        if make and sweep:
             await store.sweep()
         yield store
     finally:

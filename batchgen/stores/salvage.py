@@ -43,8 +43,9 @@ class Salvage:
         sidecar = waiting or read_sidecar(self._layout.sidecar(attempt.task.task_id))
         if sidecar is not None and sidecar["attempt_id"] == attempt.attempt_id:
             image, answer = stored_of(sidecar, IMAGES, 0)
-            file = part if part.exists() else self._layout.file(image.file)
-            if is_whole(file, image):
+            final = self._layout.file(image.file)
+            places = [part] if part.exists() else [final, final.upload()]
+            if file := next((place for place in places if is_whole(place, image)), None):
                 file.rewrite(mode=0o644)
                 image = replace(image, mtime_ns=file.status().mark)
                 beside.write(dump_sidecar(sidecar))
@@ -102,6 +103,7 @@ class Salvage:
                 moved += 1
             else:
                 self._discard(part)
+        self._layout.images.forget_uploads()
         self._layout.superseded.sync()
         return moved
 

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
 from batchgen.core.types import Blob
@@ -110,6 +110,12 @@ class Folder:
         # btrfs and others count no inodes and say 0 of 0.
         return Free(told.f_bavail * told.f_frsize, told.f_favail if told.f_files else None)
 
+    def confirm(self) -> None:
+        """Raises `OSError` once somebody else may write here: on a disk the lock holds as long as the process."""
+
+    def forget_uploads(self) -> None:
+        """Remove what interrupted uploads left behind: nothing on a disk, where files are renamed."""
+
     def sync(self) -> None:
         """Force its names to the disk; file systems that cannot do that for directories are tolerated."""
         try:
@@ -154,6 +160,10 @@ class File:
         told = self._stat()
         return Status(told.st_mode, told.st_size, told.st_mtime_ns)
 
+    def upload(self) -> File:
+        """Where its bytes are on their way to it: on a disk there is no such place but its own."""
+        return self
+
     def exists(self) -> bool:
         """Whether anything has this name."""
         try:
@@ -178,6 +188,10 @@ class File:
         """It, opened for who reads it piece by piece and closes it."""
         # Not blocking, since a pipe put in a file's place would wait for ever.
         return os.fdopen(self._open(os.O_RDONLY | os.O_NONBLOCK), "rb")
+
+    def appending(self) -> BufferedWriter:
+        """It, opened for who writes on at its end and closes it."""
+        return os.fdopen(self._open(os.O_WRONLY | os.O_APPEND), "ab")
 
     def sha256(self) -> str:
         """The hash of its bytes, read piece by piece."""

@@ -3,78 +3,54 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
-import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
-from batchgen.core.errors import UsageError
 from batchgen.core.types import Blob
+from batchgen.system.addresses import open_client
 from batchgen.system.folder import File, Folder, Free, Status
+from batchgen.system.outages import Outages, Tell
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 Result = TypeVar("Result")
+Tag = dict[str, str]
+"""What tells one state of an object from another, as its store wants it."""
 
-SCHEMES = ("s3", "gs", "az")
 PATIENCE_S = 100.0
-"""How long one step is tried again while a store does not answer; what is paid for lies on the local disk meanwhile."""
-_FIRST_PAUSE_S = 0.25
-_LONGEST_PAUSE_S = 8.0
-_ANSWER_S = 120
-"""One request: a part of 8 MiB over a slow line."""
-_CONNECT_S = 5
+"""How long one outage of a store is waited out; what is paid for lies on the local disk meanwhile."""
+SMALL_ANSWER_S = 15.0
+"""One request that carries next to nothing: a store that hangs is found by these."""
+_ANSWER_S = 120.0
+"""One request with an image, or with a part of 8 MiB over a slow line."""
 _LARGE_BYTES = 16 << 20
 """Above it an object goes up in parts under a name of its own, and is then moved, create-only: no store creates in parts."""
+_SMALL_BYTES = 64 << 10
 _PIECE_BYTES = 8 << 20
+_UPLOADS = "uploads"
 _PAGE = 1000
 _PARTS_AT_ONCE = 2
 """Of one upload: eight go side by side, and each part is in memory."""
-_REFUSES = ": the store refuses (check the credentials in the environment and their rights)"
-
-
-def is_url(place: str) -> bool:
-    """Whether a place is an object store's and no folder."""
-    return "://" in place
-
-
-def url_fault(place: str) -> str | None:
-    """What is wrong with the address of a store; its text is not repeated, since it may hold a key."""
-    parts = urlsplit(place)
-    if parts.scheme not in SCHEMES or not parts.netloc:
-        return "is no folder and no store that is known (write a folder, or s3://BUCKET/PREFIX, gs://... or az://...)"
-    if "@" in parts.netloc:
-        return "must not hold a user or a key (keys come from the environment)"
-    if "?" in place or "#" in place:
-        return "must not have a query or fragment (end it after the prefix)"
-    if {".", ".."} & set(parts.path.split("/")) or "//" in parts.path or "\\" in parts.path:
-        return "must have a plain prefix (write s3://BUCKET/PREFIX)"
-    return None
-
-
-@dataclass(slots=True)
-class _Outage:
-    """What all calls to a store share while it is away: one patience, not one after another."""
-
-    since: float | None = None
-    refused_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A prefix of a store, by its address. It holds no key: those are read from the environment when it is opened."""
+    """A prefix of a store, by its address. It holds no key: those are read from the environment when it is opened.
+
+    `small` is asked for what carries next to nothing, and fails sooner. `confirm` raises `OSError` once somebody else
+    may write here.
+    """
 
     url: str
     store: ObjectStore = field(repr=False)
-    patience_s: float = PATIENCE_S
-    _outage: _Outage = field(default_factory=_Outage, repr=False, compare=False)
+    small: ObjectStore = field(repr=False)
+    outages: Outages = field(repr=False)
+    confirm: Callable[[], None] = field(default=lambda: None, repr=False)
 
     def folder(self, name: str) -> ObjectFolder:
         """What lies under a further prefix."""
@@ -90,112 +66,26 @@ class Bucket:
         probe.put(b"", replace=True)
         probe.unlink()
 
-    def ask(self, what: str, call: Callable[[], Result]) -> Result:
-        """One call, again with pauses while the store is away; once it was given up on, others do not wait for it anew.
-
-        Raises `OSError`; no foreign text is passed on: what a store's client says quotes addresses and headers, which
-        may be signed.
-        """
-        from obstore import exceptions
-
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            if time.monotonic() < self._outage.refused_until:
-                raise OSError(
-                    f"{self.url}/{what}: the store does not answer (it was tried for {self.patience_s:g} s)"
-                )
-            try:
-                began = time.monotonic()
-                result = call()
-            except (exceptions.BaseError, OSError) as error:
-                if answer := _answer_in(error):
-                    kind, told = answer
-                    if kind is not OSError:
-                        self._answered()
-                    raise kind(f"{self.url}/{what}{told}") from None
-                if self._gives_up(began, pause_s):
-                    raise OSError(
-                        f"{self.url}/{what}: the store does not answer ({type(error).__name__}, tried for {self.patience_s:g} s)"
-                    ) from None
-            else:
-                self._answered()
-                return result
-            time.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
-
-    def _answered(self) -> None:
-        self._outage.since, self._outage.refused_until = None, 0.0
-
-    def _gives_up(self, began: float, pause_s: float) -> bool:
-        """Whether the outage has lasted too long to try again after a pause."""
-        now = time.monotonic()
-        self._outage.since = began if self._outage.since is None else self._outage.since
-        if now + pause_s <= self._outage.since + self.patience_s:
-            return False
-        self._outage.since, self._outage.refused_until = None, now + self.patience_s
-        return True
-
-
-def _answer_in(error: Exception) -> tuple[type[OSError], str] | None:
-    """What an error says that does not pass by waiting; None where the store may only be away."""
-    from obstore import exceptions
-
-    # Of a listing the client tells a refusal, or a bucket that is not there, in no class, only in words.
-    words = str(error) if isinstance(error, exceptions.GenericError) else ""
-    match error:
-        case FileNotFoundError():
-            return FileNotFoundError, " is not there"
-        case exceptions.AlreadyExistsError():
-            return FileExistsError, " is there already"
-        case exceptions.PreconditionError():
-            return FileExistsError, " was changed by another writer"
-        case exceptions.PermissionDeniedError() | exceptions.UnauthenticatedError():
-            return PermissionError, _REFUSES
-        case exceptions.NotSupportedError() | exceptions.InvalidPathError():
-            return OSError, f": the store cannot do this ({type(error).__name__})"
-    if "403 Forbidden" in words or "401 Unauthorized" in words:
-        return PermissionError, _REFUSES
-    if "404 Not Found" in words or "NoSuchBucket" in words:
-        return OSError, ": there is no such bucket (check the address, or make the bucket)"
-    return None
-
 
 def open_bucket(
-    url: str, options: Mapping[str, str] | None = None, *, patience_s: float = PATIENCE_S
+    url: str,
+    options: Mapping[str, str] | None = None,
+    *,
+    patience_s: float = PATIENCE_S,
+    small_answer_s: float = SMALL_ANSWER_S,
+    tell: Tell | None = None,
 ) -> Bucket:
     """A prefix by its address; `options` are the store's own, without secrets (endpoint, region).
 
-    Raises `UsageError` without the extra, and for an address or options that are wrong.
+    `tell` hears of outages. Raises `UsageError` without the extra, and for an address or options that are wrong.
     """
-    if wrong := url_fault(url):
-        raise UsageError(f"the output {wrong}")
-    try:
-        from obstore import exceptions
-        from obstore.store import from_url
-    except ImportError:
-        raise UsageError(
-            f'the output {url} needs the extra "objects": install it with `pip install "batchgen[objects]"`'
-        ) from None
-    config: Any = {key: value for key, value in (options or {}).items() if key != "allow_http"}
-    if url.startswith("s3:"):
-        config.setdefault("copy_if_not_exists", "multipart")
-    client: Any = {
-        "timeout": timedelta(seconds=_ANSWER_S),
-        "connect_timeout": timedelta(seconds=_CONNECT_S),
-    }
-    # With options of its own, the client no longer asks the environment for this one.
-    allow_http = (options or {}).get("allow_http") or os.environ.get("AWS_ALLOW_HTTP", "")
-    client["allow_http"] = allow_http.lower() in {"true", "1"}
-    retry: Any = {"max_retries": 1, "retry_timeout": timedelta(seconds=10)}
-    try:
-        return Bucket(
-            url.rstrip("/"), from_url(url, config=config, client_options=client, retry_config=retry), patience_s
-        )
-    except (exceptions.BaseError, ValueError) as error:
-        raise UsageError(
-            f"the output {url} cannot be opened ({type(error).__name__}): check its address, `objects` in the "
-            "configuration, and the credentials in the environment"
-        ) from None
+    options = options or {}
+    return Bucket(
+        url.rstrip("/"),
+        open_client(url, options, answer_s=_ANSWER_S, retries=1),
+        open_client(url, options, answer_s=small_answer_s, retries=0),
+        Outages(url.rstrip("/"), patience_s, tell),
+    )
 
 
 class ObjectFolder(Folder):
@@ -216,30 +106,40 @@ class ObjectFolder(Folder):
         """An object, there or not."""
         return ObjectFile(self, name)
 
-    def names(self) -> Generator[str, None, None]:
-        """The names of all objects under it, page by page."""
+    def names(self, *, deep: bool = False) -> Generator[str, None, None]:
+        """The names of all objects under it, page by page; `deep` ones have a `/`."""
         import obstore
 
         prefix = f"{self.path.name}/" if self.path.name else ""
-        ask, after = self.bucket.ask, ""
+        ask, after = self.bucket.outages.ask, ""
         # A listing that breaks off goes on behind the last name that came.
         while True:
             page = ask(prefix, partial(self._page, obstore, prefix, after))
             for path in page:
                 name = path.removeprefix(prefix)
-                if "/" not in name:
+                if deep or "/" not in name:
                     yield name
             if len(page) < _PAGE:
                 return
             after = page[-1]
 
     def _page(self, obstore: Any, prefix: str, after: str) -> list[str]:  # noqa: ANN401 - a module
-        listing = obstore.list(self.bucket.store, prefix or None, offset=after or None, chunk_size=_PAGE)
+        listing = obstore.list(self.bucket.small, prefix or None, offset=after or None, chunk_size=_PAGE)
         return [one["path"] for one in next(iter(listing), [])]
+
+    def confirm(self) -> None:
+        """Raises `OSError` once somebody else may write here."""
+        self.bucket.confirm()
 
     def free(self) -> Free:
         """As much as anyone asks for."""
         return Free(1 << 62, None)
+
+    def forget_uploads(self) -> None:
+        """Remove what interrupted uploads left behind."""
+        uploads = self.bucket.folder(_UPLOADS)
+        for name in list(uploads.names()):
+            uploads.file(name).unlink()
 
     def sync(self) -> None:
         """Nothing to do: an object is durable when its upload is answered."""
@@ -267,7 +167,7 @@ class ObjectFile(File):
         """Its size, and a mark made of its entity tag. Raises `FileNotFoundError`."""
         import obstore
 
-        told = self._ask(lambda: obstore.head(self.folder.bucket.store, self.key))
+        told = self._ask(lambda: obstore.head(self.folder.bucket.small, self.key))
         tag = str(told["e_tag"] or told["last_modified"].isoformat())
         mark = int.from_bytes(hashlib.sha256(tag.encode()).digest()[:7])
         return Status(stat.S_IFREG | 0o644, told["size"], mark)
@@ -296,6 +196,21 @@ class ObjectFile(File):
 
         return self._ask(fetch)
 
+    def fetch(self, target: File, *, mode: int = 0o644) -> None:
+        """Copy its bytes to a local file, durably and whole or not at all. Raises `FileNotFoundError`, `OSError`."""
+        waiting = target.folder.file(f".{target.name}.new")
+
+        def bring() -> None:
+            waiting.write(b"", mode=mode, durable=False)
+            with waiting.appending() as file:
+                for piece in self._pieces():
+                    file.write(piece)
+
+        self._ask(bring)
+        waiting.sync()
+        waiting.rename(target)
+        target.folder.sync()
+
     def rewrite(self, *, mode: int) -> None:
         """Nothing to do: what was answered is durable."""
 
@@ -307,7 +222,7 @@ class ObjectFile(File):
         import obstore
 
         try:
-            self._ask(lambda: obstore.delete(self.folder.bucket.store, self.key))
+            self._ask(lambda: obstore.delete(self.folder.bucket.small, self.key))
         except FileNotFoundError:
             return
 
@@ -319,6 +234,24 @@ class ObjectFile(File):
         parts = replace and size_bytes > _LARGE_BYTES
         self._ask(lambda: self._send(content, "overwrite" if replace else "create", in_parts=parts))
 
+    def create(self, data: bytes, *, again: bool = True) -> Tag:
+        """Create it. Raises `FileExistsError`, `OSError`."""
+        return self._ask(lambda: self._send(data, "create"), again=again)
+
+    def update(self, data: bytes, tag: Tag, *, again: bool = True) -> Tag:
+        """Replace the state that a tag tells of. Raises `FileExistsError` when it is another by now, `OSError`."""
+        return self._ask(lambda: self._send(data, tag), again=again)
+
+    def tagged(self, *, again: bool = True) -> tuple[bytes, Tag]:
+        """Its bytes with their tag. Raises `FileNotFoundError`, `OSError`."""
+        import obstore
+
+        def fetch() -> tuple[bytes, Tag]:
+            told = obstore.get(self.folder.bucket.small, self.key)
+            return bytes(told.bytes()), _tag(told.meta)
+
+        return self._ask(fetch, again=again)
+
     def put_in_parts(self, source: File) -> None:
         """Replace it with a local file's bytes, of which only a few parts are in memory at a time."""
 
@@ -328,11 +261,12 @@ class ObjectFile(File):
 
         self._ask(send)
 
-    def _send(self, data: Any, mode: Any, *, in_parts: bool) -> None:  # noqa: ANN401 - what obstore takes
+    def _send(self, data: Any, mode: Any, *, in_parts: bool = False) -> Tag:  # noqa: ANN401 - what obstore takes
         import obstore
 
-        obstore.put(
-            self.folder.bucket.store,
+        bucket = self.folder.bucket
+        told = obstore.put(
+            bucket.small if isinstance(data, bytes) and len(data) < _SMALL_BYTES else bucket.store,
             self.key,
             data,
             mode=mode,
@@ -340,6 +274,7 @@ class ObjectFile(File):
             chunk_size=_PIECE_BYTES,
             max_concurrency=_PARTS_AT_ONCE,
         )
+        return _tag(told)
 
     def receive(self, source: File) -> None:
         """Take over a local file or another object, which is removed once it is here.
@@ -355,9 +290,13 @@ class ObjectFile(File):
             self._upload(source)
         source.unlink()
 
+    def upload(self) -> ObjectFile:
+        """Where its bytes are on their way to it, if it is a large one."""
+        return self.folder.bucket.folder(_UPLOADS).file(self.key.replace("/", "-"))
+
     def _upload(self, source: File) -> None:
         if source.status().size_bytes > _LARGE_BYTES:
-            waiting = self.folder.bucket.file(f".{self.name}.upload")
+            waiting = self.upload()
             waiting.put_in_parts(source)
             self.receive(waiting)
             return
@@ -387,7 +326,13 @@ class ObjectFile(File):
     def _pieces(self) -> Any:  # noqa: ANN401 - an iterator of buffers
         import obstore
 
-        return obstore.get(self.folder.bucket.store, self.key).stream(min_chunk_size=1 << 20)
+        bucket = self.folder.bucket
+        client = bucket.small if self.suffix == ".json" else bucket.store
+        return obstore.get(client, self.key).stream(min_chunk_size=1 << 20)
 
-    def _ask(self, call: Callable[[], Result]) -> Result:
-        return self.folder.bucket.ask(self.key, call)
+    def _ask(self, call: Callable[[], Result], *, again: bool = True) -> Result:
+        return self.folder.bucket.outages.ask(self.key, call, again=again)
+
+
+def _tag(told: Any) -> Tag:  # noqa: ANN401 - of obstore
+    return {key: told[key] for key in ("e_tag", "version") if told.get(key)}

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.stores.directory import DirectoryStore, open_bucket_store
+from batchgen.stores.directory import DirectoryStore, open_store_at
 from batchgen.system.objects import Bucket
 from tests.stores.images import NOW, ORIGIN, files, store_in
 from tests.support.weed import objects
@@ -47,7 +47,7 @@ class ObjectShelf(Shelf):
 
     def store(self) -> AbstractAsyncContextManager[DirectoryStore]:
         """The store, opened."""
-        return open_bucket_store(self.bucket, self.folder, ORIGIN, now=lambda: NOW)
+        return open_store_at(self.bucket, self.folder, ORIGIN, now=lambda: NOW)
 
     def files(self) -> dict[str, bytes]:
         """Everything by its place."""

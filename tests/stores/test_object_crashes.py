@@ -15,7 +15,7 @@ from batchgen.core.records import Found
 from batchgen.core.types import Attempt, Stored, Task
 from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival
-from batchgen.stores.directory import DirectoryStore, open_bucket_store
+from batchgen.stores.directory import DirectoryStore, open_store_at
 from batchgen.system.objects import Bucket
 from tests.ledgers.samples import as_renamed, attempt, task
 from tests.stores.crashes import CrashError, dying_at
@@ -55,7 +55,7 @@ class Shelf:
 
     def store(self) -> AbstractAsyncContextManager[DirectoryStore]:
         """The next run's store."""
-        return open_bucket_store(self.bucket, self.local, ORIGIN, now=lambda: NOW)
+        return open_store_at(self.bucket, self.local, ORIGIN, now=lambda: NOW)
 
     async def keep(self, mine: Attempt, data: bytes) -> Stored:
         """Store an image in peace."""

@@ -98,6 +98,9 @@ class Weed:
             "-volume.max=20",
             "-master.volumeSizeLimitMB=64",
             "-master.telemetry=false",
+            # Over the data of an earlier process it waits for others to be elected, 10 s and more by default.
+            "-master.electionTimeout=300ms",
+            "-master.heartbeatInterval=50ms",
         ]
         for name, port, inner in zip(
             ("s3", "filer", "master", "volume"), (s3, filer, master, volume), grpc, strict=True
