@@ -66,7 +66,7 @@ async def hold_bucket(job: Job, voice: Voice, stop: Stop | None = None) -> Async
     def lost(message: str) -> None:
         loop.call_soon_threadsafe(ended.ask, StopReason.STORAGE, message)
 
-    await _take(lease, job, voice)
+    await _take(lease, bucket, job, voice)
     with kept(lease, lost):
         try:
             if not job.has_ledger and await to_thread.run_sync(bring_back, job, bucket):
@@ -85,8 +85,9 @@ async def check_free(job: Job) -> None:
             await _watch(lease, job, 1.5 * RENEW_S)
 
 
-async def _take(lease: Lease, job: Job, voice: Voice) -> None:
+async def _take(lease: Lease, bucket: Bucket, job: Job, voice: Voice) -> None:
     with _told():
+        await to_thread.run_sync(bucket.check_there)
         while holder := await to_thread.run_sync(lease.take):
             voice(
                 f"{job.store} is held by {_words(holder)}: it is taken over if that one gives no sign of life in {LEASE_S:g} s"

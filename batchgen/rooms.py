@@ -165,7 +165,7 @@ async def readable_ledger(job: Job) -> AsyncIterator[SqliteLedger]:
         async with open_ledger(place if exists else None, readable=exists) as ledger:
             # The images of a job in an object store are only asked for where the ledger does not speak of them.
             if not await ledger.facts() and await to_thread.run_sync(has_images, job):
-                raise gone(job.ledger, job.store)
+                raise gone(job.ledger)
             yield ledger
 
 

@@ -17,7 +17,7 @@ from batchgen.system.objects import Bucket, open_bucket
 from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
 from tests.support.cli import Desk, ended, pick, until
-from tests.support.paid import Rule
+from tests.support.paid import Rule, refuse
 from tests.support.weed import KEY, READER, READER_SECRET, SECRET, Weed, objects
 
 pytest_plugins = ("tests.support.fixtures",)
@@ -150,16 +150,36 @@ def test_one_patience_for_all(weed: Weed) -> None:
 
 
 def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:
-    """A run refuses to buy everything again; `verify --repair` makes the ledger from the store alone."""
-    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 3}])
-    desk.run("--output", url)
-    assert {"index.html", "ledger.sqlite", "results.csv"} <= set(objects(weed.bucket(f"{url}/job")))
+    """`verify --repair`, or the next run, goes on from the store alone: refusals and what was spent in vain are known."""
+    desk.till.script(refuse("battle"), Rule("spoilt", "empty"))
+    battle, spoilt = {"id": "battle", "prompt": "A battle."}, {"id": "spoilt", "prompt": "A spoilt one."}
+    manifest = [{"id": "boat", "prompt": "A boat.", "images": 3}, battle, spoilt]
+    desk.manifest(manifest, retry={"max_attempts": 1})
+    before = desk.run("--output", url, expect=1)
+    known, bucket = desk.attempts(), weed.bucket(f"{url}/job")
+    assert {"index.html", "ledger.sqlite", "results.csv"} <= set(objects(bucket))
+    asked = len(desk.till.requests)
+    for verb in ("verify --repair", "plan", "run"):
+        shutil.rmtree(desk.job)
+        done = desk.do(*verb.split(), "job.yaml", "--output", url)
+        assert asked == len(desk.till.requests)
+        if verb != "plan":
+            assert known == desk.attempts(), done.err
+            assert "its copy in" in done.out + done.err
+        after = desk.run("--output", url, expect=1)
+        assert pick(before, "job_cost_usd", "failed") == pick(after, "job_cost_usd", "failed")
+        assert (3, 0) == pick(after, "kept", "stored")
     shutil.rmtree(desk.job)
+    bucket.file("ledger.sqlite").unlink()
     refused = desk.do("run", "job.yaml", "--output", url)
-    assert (3, 3) == (refused.code, len(desk.till.requests)), refused.err
+    assert (3, True) == (refused.code, "there are images of this job" in refused.err)
     assert 0 == desk.do("verify", "job.yaml", "--output", url, "--repair").code
-    assert (3, 0) == pick(desk.run("--output", url), "kept", "stored")
-    assert 3 == len(desk.till.charged)
+    told = ("attempt_id", "state", "class", "cost_usd")
+    assert sorted(pick(one, *told) for one in known) == sorted(pick(one, *told) for one in desk.attempts())
+    assert (asked, pick(before, "job_cost_usd")) == (
+        len(desk.till.requests),
+        pick(desk.run("--output", url, expect=1), "job_cost_usd"),
+    )
 
 
 def test_another_output_is_refused(desk: Desk, url: str) -> None:

@@ -80,7 +80,7 @@ def _job(path: Path, options: Options) -> Place:
         limit = lowest(job.limits.images_per_minute, job.settings.images_per_minute)
         return Place(job.folder, job.limits.budget_usd, limit)
     if has_images(job):
-        raise gone(job.ledger, job.store)
+        raise gone(job.ledger)
     host_for(job)  # an address that may hold a password is refused, not repeated
     raise not_run_yet(path, options)
 

@@ -92,11 +92,10 @@ def is_damage(error: Exception) -> bool:
     return type(error) is sqlite3.DatabaseError or "decode to UTF-8" in str(error)
 
 
-def gone(path: Path, store: str = "") -> LedgerError:
-    """What to say where images are without their ledger: beside it, or in an object store."""
-    where = f"in {store}" if store else "beside it"
+def gone(path: Path) -> LedgerError:
+    """What to say where images are without their ledger, in its folder or in an object store."""
     return LedgerDamagedError(
-        f"{path} is gone or empty, but there are images {where}: running now would buy them all again",
+        f"{path} is gone or empty, but there are images of this job: running now would buy them all again",
         "Put the ledger back, or run `batchgen verify MANIFEST --repair`, which makes a new one from the images.",
     )
 

@@ -60,6 +60,10 @@ class Bucket:
         """An object right under the prefix."""
         return ObjectFile(ObjectFolder(self, ""), name)
 
+    def check_there(self) -> None:
+        """Find that the bucket is not there, which some stores would make when they are written to. Raises `OSError`."""
+        next(self.folder("").names(deep=True), None)
+
     def check_writable(self) -> None:
         """Find a store that refuses or lacks the bucket before anything is paid for. Raises `OSError`."""
         probe = self.file(".writable")
