@@ -12,9 +12,10 @@ from batchgen.core.errors import StorageError
 from batchgen.job import LEDGER, Job
 from batchgen.ledgers.copying import copy_ledger
 from batchgen.reports.thumbs import FOLDER as THUMBS
+from batchgen.system.buckets import PATIENCE_S, SMALL_ANSWER_S, Bucket, open_bucket
 from batchgen.system.files import make_folder
 from batchgen.system.folder import Folder
-from batchgen.system.objects import PATIENCE_S, SMALL_ANSWER_S, Bucket, ObjectFile, open_bucket
+from batchgen.system.objects import ObjectFile
 from batchgen.system.outages import Tell
 
 COPY_PATIENCE_S = 20.0

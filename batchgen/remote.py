@@ -12,7 +12,7 @@ from secrets import token_hex
 import anyio
 from anyio import to_thread
 
-from batchgen.copying import bring_back, bucket_of
+from batchgen.copying import LOOK_PATIENCE_S, bring_back, bucket_of
 from batchgen.core.errors import JobLockedError, StorageError
 from batchgen.core.events import Notice
 from batchgen.core.plain import safe_text
@@ -21,10 +21,10 @@ from batchgen.core.types import StopReason
 from batchgen.core.values import replace
 from batchgen.job import Job
 from batchgen.pool.stopping import Stop
+from batchgen.system.buckets import Bucket
 from batchgen.system.clock import moment_text
 from batchgen.system.files import replace_file
 from batchgen.system.lease import LEASE_S, RENEW_S, Holder, Lease, kept
-from batchgen.system.objects import Bucket
 
 LEASE = ".lock"
 PLACE = ".place"
@@ -80,7 +80,7 @@ async def hold_bucket(job: Job, voice: Voice, stop: Stop | None = None) -> Async
 async def check_free(job: Job) -> None:
     """For who only reads: nobody works on the job elsewhere. Raises `JobLockedError`, `StorageError`, `UsageError`."""
     if job.store:
-        lease = Lease(bucket_of(job).file(LEASE), "", "")
+        lease = Lease(bucket_of(job, patience_s=LOOK_PATIENCE_S).file(LEASE), "", "")
         with _told():
             await _watch(lease, job, 1.5 * RENEW_S)
 

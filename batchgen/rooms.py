@@ -25,11 +25,11 @@ from batchgen.providers.settings import ProviderSettings
 from batchgen.stores.arriving import Check
 from batchgen.stores.directory import open_store_at
 from batchgen.stores.sidecars import Origin
+from batchgen.system.buckets import Bucket
 from batchgen.system.clock import moment_text
 from batchgen.system.files import make_folder
 from batchgen.system.filesystems import unfit
 from batchgen.system.lock import LockHeldError, hold_lock
-from batchgen.system.objects import Bucket
 from batchgen.workers import open_worker, recipe_of
 
 LOCK = ".lock"

@@ -34,8 +34,8 @@ from batchgen.rooms import (
 from batchgen.staging import stage
 from batchgen.steps import new_run_id, new_summary
 from batchgen.survey import Survey
+from batchgen.system.buckets import Bucket
 from batchgen.system.clock import moment_text
-from batchgen.system.objects import Bucket
 
 
 async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:

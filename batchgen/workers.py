@@ -73,7 +73,7 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
     """An engine where this is called, with the key of its environment. Raises `UsageError`, `StorageError`."""
     from batchgen.providers.http import open_provider
     from batchgen.stores.directory import open_store_at
-    from batchgen.system.objects import open_bucket
+    from batchgen.system.buckets import open_bucket
 
     check: Check | None = None
     if recipe.decode:

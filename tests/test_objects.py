@@ -12,8 +12,8 @@ import pytest
 from batchgen.core.errors import StorageError, UsageError
 from batchgen.stores.directory import open_store_at
 from batchgen.system.addresses import url_fault
+from batchgen.system.buckets import Bucket, open_bucket
 from batchgen.system.folder import Folder
-from batchgen.system.objects import Bucket, open_bucket
 from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
 from tests.support.cli import Desk, ended, pick, until
@@ -153,7 +153,7 @@ def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:
     """`verify --repair`, or the next run, goes on from the store alone: refusals and what was spent in vain are known."""
     desk.till.script(refuse("battle"), Rule("spoilt", "empty"))
     battle, spoilt = {"id": "battle", "prompt": "A battle."}, {"id": "spoilt", "prompt": "A spoilt one."}
-    manifest = [{"id": "boat", "prompt": "A boat.", "images": 3}, battle, spoilt]
+    manifest: list[dict[str, object]] = [{"id": "boat", "prompt": "A boat.", "images": 3}, battle, spoilt]
     desk.manifest(manifest, retry={"max_attempts": 1})
     before = desk.run("--output", url, expect=1)
     known, bucket = desk.attempts(), weed.bucket(f"{url}/job")

@@ -25,9 +25,10 @@ from batchgen.stores.layout import Layout, open_bucket_layout, open_layout
 from batchgen.stores.moving import Mover
 from batchgen.stores.salvage import Salvage
 from batchgen.stores.sidecars import Origin, dump_sidecar, rebuild_sidecar
+from batchgen.system.addresses import is_url
 from batchgen.system.batches import BatchThread
+from batchgen.system.buckets import Bucket
 from batchgen.system.clock import utc_now
-from batchgen.system.objects import Bucket
 
 Result = TypeVar("Result")
 
@@ -183,6 +184,8 @@ class DirectoryStore:
         try:
             yield
         except OSError as error:
+            if is_url(str(error)):  # a store's errors tell their own place
+                raise StorageError(f"{error}; check the store, then run again") from error
             raise StorageError(f"{self._layout.path}: {error}; check the disk, then run again") from error
 
     def _reserve_all(self, attempts: Sequence[Attempt]) -> list[Exception | None]:

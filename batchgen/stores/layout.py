@@ -10,8 +10,8 @@ from pathlib import Path
 
 from batchgen.core.errors import StorageError
 from batchgen.core.values import replace
+from batchgen.system.buckets import Bucket
 from batchgen.system.folder import File, Folder
-from batchgen.system.objects import Bucket
 
 IMAGES = "images"
 SUPERSEDED = "superseded"

@@ -105,7 +105,9 @@ class Lease:
             self.renew(again=True)
 
     def release(self) -> None:
-        """Let others have it."""
+        """Let others have it; where the store was given up on, they find out for themselves."""
+        if self.file.folder.bucket.outages.given_up:
+            return
         with suppress(LeaseLostError):
             self.renew(again=False)
             self.file.unlink()

@@ -46,7 +46,7 @@ class Outages:
         pause_s = _FIRST_PAUSE_S
         while True:
             began = time.monotonic()
-            if again and began < self._refused_until:
+            if again and self.given_up:
                 raise self._gave_up(what)
             try:
                 result = call()
@@ -63,6 +63,11 @@ class Outages:
                 return result
             time.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the store is not waited for any more."""
+        return time.monotonic() < self._refused_until
 
     def _gave_up(self, what: str, how: str = "") -> OSError:
         return OSError(

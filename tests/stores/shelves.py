@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.stores.directory import DirectoryStore, open_store_at
-from batchgen.system.objects import Bucket
+from batchgen.system.buckets import Bucket
 from tests.stores.images import NOW, ORIGIN, files, store_in
 from tests.support.weed import objects
 

@@ -16,7 +16,7 @@ from batchgen.core.types import Attempt, Stored, Task
 from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival
 from batchgen.stores.directory import DirectoryStore, open_store_at
-from batchgen.system.objects import Bucket
+from batchgen.system.buckets import Bucket
 from tests.ledgers.samples import as_renamed, attempt, task
 from tests.stores.crashes import CrashError, dying_at
 from tests.stores.images import NOW, ORIGIN, answer, found, names, picture

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.system.objects import Bucket, open_bucket
+from batchgen.system.buckets import Bucket, open_bucket
 
 BUCKET = "images"
 KEY, SECRET = "weed-key", "weed-secret-6f1d"
