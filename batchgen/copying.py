@@ -12,7 +12,7 @@ from batchgen.core.errors import StorageError
 from batchgen.job import LEDGER, Job
 from batchgen.ledgers.copying import copy_ledger
 from batchgen.reports.thumbs import FOLDER as THUMBS
-from batchgen.system.buckets import PATIENCE_S, SMALL_ANSWER_S, Bucket, open_bucket
+from batchgen.system.buckets import SMALL_ANSWER_S, Bucket, open_bucket
 from batchgen.system.files import make_folder
 from batchgen.system.folder import Folder
 from batchgen.system.objects import ObjectFile
@@ -26,10 +26,11 @@ _PAGES = ("index.html", "results.jsonl", "results.csv")
 _RUNS = "runs"
 
 
-def bucket_of(job: Job, *, patience_s: float = PATIENCE_S, tell: Tell | None = None) -> Bucket:
-    """The object store's prefix of a job that has one. Raises `UsageError`."""
+def bucket_of(job: Job, *, patience_s: float | None = None, tell: Tell | None = None) -> Bucket:
+    """The object store's prefix of a job that has one; the operator's patience is the most. Raises `UsageError`."""
+    most_s, options = job.options.config.store_patience_s, job.options.config.store_options
+    patience_s = most_s if patience_s is None else min(most_s, patience_s)
     answer_s = min(patience_s, SMALL_ANSWER_S)
-    options = job.options.config.store_options
     return open_bucket(job.store, options, patience_s=patience_s, small_answer_s=answer_s, tell=tell)
 
 

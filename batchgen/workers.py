@@ -18,6 +18,7 @@ from batchgen.providers.endpoint import address_of, resolve
 from batchgen.providers.settings import ProviderSettings
 from batchgen.stores.arriving import Check
 from batchgen.stores.sidecars import Origin
+from batchgen.system.buckets import PATIENCE_S, Bucket, open_bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Recipe:
     partials: bool = False
     store: str = ""
     store_options: Mapping[str, str] = field(default_factory=dict)
+    store_patience_s: float = PATIENCE_S
 
 
 @asynccontextmanager
@@ -62,6 +64,7 @@ async def recipe_of(job: Job, host: str, base_url: str | None = None) -> AsyncIt
             partials=job.keeps_partials,
             store=job.store or "",
             store_options=dict(job.options.config.store_options),
+            store_patience_s=job.options.config.store_patience_s,
         )
     finally:
         with suppress(OSError):  # what is left is swept when the job is opened next
@@ -73,7 +76,6 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
     """An engine where this is called, with the key of its environment. Raises `UsageError`, `StorageError`."""
     from batchgen.providers.http import open_provider
     from batchgen.stores.directory import open_store_at
-    from batchgen.system.buckets import open_bucket
 
     check: Check | None = None
     if recipe.decode:
@@ -87,7 +89,7 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
             f"{recipe.folder} is not the coordinator's folder there: share it under the same path"
         )
     opened = open_store_at(
-        open_bucket(recipe.store, recipe.store_options) if recipe.store else recipe.folder,
+        _bucket(recipe) if recipe.store else recipe.folder,
         recipe.folder if shared else _own_folder(recipe),
         recipe.origin,
         # Opened as if to be read where the coordinator has made it; and only that one may sweep rooms that others hold.
@@ -101,6 +103,10 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
         open_provider(endpoint, concurrency=recipe.concurrency, pictures=recipe.pictures) as provider,
     ):
         yield LocalEngine(provider, store)
+
+
+def _bucket(recipe: Recipe) -> Bucket:
+    return open_bucket(recipe.store, recipe.store_options, patience_s=recipe.store_patience_s)
 
 
 def _own_folder(recipe: Recipe) -> Path:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from batchgen.core.errors import StorageError, UsageError
+from batchgen.core.values import replace
 from batchgen.stores.directory import open_store_at
 from batchgen.system.addresses import url_fault
 from batchgen.system.buckets import Bucket, open_bucket
 from batchgen.system.folder import Folder
+from batchgen.system.lease import Lease, LeaseLostError
 from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
-from tests.support.cli import Desk, ended, pick, until
+from tests.support.cli import Desk, ended, pick, together, until
 from tests.support.paid import Rule, refuse
 from tests.support.weed import KEY, READER, READER_SECRET, SECRET, Weed, objects
 
@@ -83,7 +86,81 @@ def test_a_store_that_goes_away_and_comes_back(desk: Desk, url: str, weed: Weed)
             weed.start()
         done = running.done()
     assert (0, TASKS) == (done.code, done.last["stored"]), done.err
+    assert (1, 1) == (done.err.count("does not answer"), done.err.count("answers again")), done.err
     assert TASKS == len(desk.till.charged) == len(set(images(weed.bucket(f"{url}/job")).values()))
+
+
+def test_a_store_that_hangs(desk: Desk, url: str, weed: Weed) -> None:
+    """The run stops by itself with exit code 3 and says why, a plan says it at once; what was paid for is not again."""
+    desk.till.script(Rule(do="hold"))
+    (desk.folder / "batchgen.yaml").write_text("objects: {patience: 3s}\n")
+    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 4}], limits={"concurrency": 2})
+    with ended(desk.start("run", "job.yaml", "--output", url, "--json")) as running:
+        until(lambda: len(desk.till.requests) == 2, running)
+        weed.hang()
+        try:
+            desk.till.script()
+            done = running.done()
+            plan = desk.do("plan", "job.yaml", "--output", url)
+        finally:
+            weed.go_on()
+    assert (3, "storage", 4) == (done.code, *pick(done.last, "stopped_by", "pending")), done.err
+    assert (1, 2) == (done.err.count("is asked again for up to 3 s"), plan.code)
+    assert "the store does not answer" in plan.err
+    assert (2, 4) == (len(desk.till.charged), desk.run("--output", url)["stored"])
+    assert 4 == len(desk.till.charged)
+
+
+def test_two_machines_at_one_time(desk: Desk, url: str, weed: Weed, tmp_path: Path) -> None:
+    """The second one finds the first at work, ends with exit code 4 and sends nothing; so does a verification."""
+    desk.till.script(Rule("mug", "hold"))
+    others = {verb: Desk(tmp_path / verb, desk.till) for verb in ("run", "verify", "verify --repair")}
+    for other in others.values():
+        other.folder.mkdir()
+        other.environ |= desk.environ | {"HOME": str(other.folder)}
+    for one in (desk, *others.values()):
+        one.manifest([{"id": "boat", "prompt": "A boat."}, {"id": "mug", "prompt": "A mug."}])
+    with ended(desk.start("run", "job.yaml", "--output", url, "--json")) as running:
+        until(lambda: len(desk.till.requests) == 2 and images(weed.bucket(f"{url}/job")) != {}, running)
+        refused = together(
+            [partial(one.do, *verb.split(), "job.yaml", "--output", url) for verb, one in others.items()]
+        )
+        desk.till.script()
+        done = running.done()
+    assert (0, [4] * 3) == (done.code, [one.code for one in refused]), [one.err for one in refused]
+    assert all("another machine works on this job" in one.err for one in refused)
+    assert (2, 2) == (others["run"].run("--output", url)["kept"], len(desk.till.charged))
+
+
+def lease(bucket: Bucket, place: str) -> Lease:
+    """One that a place may take."""
+    return Lease(bucket.file(".lock"), place, "today")
+
+
+@pytest.mark.anyio
+async def test_a_lease_has_one_holder(tmp_path: Path, weed: Weed) -> None:
+    """It is taken from one that gave no sign, who then writes nothing more; a place knows its own again at once."""
+    bucket, mine = weed.bucket(weed.url()), attempt(task())
+    first, second = lease(bucket, "here"), lease(bucket, "there")
+    assert first.take() is None
+    seen = second.take()
+    assert seen is not None
+    first.renew(again=False)
+    assert not second.take_over(seen)
+    assert second.take_over(second.holder())
+    async with open_store_at(replace(bucket, confirm=first.confirm), tmp_path, ORIGIN) as store:
+        await store.reserve(mine)
+        with pytest.raises(LeaseLostError):
+            first.renew(again=False)
+        with pytest.raises(StorageError, match="another machine took the job over"):
+            await store.keep(mine, answer(picture("one")))
+        assert {} == images(bucket)
+        assert (tmp_path / "state" / f"{mine.attempt_id}.part").read_bytes() == picture("one")
+    first.release()
+    third = lease(bucket, "there")
+    assert third.take() is None
+    third.release()
+    assert first.file.key not in objects(bucket)
 
 
 @pytest.mark.anyio
@@ -153,8 +230,7 @@ def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:
     """`verify --repair`, or the next run, goes on from the store alone: refusals and what was spent in vain are known."""
     desk.till.script(refuse("battle"), Rule("spoilt", "empty"))
     battle, spoilt = {"id": "battle", "prompt": "A battle."}, {"id": "spoilt", "prompt": "A spoilt one."}
-    manifest: list[dict[str, object]] = [{"id": "boat", "prompt": "A boat.", "images": 3}, battle, spoilt]
-    desk.manifest(manifest, retry={"max_attempts": 1})
+    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 3}, battle, spoilt], retry={"max_attempts": 1})
     before = desk.run("--output", url, expect=1)
     known, bucket = desk.attempts(), weed.bucket(f"{url}/job")
     assert {"index.html", "ledger.sqlite", "results.csv"} <= set(objects(bucket))

@@ -61,6 +61,7 @@ class _Reading:
             output=self._path.parent / ("output" if is_url(shape.output) else shape.output),
             store=shape.output if is_url(shape.output) else "",
             store_options=MappingProxyType(_store_options(shape.objects)),
+            store_patience_s=shape.objects.patience,
             engine=shape.engine,
             ray_address=shape.ray.address,
             verify=shape.verify,
@@ -290,5 +291,5 @@ def _frozen(value: object) -> object:
 
 def _store_options(shape: ObjectsShape) -> dict[str, str]:
     """As the store's client takes them."""
-    told = shape.model_dump(exclude_none=True)
+    told = shape.model_dump(exclude_none=True, exclude={"patience"})
     return {key: value if isinstance(value, str) else str(value).lower() for key, value in told.items()}

@@ -47,6 +47,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "region": "The region of the bucket.",
         "allow_http": "Allow an endpoint without TLS.",
         "virtual_hosted_style_request": "Put the bucket's name into the host, not into the path.",
+        "patience": "How long a run waits for a store that is away before it stops; 100s at most.",
     },
     "CeilingShape": {
         "images_per_minute": "Ceiling over all jobs of a process.",

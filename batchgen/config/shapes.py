@@ -16,6 +16,7 @@ from batchgen.manifest.schema import Limits as LimitsShape
 from batchgen.manifest.schema import Report
 from batchgen.providers.settings import REQUEST_DEADLINE_S
 from batchgen.system.addresses import is_url, url_fault
+from batchgen.system.buckets import PATIENCE_S
 
 
 def _base_url(value: str) -> str:
@@ -77,6 +78,14 @@ def _output(value: str) -> str:
     return value.rstrip("/") if is_url(value) else value
 
 
+def _patience(value: float) -> float:
+    if value > PATIENCE_S:
+        raise fault(
+            f"`patience` is {PATIENCE_S:g} s at most (a run that stops goes on for free when it is run again)"
+        )
+    return value
+
+
 class ObjectsShape(Shape):
     """What an object store needs to know beside its address; keys come from the environment."""
 
@@ -86,6 +95,7 @@ class ObjectsShape(Shape):
     region: Annotated[str, Field(min_length=1)] | None = Field(None, examples=["eu-central-1"])
     allow_http: bool | None = Field(None, examples=[False])
     virtual_hosted_style_request: bool | None = Field(None, examples=[False])
+    patience: Annotated[Duration, AfterValidator(_patience)] = Field(PATIENCE_S, examples=["100s"])
 
 
 class RayShape(Shape):

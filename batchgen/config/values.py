@@ -11,6 +11,7 @@ from batchgen.catalogue.catalogue import Entry
 from batchgen.core.types import Limits
 from batchgen.providers.settings import BUILT_IN, ProviderSettings
 from batchgen.reports.settings import HeartbeatSettings, Target
+from batchgen.system.buckets import PATIENCE_S
 
 FILE_NAME = "batchgen.yaml"
 
@@ -21,7 +22,7 @@ class Config:
 
     `path` is the file, None when there is none. `output` is the folder that jobs write into; a relative one in
     the file is relative to the file. `store` is the address of an object store for images, "" for none, and
-    `store_options` what it needs to know, without secrets. `ray_address` is the cluster of the engine ray, None for one
+    `store_options` what it needs to know, without secrets; one that is away is waited for `store_patience_s`. `ray_address` is the cluster of the engine ray, None for one
     of its own. `report` has the keys that the file sets. `notify` is who is told of runs,
     `metrics` the file that Prometheus reads.
     """
@@ -33,6 +34,7 @@ class Config:
     output: Path = Path("output")
     store: str = ""
     store_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    store_patience_s: float = PATIENCE_S
     engine: str = "local"
     ray_address: str | None = None
     verify: str = "structure"

@@ -20,7 +20,7 @@ STOPS = {
     StopReason.BILLING: "the account has no credit left",
     StopReason.BREAKER: "more requests would only do harm",
     StopReason.SIGNAL: "it was interrupted",
-    StopReason.STORAGE: "the disk or the output folder failed",
+    StopReason.STORAGE: "the disk, the output folder or the object store failed",
 }
 """Why a run ended with work left, to follow `because`."""
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 PATIENCE_S = 100.0
-"""How long one outage of a store is waited out; what is paid for lies on the local disk meanwhile."""
+"""How long one outage of a store is waited out at most; what is paid for lies on the local disk meanwhile.
+
+Less than keeping an image may take: a run that waited longer for its store would end all the same.
+"""
 SMALL_ANSWER_S = 15.0
 """One request that carries next to nothing: a store that hangs is found by these."""
 _ANSWER_S = 120.0

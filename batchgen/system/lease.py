@@ -18,7 +18,7 @@ from typing import Any
 
 from batchgen.system.objects import ObjectFile, Tag
 
-RENEW_S = 10.0
+RENEW_S = 5.0
 LEASE_S = 60.0
 """One that has not changed for so long was left by a machine that is gone."""
 SURE_S = 30.0

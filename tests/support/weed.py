@@ -118,6 +118,16 @@ class Weed:
             self.process.wait()
             self.process = None
 
+    def hang(self) -> None:
+        """Take connections and answer nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def _await(self) -> None:
         end = time.monotonic() + _START_S
         while time.monotonic() < end:
