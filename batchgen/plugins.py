@@ -10,7 +10,8 @@ from types import MappingProxyType
 from batchgen.core.errors import UsageError
 from batchgen.core.protocols import Engine, ImageStore, Provider
 from batchgen.engines.local import LocalEngine
-from batchgen.engines.ray import WorkerOpener, open_ray
+from batchgen.engines.ray import open_ray
+from batchgen.engines.worker import WorkerOpener
 from batchgen.manifest.guess import did_you_mean
 from batchgen.system.clock import Clock
 

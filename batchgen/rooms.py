@@ -15,7 +15,7 @@ from anyio import to_thread
 from batchgen.copying import LOOK_PATIENCE_S, bucket_of, fetch_ledger
 from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import ImageStore, Ledger, Provider
-from batchgen.engines.ray import WorkerOpener
+from batchgen.engines.worker import WorkerOpener
 from batchgen.job import LEDGER, Job
 from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger

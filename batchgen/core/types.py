@@ -300,7 +300,8 @@ class Failure(Struct, frozen=True):
     """An attempt that brought no image. `reason` is one line for people, without keys or signed URLs.
 
     `retry_after_s` is how long the provider asked to wait; None when it said nothing usable.
-    `nothing_sent` is True when the request never left this machine.
+    `nothing_sent` is True when the request never left this machine. `same_cause` is True when another failure tells
+    of what happened already: a worker that is lost takes all its requests with it, and that is one event.
     """
 
     failure_class: FailureClass
@@ -310,3 +311,4 @@ class Failure(Struct, frozen=True):
     request_id: str | None = None
     retry_after_s: float | None = None
     nothing_sent: bool = False
+    same_cause: bool = False

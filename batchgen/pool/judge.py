@@ -110,6 +110,8 @@ class Judge:
         self._answered = self._answered or failure.http_status is not None
 
     def _feed_breaker(self, lane: Lane, due: Due, failure: Failure, step: NextStep) -> None:
+        if failure.same_cause and not lane.breaker.is_open:
+            return
         trouble = failure.failure_class in _TROUBLE
         if trouble and step.state is TaskState.PENDING:
             self._resends.troubled(due.task.task_id)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.engines.ray import MISSING
+from batchgen.engines.cluster import MISSING
 from tests.support.cli import WAIT_S, Desk, ended, pick, until
 from tests.support.cluster import LOOPBACK, Cluster, two_nodes
 from tests.support.paid import Rule, Till
