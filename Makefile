@@ -10,7 +10,7 @@ OTHER_PYTHONS := 3.12 3.13
 # What stands at calls of libc, at a disk, in memory, in a browser or at another server is the same under every Python:
 # once is enough.
 ONCE      := torture faults/test_canary.py faults/test_clocks.py providers/test_fuzz.py providers/test_memory.py \
-             reports/test_browser.py test_disks.py test_scale.py test_objects.py engines/test_ray.py
+             reports/test_browser.py test_disks.py test_scale.py test_objects.py engines/test_ray.py contracts/test_engine.py
 ELSEWHERE := $(ONCE:%=--ignore=tests/%)
 
 .PHONY: demo install test torture test-all test-wheel test-pythons check bench format lock clean help

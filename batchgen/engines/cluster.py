@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from concurrent.futures import Future
 from contextlib import suppress
-from threading import Lock
+from threading import Event, Lock, Thread
 from typing import Any
 
 import anyio
@@ -106,10 +107,11 @@ class Hand:
 
 
 class Cluster:
-    """One that is connected. All but its workers' calls blocks."""
+    """One that is connected. All but its workers' calls blocks. `begun`: by this connection, not by an earlier one."""
 
-    def __init__(self, ray: Any) -> None:  # noqa: ANN401 - a module
+    def __init__(self, ray: Any, *, begun: bool) -> None:  # noqa: ANN401 - a module
         self._ray = ray
+        self.begun = begun
 
     def nodes(self) -> tuple[frozenset[str], frozenset[str]]:
         """Nodes that are alive, and those that are to be drained."""
@@ -142,6 +144,23 @@ def connect(address: str | None) -> Cluster:
 
     Raises `UsageError` when Ray is not installed or the cluster cannot be reached.
     """
+    connected: Future[Cluster] = Future()
+    Thread(target=_stay_connected, args=(connected, address), name="ray", daemon=True).start()
+    return connected.result()
+
+
+def _stay_connected(connected: Future[Cluster], address: str | None) -> None:
+    """On a thread that does not end: the kernel ends a cluster of this machine with the thread that began it."""
+    try:
+        connected.set_result(cluster := _connect(address))
+    except Exception as error:  # noqa: BLE001 - handed to who waits
+        connected.set_exception(error)
+    else:
+        if cluster.begun:
+            Event().wait()
+
+
+def _connect(address: str | None) -> Cluster:
     # What Ray tells of lost workers it prints to standard output, which is for people and machines: every line is skipped.
     os.environ |= {"RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -156,7 +175,7 @@ def connect(address: str | None) -> Cluster:
     logging.getLogger("ray").setLevel(logging.ERROR)
     with _CONNECTING:
         if ray.is_initialized():
-            return Cluster(ray)
+            return Cluster(ray, begun=False)
         try:
             _answers(address or "")
             ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **here)
@@ -165,7 +184,7 @@ def connect(address: str | None) -> Cluster:
                 f"the Ray cluster {address or 'of this machine'} cannot be used: {error}", REASON_LIMIT
             )
             raise UsageError(f"{told}; nothing was sent") from None
-    return Cluster(ray)
+    return Cluster(ray, begun=True)
 
 
 def _answers(address: str) -> None:
