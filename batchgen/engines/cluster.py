@@ -17,6 +17,7 @@ from batchgen.core.errors import StorageError, UsageError
 from batchgen.core.plain import REASON_LIMIT, one_line
 from batchgen.core.types import Attempt
 from batchgen.engines.worker import Outcome, Worker, WorkerOpener
+from batchgen.system.processes import Process
 
 MISSING = "the engine ray needs a package that is not installed: pip install 'batchgen[ray]'; nothing was sent"
 
@@ -24,6 +25,9 @@ BEGIN_S = 30.0
 """So long a worker may take to begin: its node may be busy, or gone without a word."""
 SILENT_S = 20.0
 """So long a worker may give no sign of life."""
+OVER_S = 5.0
+"""So long a lost worker of another machine is taken to go on; Ray's end within a second of their node's death."""
+OVER_LOOK_S = 0.05
 STOP_S = 10.0
 """So long a stop waits for what a worker is just keeping; one that is out of reach does not answer."""
 CONNECT_S = 10.0
@@ -55,13 +59,27 @@ class Hand:
     def __init__(self, ray: Any, actor: Any) -> None:  # noqa: ANN401 - Ray has no types for what is imported late
         self._ray = ray
         self._actor = actor
+        self._process: Process | None = None
 
     async def begin(self) -> str | None:
         """Why it cannot work, "" when it can; None when it does not answer."""
         with anyio.move_on_after(BEGIN_S), suppress(self._ray.exceptions.RayError):
+            self._process = await self._actor.alive.remote()
             refused: str = await self._actor.begin.remote()
             return refused
         return None
+
+    async def over(self) -> bool:
+        """Wait until a lost one writes nothing any more; whether that is sure, for of another machine it is not.
+
+        A worker outlives the death of its node for a second, and would get in the way of who takes its place.
+        """
+        process, ends = self._process, anyio.current_time() + OVER_S
+        while process is None or not await to_thread.run_sync(process.is_over):
+            if anyio.current_time() > ends:
+                return process is not None and await to_thread.run_sync(process.end)
+            await anyio.sleep(OVER_LOOK_S)
+        return True
 
     async def do(self, verb: str, attempt: Attempt, *words: object) -> Outcome:
         """A call of its engine. Raises `LostError`, and what the engine there raises."""

@@ -86,11 +86,13 @@ class RayEngine:
     async def _outcome(
         self, lost: Failure, verb: str, attempt: Attempt, *words: object
     ) -> Stored | Link | Failure:
+        hand = self._hands[self._at[attempt.attempt_id]]
         try:
             outcome = await self._call(verb, attempt, *words)
         except LostError as error:
+            over = await hand.over()
             # What is left of an attempt that has ended is taken or cleared away; the next run does it for the others.
-            stored = await self._store.adopt(attempt) if error.ended else None
+            stored = await self._store.adopt(attempt) if over or error.ended else None
             return stored or replace(lost, same_cause=not error.news)
         finally:
             self._at.pop(attempt.attempt_id, None)

@@ -10,6 +10,7 @@ import anyio
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.protocols import Engine
 from batchgen.core.types import Attempt, Failure, Link, Stored
+from batchgen.system.processes import Process
 
 WorkerOpener = Callable[[], AbstractAsyncContextManager[Engine]]
 """Opens an engine on a worker, from what can be pickled and holds no secret. Raises `BatchgenError` where it cannot."""
@@ -47,8 +48,9 @@ class Worker:
             return outcome
         return None
 
-    async def alive(self) -> None:
-        """A sign of life."""
+    async def alive(self) -> Process:
+        """A sign of life: who it is."""
+        return Process.own()
 
     async def stop(self, attempt_id: str) -> None:
         """Wait no longer for an answer; an image that is being kept is kept."""
