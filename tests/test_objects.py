@@ -283,6 +283,25 @@ async def test_what_lies_there_is_never_overwritten(tmp_path: Path, weed: Weed) 
     assert [b"by hand"] == [data for name, data in there.items() if name.startswith("superseded/")]
 
 
+@pytest.mark.anyio
+async def test_an_upload_in_parts_that_was_interrupted(tmp_path: Path, weed: Weed) -> None:
+    """One that was whole is finished by whoever asks for the attempt; what is left of others is removed."""
+    bucket, mine, data = weed.bucket(weed.url()), attempt(task()), picture("one")
+    async with open_store_at(bucket, tmp_path, ORIGIN) as store:
+        await store.reserve(mine)
+        kept = await store.keep(mine, answer(data))
+    image = bucket.file(kept.image.file)
+    image.upload().put(data)
+    image.unlink()
+    bucket.file("images/other.png").upload().put(data[:9])
+    async with open_store_at(bucket, tmp_path, ORIGIN) as store:
+        adopted = await store.adopt(mine)
+        assert 0 == await store.set_parts_aside()
+    assert adopted is not None
+    assert {kept.image.file, "images/boat--01.json"} == set(objects(bucket))
+    assert {kept.image.file: data} == images(bucket)
+
+
 @pytest.mark.parametrize("size_bytes", [0, 1000, 17 << 20], ids=["empty", "small", "in parts"])
 def test_an_image_is_created_never_replaced(tmp_path: Path, weed: Weed, size_bytes: int) -> None:
     """The same bytes twice are harmless; other bytes under the name are refused, and both stay."""

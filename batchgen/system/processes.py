@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -39,8 +38,12 @@ class Process:
         """Kill one of this machine, and whether that could be done."""
         if not self.machine or self.machine != _machine():
             return False
-        with suppress(ProcessLookupError):
+        try:
             os.kill(self.number, signal.SIGKILL)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
         return True
 
 

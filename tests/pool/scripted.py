@@ -131,10 +131,18 @@ def fault(
     paid: Paid | None = None,
     reason: str = "as scripted",
     status: int | None = None,
+    same_cause: bool = False,
 ) -> Reply:
     """A request that brings no image."""
     likely = Paid.MAYBE if kind is FailureClass.UNKNOWN else Paid.NO
-    failure = Failure(kind, reason, paid=paid or likely, http_status=status, retry_after_s=retry_after_s)
+    failure = Failure(
+        kind,
+        reason,
+        paid=paid or likely,
+        http_status=status,
+        retry_after_s=retry_after_s,
+        same_cause=same_cause,
+    )
     return Reply(failure, seconds)
 
 

@@ -147,6 +147,16 @@ def test_an_internal_error_is_trouble_too() -> None:
     assert None is night.stop.reason
 
 
+@pytest.mark.parametrize(("lost", "pauses"), [(1, []), (IN_A_ROW, [60.0])])
+def test_a_worker_that_is_lost_counts_once(lost: int, pauses: list[float]) -> None:
+    """However many requests it had: no pause, and no bound on what is sent again; five that are lost in a row are too many."""
+    each = [fault(FailureClass.UNKNOWN), *[fault(FailureClass.UNKNOWN, same_cause=True)] * 39]
+    replies = iter(each * lost)
+    night = Night(tasks(250), ScriptedEngine(lambda _attempt: next(replies, Reply())), concurrency=40).run()
+    assert pauses == [event.seconds for event in night.events if isinstance(event, Paused)]
+    assert None is night.stop.reason
+
+
 def test_a_probe_that_succeeds_ends_the_pause() -> None:
     """One request alone after the pause; when it brings its image, everybody goes on, and all is stored."""
     engine = ScriptedEngine(after(30.0, Reply(seconds=10.0)))
