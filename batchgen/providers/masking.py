@@ -126,7 +126,7 @@ def _base64_forms(secret: str) -> Iterator[str]:
 
 
 def _spellings_of(key: Secret) -> tuple[re.Pattern[str], re.Pattern[bytes]]:
-    """The key with any of its characters escaped by `\\` or `%`, in bytes also with something invisible between them."""
+    r"""The key with any of its characters escaped by `\` or `%`, in bytes also with something invisible between them."""
     escaped = [
         rf"(?:{re.escape(char)}|\\{re.escape(char)}|(?i:%{ord(char):02x}|\\u{ord(char):04x}))"
         for char in key.reveal()
