@@ -49,7 +49,9 @@ def silent(_event: object) -> None:
 
 
 @asynccontextmanager
-async def hold_bucket(job: Job, voice: Voice, stop: Stop | None = None) -> AsyncIterator[Bucket | None]:
+async def hold_bucket(
+    job: Job, voice: Voice, stop: Stop | None = None, *, patience_s: float | None = None
+) -> AsyncIterator[Bucket | None]:
     """The job's bucket, held against other machines; None for a job in a folder. Its folder is there, and held.
 
     Where the local ledger is gone, its copy is put there. `stop` is asked when another machine has taken the job over.
@@ -58,7 +60,7 @@ async def hold_bucket(job: Job, voice: Voice, stop: Stop | None = None) -> Async
     if not job.store:
         yield None
         return
-    bucket, loop = bucket_of(job, tell=voice), asyncio.get_running_loop()
+    bucket, loop = bucket_of(job, patience_s=patience_s, tell=voice), asyncio.get_running_loop()
     place = await to_thread.run_sync(_place, job.folder / PLACE)
     lease = Lease(bucket.file(LEASE), place, moment_text(job.options.clock()))
     ended = stop or Stop()

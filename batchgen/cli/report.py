@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
 from batchgen.closing import add_thumbs, write_reports
-from batchgen.copying import copy_up
+from batchgen.copying import COPY_PATIENCE_S, copy_up
 from batchgen.core.errors import StorageError
 from batchgen.job import Job, load_job
 from batchgen.remote import Voice, hold_bucket, silent
@@ -33,7 +33,7 @@ def command(manifest: Path, **values: Any) -> None:
 
 async def _write(job: Job, host: str) -> Path:
     with hold_job(job):
-        async with hold_bucket(job, Voice(silent)), readable_ledger(job) as ledger:
+        async with hold_bucket(job, Voice(silent), patience_s=COPY_PATIENCE_S), readable_ledger(job) as ledger:
             try:
                 await add_thumbs(job, ledger)
                 page = await write_reports(job, ledger, host)
