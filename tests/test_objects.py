@@ -93,7 +93,7 @@ def test_a_store_that_goes_away_and_comes_back(desk: Desk, url: str, weed: Weed)
 def test_a_store_that_hangs(desk: Desk, url: str, weed: Weed) -> None:
     """The run stops by itself with exit code 3 and says why, a plan says it at once; what was paid for is not again."""
     desk.till.script(Rule(do="hold"))
-    (desk.folder / "batchgen.yaml").write_text("objects: {patience: 3s}\n")
+    (desk.folder / "batchgen.yaml").write_text("objects: {patience: 5s}\n")
     desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 4}], limits={"concurrency": 2})
     with ended(desk.start("run", "job.yaml", "--output", url, "--json")) as running:
         until(lambda: len(desk.till.requests) == 2, running)
@@ -105,7 +105,7 @@ def test_a_store_that_hangs(desk: Desk, url: str, weed: Weed) -> None:
         finally:
             weed.go_on()
     assert (3, "storage", 4) == (done.code, *pick(done.last, "stopped_by", "pending")), done.err
-    assert (1, 2) == (done.err.count("is asked again for up to 3 s"), plan.code)
+    assert (1, 2) == (done.err.count("is asked again for up to 5 s"), plan.code)
     assert "the store does not answer" in plan.err
     assert (2, 4) == (len(desk.till.charged), desk.run("--output", url)["stored"])
     assert 4 == len(desk.till.charged)

@@ -132,7 +132,8 @@ class Weed:
         end = time.monotonic() + _START_S
         while time.monotonic() < end:
             with suppress(OSError):
-                self.bucket(f"s3://{BUCKET}/ready", patience_s=0).check_writable()
+                # With a byte in it: only then is room made on the disk, which takes seconds the first time.
+                self.bucket(f"s3://{BUCKET}", patience_s=0).file("ready").put(b"1", replace=True)
                 return
             with suppress(OSError, http.client.HTTPException):
                 self._make_bucket()
