@@ -28,8 +28,7 @@ CREATE TEMP TABLE IF NOT EXISTS claimed (attempt_id TEXT PRIMARY KEY);
 DELETE FROM temp.claimed;
 
 -- stage_insert: take one task of the manifest in
-INSERT OR IGNORE INTO temp.staged VALUES (:position, :task_id, :prompt_id, :sample, :model, :prompt, :parameters,
-  :extra, :tags, :variables, :price, :fingerprint, :pictures);
+INSERT OR IGNORE INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- stage_holder: the task that has this id already
 SELECT * FROM temp.staged WHERE task_id = :task_id;
@@ -41,7 +40,7 @@ SELECT position, task_id, prompt_id FROM temp.staged WHERE position > :after ORD
 SELECT DISTINCT model FROM temp.staged;
 
 -- twins_count: staged tasks that ask for exactly what an earlier one asks for, further images of a prompt left aside
-SELECT count(*) - count(DISTINCT fingerprint) FROM temp.staged WHERE sample = 1;
+SELECT coalesce(sum(same - 1), 0) FROM (SELECT count(*) AS same FROM temp.staged WHERE sample = 1 GROUP BY fingerprint);
 
 -- twins: the first of them, each with the position of the earlier one
 SELECT s.*, g.earlier FROM temp.staged s
@@ -58,7 +57,7 @@ SELECT (SELECT CAST(value AS INTEGER) FROM job WHERE key = 'tasks') AS before, (
 -- compare_page: staged tasks with what is known of them
 SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.not_before,
        t.unknowns >= t.resends_allowed AS resent, t.parameters <> s.parameters AS sent_otherwise,
-       (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) AS attempts,
+       CASE WHEN t.state IS NULL THEN 0 ELSE (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) END AS attempts,
        i.attempt_id AS i_attempt_id
   FROM temp.staged s
   LEFT JOIN tasks t ON t.task_id = s.task_id
@@ -76,11 +75,15 @@ SELECT t.*, coalesce(
     (SELECT r.provider FROM runs r WHERE r.run_id = t.queued_by), '') AS provider
   FROM tasks t WHERE t.task_id = :task_id;
 
--- dearer: of each model none of whose unchanged tasks has the price that it was planned with, the task that rose most
+-- priced_alike: an unchanged task of a model that has the price that it was planned with
+SELECT 1 FROM temp.staged s JOIN tasks t ON t.task_id = s.task_id AND t.fingerprint = s.fingerprint
+ WHERE s.model = :model AND s.price = t.price LIMIT 1;
+
+-- dearer: of a model that has none, the task that rose most
 SELECT s.model, s.task_id, json_extract(t.price, '$[1]') AS before_usd, json_extract(s.price, '$[1]') AS now_usd,
        max(json_extract(s.price, '$[1]') - json_extract(t.price, '$[1]')) AS more_usd
   FROM temp.staged s JOIN tasks t ON t.task_id = s.task_id AND t.fingerprint = s.fingerprint
- GROUP BY s.model HAVING more_usd > 0 AND total(s.price = t.price) = 0 ORDER BY s.model;
+ WHERE s.model = :model HAVING more_usd > 0;
 
 -- spare: a paid image of this fingerprint that no task of the manifest wants under its own name
 SELECT i.* FROM images i
@@ -93,8 +96,10 @@ SELECT i.* FROM images i
 -- claim: keep a spare image for the task that gets it
 INSERT INTO temp.claimed VALUES (:attempt_id);
 
--- images_any: whether any image was ever stored
-SELECT 1 FROM images LIMIT 1;
+-- anything: whether any image was ever stored, and whether any request was lost or is open
+SELECT EXISTS (SELECT 1 FROM images) AS images,
+       EXISTS (SELECT 1 FROM attempts WHERE class = 'unknown') OR
+       EXISTS (SELECT 1 FROM attempts WHERE state IN ('sent', 'received')) AS open;
 
 -- image: one image
 SELECT * FROM images WHERE attempt_id = :attempt_id;

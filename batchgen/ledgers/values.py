@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
+import msgspec
+
 from batchgen.core.errors import LedgerDamagedError
 from batchgen.core.money import usd
 from batchgen.core.types import FailureClass
@@ -19,6 +21,7 @@ Value = TypeVar("Value")
 SAME_TEXTS = 256
 """So many texts are remembered with what they say: rows of one entry of the manifest mostly say the same."""
 
+_WORDS = msgspec.json.Decoder(dict[str, str])
 _LARGEST_COUNT = 2**53
 _LARGEST_AMOUNT = 1e100
 """Beyond it sums and roundings overflow; no price and no duration comes near."""
@@ -108,6 +111,13 @@ def texts(found: object) -> tuple[str, ...]:
 
 def json_words(text: str) -> Mapping[str, str]:
     """An object of texts in JSON. Raises `ValueError`, `RecursionError`."""
+    try:
+        return _WORDS.decode(text)
+    except ValueError:
+        return _odd_words(text)  # half surrogates, or no such object
+
+
+def _odd_words(text: str) -> Mapping[str, str]:
     found = json_object(text)
     if not all(isinstance(one, str) for one in found.values()):
         raise ValueError("an object of texts was expected")
