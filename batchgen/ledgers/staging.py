@@ -12,11 +12,11 @@ from batchgen.core.records import Dearer
 from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import (
+    TASK,
     image_fields,
     image_of,
     request_of,
     storable,
-    TASK,
     task_at,
     task_fields,
     task_of,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -109,16 +109,16 @@ class Combination(Struct, eq=False):
     def too_long(self) -> Iterator[tuple[Node, str]]:
         """Texts that are not put together, since a short file can make gigabytes of them."""
         for node, text in self.layout.texts:
-            characters = text.length({name: len(self.variables[name]) for name in text.names})
+            characters = text.length(self.variables)
             if characters > MOST_CHARACTERS:
                 message = (
                     f"this would become {characters:,} characters (use fewer variables, or shorter values)"
                 )
                 yield self.place(node, text.names), message
 
-    def name_fault(self, prompt_id: str) -> str | None:
-        """What is wrong with the tasks' names."""
-        prompt, slugs = self.layout.prompt, self.slugs
+    def name_fault(self, prompt_id: str, slugs: Sequence[str]) -> str | None:
+        """What is wrong with the tasks' names, of which `slugs` are a part."""
+        prompt = self.layout.prompt
         if prompt.id.names and (fault := naming.id_fault(prompt_id)):
             return f"`id` {fault}"
         longest = len(naming.task_id(prompt_id, slugs, prompt.images))
