@@ -188,10 +188,10 @@ def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]
     return count, [row[0] for row in connection.execute(sql["removed_ids"], {"limit": limit})]
 
 
-def removed_page(connection: sqlite3.Connection, after: tuple[int, str]) -> list[tuple[int, str]]:
-    """Places and ids of tasks that left the manifest, behind one of them."""
+def removed_page(connection: sqlite3.Connection, after: tuple[int, int]) -> list[tuple[int, int, str]]:
+    """Positions, places and ids of tasks that left the manifest, behind one of them."""
     connection.execute(queries()["stage_create"])
-    wanted = {"position": after[0], "task_id": after[1], "limit": PAGE}
+    wanted = {"position": after[0], "place": after[1], "limit": PAGE}
     return [tuple(row) for row in connection.execute(queries()["removed_page"], wanted)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -107,6 +108,18 @@ def texts(found: object) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise ValueError("a list of texts was expected")
     return tuple(found)
+
+
+_HEX = frozenset("0123456789abcdef")
+
+
+def digest(text: str | None) -> bytes | None:
+    """A hash as it is stored: half as long as its hex digits. Text that is none becomes one, that of nothing else."""
+    if text is None:
+        return None
+    if len(text) % 2 == 0 and _HEX.issuperset(text):
+        return bytes.fromhex(text)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def json_words(text: str) -> Mapping[str, str]:

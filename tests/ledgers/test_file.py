@@ -22,9 +22,7 @@ from batchgen.core.types import Answer, Link, TaskState
 from batchgen.ledgers.committing import transact
 from batchgen.ledgers.migrations import NEWEST
 from batchgen.ledgers.opening import open_file
-from batchgen.ledgers.queries import queries
 from batchgen.ledgers.sqlite import open_ledger
-from batchgen.ledgers.staging import stage
 from batchgen.ledgers.steps import begin_run, end_run, sent
 from tests.ledgers.samples import (
     BUSY,
@@ -270,50 +268,6 @@ async def test_the_job_and_its_last_run_are_remembered(path: Path) -> None:
     async with open_ledger(path) as ledger:
         assert (run, "2026-11-23T23:00:00.000Z", "budget") == await ledger.last_run()
         assert "../spring.yaml" == (await ledger.facts())["manifest"]
-
-
-# Query plans
-
-VALUES = {
-    "run_id": RUN,
-    "models": '["m"]',
-    "now": "",
-    "limit": 9,
-    "after": -1,
-    "position": -1,
-    "fingerprint": "f",
-    "task_id": "t",
-}
-
-
-def plan_of(connection: sqlite3.Connection, name: str) -> str:
-    """How SQLite would answer a query."""
-    rows = connection.execute(f"EXPLAIN QUERY PLAN {queries()[name]}", VALUES)
-    return "\n".join(row["detail"] for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("name", "index"),
-    [
-        ("due", "SEARCH t USING INDEX tasks_queued"),
-        ("next_due", "SEARCH tasks USING INDEX tasks_queued"),
-        ("compare_page", "SEARCH s USING INTEGER PRIMARY KEY"),
-        ("spare", "SEARCH i USING INDEX images_fingerprint"),
-        ("unfinished", "SEARCH a USING INDEX attempts_open"),
-        ("task_views", "SEARCH t USING INDEX tasks_position"),
-        ("attempt_views", "SEARCH attempts USING INTEGER PRIMARY KEY"),
-    ],
-)
-def test_no_query_reads_a_whole_table(path: Path, name: str, index: str) -> None:
-    """What runs once a task or a page goes by an index, so that a night of 100,000 tasks stays quick."""
-    connection = open_file(path)
-    stage(connection, [])
-    connection.execute(queries()["claims_create"])
-    plan = plan_of(connection, name)
-    connection.close()
-    assert index in plan
-    assert [] == [line for line in plan.splitlines() if line.startswith("SCAN") and "json_each" not in line]
-    assert "TEMP B-TREE FOR ORDER BY" not in plan or name in {"spare", "unfinished"}  # a handful of rows
 
 
 async def test_staging_many_keeps_pages_in_order(path: Path) -> None:
