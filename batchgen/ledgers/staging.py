@@ -13,6 +13,7 @@ from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task,
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.rows import (
     TASK,
+    image_at,
     image_fields,
     image_of,
     request_of,
@@ -95,9 +96,9 @@ def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
     if not rows:
         return []
     bounds = {"after": after, "last": rows[-1]["position"]}
-    images = {row["attempt_id"]: image_of(row) for row in connection.execute(sql["staged_images"], bounds)}
+    images = {row[0]: image_at(row) for row in connection.execute(sql["staged_images"], bounds)}
     beside = _Beside(connection)
-    return [_known(beside, row, images.get(row[-1])) for row in rows]
+    return [_known(beside, row, images.get(row[0])) for row in rows]
 
 
 class _Beside:
@@ -122,7 +123,7 @@ class _Beside:
 def _known(beside: _Beside, row: sqlite3.Row, image: StoredImage | None) -> Known:
     """By the places of the columns: a row is looked at once, and there may be a million."""
     task = task_at(row)
-    (state, fingerprint, kind, reason, not_before, resent, sent_otherwise, attempts, _) = row[len(TASK) :]
+    state, fingerprint, kind, reason, not_before, resent, sent_otherwise, attempts = row[len(TASK) :]
     if state is None and image is None:
         return Known(task, spare=beside.spare(task), earlier=beside.earlier(task))
     fresh, fits = fingerprint != task.fingerprint, _fits(image, task)
@@ -203,13 +204,15 @@ def apply(connection: sqlite3.Connection, run_id: str | None, planned: Sequence[
 
 def _statements(run_id: str | None, planned: Sequence[Planned]) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in planned:
+        if one.settled:
+            continue
         fields = task_fields(one.task) | {"lost": one.earlier.lost, "retry_key": one.earlier.retry_key}
         if one.send:
             renewed = {"renewed": int(one.renewed), "reason": storable(one.reason) or None}
             yield "put_pending", fields | renewed | {"queued_by": run_id}
         elif one.change is Change.HELD and one.earlier.lost:
             yield "put_held", fields | {"reason": one.reason}
-        elif one.change is Change.KEPT and one.restore is None and not one.settled:
+        elif one.change is Change.KEPT and one.restore is None:
             yield "put_stored", fields
         elif one.change is Change.MISSING:
             yield "put_reason", {"task_id": one.task.task_id, "reason": one.reason}
