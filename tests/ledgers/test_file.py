@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from batchgen.ledgers.sqlite import open_ledger
 from batchgen.ledgers.steps import begin_run, end_run, sent
 from tests.ledgers.samples import (
     BUSY,
+    MOMENT,
     RUN,
     as_renamed,
     attempt,
@@ -268,6 +270,40 @@ async def test_the_job_and_its_last_run_are_remembered(path: Path) -> None:
     async with open_ledger(path) as ledger:
         assert (run, "2026-11-23T23:00:00.000Z", "budget") == await ledger.last_run()
         assert "../spring.yaml" == (await ledger.facts())["manifest"]
+
+
+# Sums that are kept
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE attempts SET cost_usd = 7",
+        "UPDATE tasks SET model = 'other'",
+        "UPDATE images SET file = 'elsewhere'",
+        "DELETE FROM attempts",
+    ],
+)
+async def test_what_was_worked_out_is_forgotten_with_any_change(path: Path, change: str) -> None:
+    """Sums and the results' seal hold for the very rows that they tell of, whoever changes one."""
+    connection = open_file(path)
+    begin_run(connection, RunRecord(RUN, "spring", "spring.yaml", "cometapi", "host", MOMENT))
+    connection.close()
+    async with open_ledger(path) as ledger:
+        await bought(ledger, task())
+        await ledger.end_run(RUN, MOMENT, None)
+        await ledger.note("results", "a seal")
+        assert "a seal" == await ledger.fact("results")
+        assert None is not await ledger.fact("totals")
+        before = await ledger.totals()
+        await ledger.end_run(RUN, MOMENT, None)
+        assert before == await ledger.totals()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(change)
+        other.commit()
+    async with open_ledger(path) as ledger:
+        assert [None] * 3 == [await ledger.fact(key) for key in ("results", "totals", "shares")]
+        assert ("DELETE" in change or "cost_usd" in change) == (before != await ledger.totals())
 
 
 async def test_staging_many_keeps_pages_in_order(path: Path) -> None:
