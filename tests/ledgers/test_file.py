@@ -17,14 +17,17 @@ import anyio.to_thread
 import pytest
 
 from batchgen.core.errors import LedgerError
+from batchgen.core.plan import Planned
 from batchgen.core.records import RunRecord
 from batchgen.core.retry import NextStep
-from batchgen.core.types import Answer, Link, TaskState
+from batchgen.core.types import Answer, Change, Link, TaskState
 from batchgen.ledgers.committing import transact
 from batchgen.ledgers.migrations import NEWEST
 from batchgen.ledgers.opening import open_file
 from batchgen.ledgers.sqlite import open_ledger
+from batchgen.ledgers.staging import apply
 from batchgen.ledgers.steps import begin_run, end_run, sent
+from batchgen.ledgers.steps import stored as note_stored
 from tests.ledgers.samples import (
     BUSY,
     MOMENT,
@@ -38,6 +41,7 @@ from tests.ledgers.samples import (
     send,
     states,
     store,
+    stored,
     task,
     tasks,
 )
@@ -270,6 +274,33 @@ async def test_the_job_and_its_last_run_are_remembered(path: Path) -> None:
     async with open_ledger(path) as ledger:
         assert (run, "2026-11-23T23:00:00.000Z", "budget") == await ledger.last_run()
         assert "../spring.yaml" == (await ledger.facts())["manifest"]
+
+
+# Room
+
+
+def test_a_stored_task_takes_less_than_a_kibibyte(path: Path) -> None:
+    """With a sentence as its prompt, parameters, a table's columns, its request and its image: a million are 1 GB."""
+    count = 2000
+    many = [
+        task(
+            f"sku-{number:06d}--01",
+            position=number,
+            prompt=f"Oak side table number {number} with a drawer: catalogue photo on white, soft light.",
+            parameters={"size": "1536x1024", "quality": "medium", "output_format": "webp"},
+            variables={"sku": f"sku-{number:06d}", "name": f"Oak side table number {number} with a drawer"},
+        )
+        for number in range(count)
+    ]
+    with closing(open_file(path)) as connection:
+        connection.execute("BEGIN")
+        apply(connection, RUN, [Planned(one, Change.NEW, send=True) for one in many])
+        for one in many:
+            of = attempt(one)
+            sent(connection, of)
+            note_stored(connection, stored(of), MOMENT, 12.5)
+        connection.execute("COMMIT")
+    assert path.stat().st_size / count < 1024
 
 
 # Sums that are kept
