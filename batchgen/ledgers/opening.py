@@ -12,7 +12,7 @@ from pathlib import Path
 from batchgen.core.errors import REPAIR, LedgerDamagedError, LedgerError
 from batchgen.ledgers.migrations import NEWEST, migrate
 from batchgen.ledgers.queries import schema
-from batchgen.ledgers.values import digest
+from batchgen.ledgers.values import digest, packed
 
 _UNSENT = f"Nothing was sent. {REPAIR}"
 
@@ -114,6 +114,7 @@ def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA busy_timeout = 10000")
     connection.create_function("digest", 1, digest, deterministic=True)
+    connection.create_function("packed", 1, packed, deterministic=True)
     return connection
 
 

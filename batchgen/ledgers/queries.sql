@@ -104,7 +104,7 @@ SELECT EXISTS (SELECT 1 FROM images) AS images,
        EXISTS (SELECT 1 FROM attempts WHERE state IN ('sent', 'received')) AS open;
 
 -- image: one image
-SELECT * FROM images WHERE attempt_id = :attempt_id;
+SELECT * FROM images WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- images_page: every image, superseded ones included
 SELECT rowid, * FROM images WHERE rowid > :after AND mtime_ns <> 0 ORDER BY rowid LIMIT :limit;
@@ -113,22 +113,22 @@ SELECT rowid, * FROM images WHERE rowid > :after AND mtime_ns <> 0 ORDER BY rowi
 SELECT file FROM images WHERE mtime_ns <> 0;
 
 -- images_known: some images as they are noted
-SELECT * FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
+SELECT * FROM images WHERE attempt_id_bytes IN (SELECT packed(value) FROM json_each(:ids));
 
 -- images_made: some images with the attempts that brought them
 SELECT i.*, a.number, a.run_id, a.started, a.ended, a.http_status, a.request_id, a.possible_duplicate
-  FROM images i LEFT JOIN attempts a ON a.attempt_id = i.attempt_id
- WHERE i.attempt_id IN (SELECT value FROM json_each(:ids));
+  FROM images i LEFT JOIN attempts a ON a.attempt_id_bytes = i.attempt_id_bytes
+ WHERE i.attempt_id_bytes IN (SELECT packed(value) FROM json_each(:ids));
 
 -- image_lost: an image that is gone or altered; should its file come back, its hash decides
-UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id = :attempt_id;
+UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- attempt_found: the attempt that brought an image which is on the disk
-INSERT INTO attempts (attempt_id, task_id, fingerprint_bytes, number, run_id, idempotency_key, state, http_status, request_id,
+INSERT INTO attempts (attempt_id_bytes, task_id, fingerprint_bytes, number, run_id, idempotency_key_bytes, state, http_status, request_id,
   started, ended, reserved_usd, cost_usd, paid, possible_duplicate)
-VALUES (:attempt_id, :task_id, digest(:fingerprint), :number, :run_id, '', 'stored', :http_status, :request_id,
+VALUES (packed(:attempt_id), :task_id, digest(:fingerprint), :number, :run_id, '', 'stored', :http_status, :request_id,
   :started, :ended, :cost_usd, :cost_usd, 'yes', :possible_duplicate)
-ON CONFLICT (attempt_id) DO UPDATE SET state = 'stored', class = NULL, reason = NULL, url = NULL, answer = NULL,
+ON CONFLICT (attempt_id_bytes) DO UPDATE SET state = 'stored', class = NULL, reason = NULL, url = NULL, answer = NULL,
   http_status = excluded.http_status, request_id = excluded.request_id, ended = excluded.ended,
   cost_usd = excluded.cost_usd, paid = 'yes';
 
@@ -150,9 +150,9 @@ INSERT OR IGNORE INTO tasks SELECT s.task_id, s.prompt_id, s.position, s.sample,
 INSERT OR IGNORE INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, '', '', '', :started);
 
 -- attempt_replayed: a request that was forgotten
-INSERT OR IGNORE INTO attempts (attempt_id, task_id, fingerprint_bytes, number, run_id, idempotency_key, state, started,
+INSERT OR IGNORE INTO attempts (attempt_id_bytes, task_id, fingerprint_bytes, number, run_id, idempotency_key_bytes, state, started,
   reserved_usd, possible_duplicate)
-VALUES (:attempt_id, :task_id, digest(:fingerprint), :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+VALUES (packed(:attempt_id), :task_id, digest(:fingerprint), :number, :run_id, packed(:idempotency_key), 'sent', :started, :reserved_usd,
   :possible_duplicate);
 
 -- task_replayed: its task, as the manifest has it
@@ -166,7 +166,7 @@ UPDATE tasks SET state = 'sent' WHERE task_id = :task_id AND fingerprint = :fing
 -- attempt_open: a request whose outcome is not known, with the state of its task
 SELECT a.attempt_id, a.task_id, a.fingerprint, a.idempotency_key, t.state AS task_state
   FROM attempts a LEFT JOIN tasks t ON t.task_id = a.task_id
- WHERE a.attempt_id = :attempt_id AND a.run_id = :run_id AND a.state = 'sent';
+ WHERE a.attempt_id_bytes = packed(:attempt_id) AND a.run_id = :run_id AND a.state = 'sent';
 
 -- request_of: what was asked for by an image's task, if it still wants the same
 SELECT * FROM tasks WHERE task_id = :task_id AND fingerprint = :fingerprint;
@@ -274,9 +274,9 @@ SELECT min(coalesce(not_before, '')) FROM tasks
  WHERE queued_by = :run_id AND state = 'pending' AND model IN (SELECT value FROM json_each(:models));
 
 -- attempt_insert: an attempt that is about to be sent
-INSERT INTO attempts (attempt_id, task_id, fingerprint_bytes, number, run_id, idempotency_key, state, started, reserved_usd,
+INSERT INTO attempts (attempt_id_bytes, task_id, fingerprint_bytes, number, run_id, idempotency_key_bytes, state, started, reserved_usd,
   possible_duplicate)
-VALUES (:attempt_id, :task_id, digest(:fingerprint), :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+VALUES (packed(:attempt_id), :task_id, digest(:fingerprint), :number, :run_id, packed(:idempotency_key), 'sent', :started, :reserved_usd,
   :possible_duplicate);
 
 -- task_sent: its task
@@ -284,30 +284,31 @@ UPDATE tasks SET state = 'sent', tried = tried + 1, not_before = NULL WHERE task
 
 -- attempt_received: the answer is a link
 UPDATE attempts SET state = 'received', url = :url, url_expires = :expires, answer = :answer,
-  http_status = :http_status, request_id = :request_id WHERE attempt_id = :attempt_id;
+  http_status = :http_status, request_id = :request_id WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- task_received: its task
-UPDATE tasks SET state = 'received' WHERE task_id = (SELECT task_id FROM attempts WHERE attempt_id = :attempt_id);
+UPDATE tasks SET state = 'received' WHERE task_id = (SELECT task_id FROM attempts WHERE attempt_id_bytes = packed(:attempt_id));
 
 -- attempt_stored: the image is durable
 UPDATE attempts SET state = 'stored', class = NULL, reason = NULL, http_status = :http_status,
   request_id = coalesce(:request_id, request_id), url = NULL, answer = NULL,
-  ended = :ended, seconds = :seconds, cost_usd = :cost_usd, paid = 'yes' WHERE attempt_id = :attempt_id;
+  ended = :ended, seconds = :seconds, cost_usd = :cost_usd, paid = 'yes' WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- task_stored: its task, if it still wants that
 UPDATE tasks SET state = 'stored', class = NULL, reason = NULL, not_before = NULL, retry_key = NULL
  WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- image_leave: what stood under a task's name leaves it
-UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attempt_id <> :attempt_id;
+UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attempt_id_bytes <> packed(:attempt_id);
 
 -- image_moved: where it went
-UPDATE images SET file = :file, current = 0 WHERE attempt_id = :attempt_id;
+UPDATE images SET file_elsewhere = :file, current = 0 WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- image_put: an image under a task's name (current), or in superseded/
-INSERT INTO images VALUES (:attempt_id, :task_id, digest(:fingerprint), :file, digest(:sha256), :size_bytes, :mtime_ns, :media_type,
+INSERT INTO images VALUES (packed(:attempt_id), :task_id, digest(:fingerprint),
+  nullif(:file, 'images/' || :task_id || '.' || :extension), digest(:sha256), :size_bytes, :mtime_ns, :media_type,
   :extension, :width, :height, :cost_usd, :current)
-ON CONFLICT (attempt_id) DO UPDATE SET task_id = excluded.task_id, file = excluded.file, current = excluded.current,
+ON CONFLICT (attempt_id_bytes) DO UPDATE SET task_id = excluded.task_id, file_elsewhere = excluded.file_elsewhere, extension = excluded.extension, current = excluded.current,
   mtime_ns = excluded.mtime_ns;
 
 -- orphaned: a task whose image was moved to another name is pending again, should it come back
@@ -319,7 +320,7 @@ UPDATE tasks SET state = 'pending', reason = 'its image now serves another task'
 UPDATE attempts SET url = CASE WHEN :state = 'received' THEN url END,
   answer = CASE WHEN :state = 'received' THEN answer END, state = :state, class = :class, reason = :reason, http_status = coalesce(:http_status, http_status),
   request_id = coalesce(:request_id, request_id), ended = :ended, seconds = :seconds, paid = :paid,
-  cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id = :attempt_id;
+  cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- task_failed: what its task does next, if it still wants that
 UPDATE tasks SET state = :task_state, class = :class, reason = :reason, not_before = :not_before,
@@ -364,21 +365,21 @@ SELECT count(*) FROM tasks WHERE in_manifest = 1;
 
 -- task_views: tasks as they are read
 SELECT t.*, t.rowid AS place, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
-       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id IS NOT NULL) AS attempts,
+       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id_bytes IS NOT NULL) AS attempts,
        (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd,
        m.started AS made, m.seconds AS made_s
   FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
-  LEFT JOIN attempts m ON m.attempt_id = i.attempt_id
+  LEFT JOIN attempts m ON m.attempt_id_bytes = i.attempt_id_bytes
  WHERE t.in_manifest = 1 AND t.position >= :position AND (t.position > :position OR t.rowid > :place)
  ORDER BY t.position, t.rowid LIMIT :limit;
 
 -- open_views: the first tasks without an image of one state and class, as they are read
 SELECT t.*, t.rowid AS place, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
-       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id IS NOT NULL) AS attempts,
+       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id_bytes IS NOT NULL) AS attempts,
        (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd,
        m.started AS made, m.seconds AS made_s
   FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
-  LEFT JOIN attempts m ON m.attempt_id = i.attempt_id
+  LEFT JOIN attempts m ON m.attempt_id_bytes = i.attempt_id_bytes
  WHERE t.in_manifest = 1 AND (t.state <> 'stored' OR t.reason IS NOT NULL) AND t.state = :state AND t.class IS :class
  ORDER BY t.position, t.rowid LIMIT :limit;
 
@@ -426,11 +427,11 @@ WITH old AS MATERIALIZED (
   SELECT o.task_id, max(o.rowid) AS place FROM images o JOIN tasks t ON t.task_id = o.task_id AND t.fingerprint <> o.fingerprint
    WHERE o.current = 0 AND o.mtime_ns <> 0 GROUP BY o.task_id),
 here AS (
-  SELECT a.task_id, max(i.attempt_id IS NOT NULL) AS brought,
+  SELECT a.task_id, max(i.attempt_id_bytes IS NOT NULL) AS brought,
          EXISTS (SELECT 1 FROM attempts b WHERE b.task_id = a.task_id AND b.fingerprint = t.fingerprint
                   AND b.run_id <> :run_id AND b.state = 'failed') AS troubled
     FROM attempts a JOIN tasks t ON t.task_id = a.task_id AND t.fingerprint = a.fingerprint
-    LEFT JOIN images i ON i.attempt_id = a.attempt_id AND i.current = 1
+    LEFT JOIN images i ON i.attempt_id_bytes = a.attempt_id_bytes AND i.current = 1
    WHERE a.rowid > coalesce((SELECT attempts_before FROM runs WHERE run_id = :run_id), 0) AND a.run_id = :run_id GROUP BY +a.task_id)
 SELECT t.task_id,
        CASE WHEN t.state = 'stored' THEN CASE WHEN h.troubled THEN 'made after trouble' WHEN p.rowid IS NOT NULL THEN 'replaced' ELSE 'new' END

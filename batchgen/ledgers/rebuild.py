@@ -15,7 +15,15 @@ from batchgen.ledgers.rows import TABLES, check_row
 from batchgen.system.folder import Folder
 
 _BESIDE = ("", "-wal", "-shm")
-_BYTES = frozenset({"fingerprint_bytes", "sha256_bytes"})
+_WRITTEN = {
+    "fingerprint": ("fingerprint_bytes", "digest(?)"),
+    "sha256": ("sha256_bytes", "digest(?)"),
+    "attempt_id": ("attempt_id_bytes", "packed(?)"),
+    "idempotency_key": ("idempotency_key_bytes", "packed(?)"),
+    "file": ("file_elsewhere", "?"),
+}
+"""Columns that are worked out where they are read -> what is written for them."""
+_BEHIND = frozenset(name for name, _ in _WRITTEN.values())
 WORKED_OUT = frozenset({"results", "totals", "shares"})
 """Facts that hold only for the very rows that they were worked out from."""
 
@@ -64,7 +72,7 @@ def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
             return 0
         for table in TABLES:
             for row in _readable_rows(old, table):
-                read = [name for name in row.keys() if name not in _BYTES]  # noqa: SIM118 - a row iterates over values
+                read = [name for name in row.keys() if name not in _BEHIND]  # noqa: SIM118 - a row iterates over values
                 try:
                     check_row(table, row)
                     if table == "job" and row["key"] in WORKED_OUT:
@@ -77,9 +85,9 @@ def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
 
 
 def _insert(table: str, read: Sequence[str]) -> str:
-    """A statement that takes over a row by its columns, also of an older file: hashes are read as text there."""
-    names = ", ".join(f"{name}_bytes" if f"{name}_bytes" in _BYTES else name for name in read)
-    marks = ", ".join("digest(?)" if f"{name}_bytes" in _BYTES else "?" for name in read)
+    """A statement that takes over a row by what is read of it, also of an older file."""
+    written = [_WRITTEN.get(name, (name, "?")) for name in read]
+    names, marks = (", ".join(part) for part in zip(*written, strict=True))
     return f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - a column that we lack is an error
 
 

@@ -49,12 +49,12 @@ CREATE INDEX tasks_open     ON tasks (state, class, position) WHERE in_manifest 
 CREATE INDEX tasks_waiting  ON tasks (not_before) WHERE state = 'pending' AND not_before IS NOT NULL;
 
 CREATE TABLE attempts (                      -- one row a request, never reused, never deleted
-  attempt_id         TEXT PRIMARY KEY,       -- sent as X-Client-Request-Id
+  attempt_id_bytes   ANY PRIMARY KEY NOT NULL, -- shown by `attempt_id`, which is sent as X-Client-Request-Id
   task_id            TEXT NOT NULL COLLATE NOCASE,
   fingerprint_bytes  BLOB NOT NULL,          -- shown by `fingerprint`
   number             INTEGER NOT NULL,
   run_id             TEXT NOT NULL,
-  idempotency_key    TEXT NOT NULL,
+  idempotency_key_bytes ANY NOT NULL,        -- shown by `idempotency_key`
   state              TEXT NOT NULL CHECK (state IN ('sent','received','stored','failed')),
   class              TEXT,
   reason             TEXT,
@@ -70,7 +70,13 @@ CREATE TABLE attempts (                      -- one row a request, never reused,
   cost_usd           REAL,                   -- settled, or the bound where the money may be gone
   paid               TEXT,                   -- no, maybe, yes
   possible_duplicate INTEGER NOT NULL,
-  fingerprint TEXT GENERATED ALWAYS AS (lower(hex(fingerprint_bytes))) VIRTUAL
+  fingerprint TEXT GENERATED ALWAYS AS (lower(hex(fingerprint_bytes))) VIRTUAL,
+  attempt_id TEXT GENERATED ALWAYS AS (CASE typeof(attempt_id_bytes) WHEN 'blob' THEN lower(
+    substr(hex(attempt_id_bytes), 1, 8) || '-' || substr(hex(attempt_id_bytes), 9, 4) || '-' || substr(hex(attempt_id_bytes), 13, 4)
+    || '-' || substr(hex(attempt_id_bytes), 17, 4) || '-' || substr(hex(attempt_id_bytes), 21)) ELSE attempt_id_bytes END) VIRTUAL,
+  idempotency_key TEXT GENERATED ALWAYS AS (CASE typeof(idempotency_key_bytes) WHEN 'blob' THEN lower(
+    substr(hex(idempotency_key_bytes), 1, 8) || '-' || substr(hex(idempotency_key_bytes), 9, 4) || '-' || substr(hex(idempotency_key_bytes), 13, 4)
+    || '-' || substr(hex(idempotency_key_bytes), 17, 4) || '-' || substr(hex(idempotency_key_bytes), 21)) ELSE idempotency_key_bytes END) VIRTUAL
 ) STRICT;
 
 CREATE INDEX attempts_task ON attempts (task_id);
@@ -78,10 +84,10 @@ CREATE INDEX attempts_open ON attempts (state) WHERE state IN ('sent', 'received
 CREATE INDEX attempts_lost ON attempts (fingerprint) WHERE class = 'unknown';
 
 CREATE TABLE images (                        -- paid images on disk, superseded ones included
-  attempt_id  TEXT PRIMARY KEY,
+  attempt_id_bytes ANY PRIMARY KEY NOT NULL, -- shown by `attempt_id`
   task_id     TEXT NOT NULL COLLATE NOCASE,
   fingerprint_bytes BLOB NOT NULL,           -- shown by `fingerprint`
-  file        TEXT NOT NULL,                 -- relative to the job's folder
+  file_elsewhere TEXT,                       -- where `file` is not the usual one, relative to the job's folder
   sha256_bytes BLOB NOT NULL,                -- shown by `sha256`
   size_bytes  INTEGER NOT NULL,
   mtime_ns    INTEGER NOT NULL,
@@ -92,6 +98,10 @@ CREATE TABLE images (                        -- paid images on disk, superseded 
   cost_usd    REAL,
   current     INTEGER NOT NULL,              -- 1 under its task's final name, 0 in superseded/
   fingerprint TEXT GENERATED ALWAYS AS (lower(hex(fingerprint_bytes))) VIRTUAL,
+  attempt_id TEXT GENERATED ALWAYS AS (CASE typeof(attempt_id_bytes) WHEN 'blob' THEN lower(
+    substr(hex(attempt_id_bytes), 1, 8) || '-' || substr(hex(attempt_id_bytes), 9, 4) || '-' || substr(hex(attempt_id_bytes), 13, 4)
+    || '-' || substr(hex(attempt_id_bytes), 17, 4) || '-' || substr(hex(attempt_id_bytes), 21)) ELSE attempt_id_bytes END) VIRTUAL,
+  file        TEXT GENERATED ALWAYS AS (coalesce(file_elsewhere, 'images/' || task_id || '.' || extension)) VIRTUAL,
   sha256      TEXT GENERATED ALWAYS AS (lower(hex(sha256_bytes))) VIRTUAL
 ) STRICT;
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, wraps
@@ -111,6 +112,8 @@ def texts(found: object) -> tuple[str, ...]:
 
 
 _HEX = frozenset("0123456789abcdef")
+_UUID_LENGTH = 36
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def digest(text: str | None) -> bytes | None:
@@ -120,6 +123,13 @@ def digest(text: str | None) -> bytes | None:
     if len(text) % 2 == 0 and _HEX.issuperset(text):
         return bytes.fromhex(text)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def packed(text: str) -> bytes | str:
+    """A UUID as it is stored: its 16 bytes; other text stays as it is."""
+    if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
+        return bytes.fromhex(text.replace("-", ""))
+    return text
 
 
 def json_words(text: str) -> Mapping[str, str]:

@@ -311,7 +311,7 @@ def test_a_stored_task_takes_less_than_a_kibibyte(path: Path) -> None:
     [
         "UPDATE attempts SET cost_usd = 7",
         "UPDATE tasks SET model = 'other'",
-        "UPDATE images SET file = 'elsewhere'",
+        "UPDATE images SET file_elsewhere = 'elsewhere'",
         "DELETE FROM attempts",
     ],
 )

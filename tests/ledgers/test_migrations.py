@@ -25,8 +25,8 @@ TABLES = ("job", "runs", "tasks", "attempts", "images")
 LATER = {
     "runs": {"attempts_before"},
     "tasks": {"fingerprint_bytes"},
-    "attempts": {"fingerprint_bytes"},
-    "images": {"fingerprint_bytes", "sha256_bytes"},
+    "attempts": {"attempt_id_bytes", "fingerprint_bytes", "idempotency_key_bytes"},
+    "images": {"attempt_id_bytes", "fingerprint_bytes", "sha256_bytes", "file_elsewhere"},
 }
 ADDED: dict[int, dict[str, set[str]]] = {1: {**LATER, "tasks": {"fingerprint_bytes", "pictures"}}, 2: LATER}
 """Columns that a schema lacks, by table."""
