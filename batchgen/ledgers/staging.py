@@ -25,7 +25,7 @@ from batchgen.ledgers.rows import (
 )
 from batchgen.ledgers.values import class_of, moment, reads
 
-PAGE = 500
+PAGE = 1000
 """Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""
 
 
