@@ -448,6 +448,6 @@ SELECT * FROM (
     FROM attempts a JOIN tasks t ON t.task_id = a.task_id GROUP BY t.model
   UNION ALL
   SELECT 'tag', j.value, count(CASE WHEN a.state = 'stored' THEN 1 END), total(a.cost_usd)
-    FROM tasks t JOIN attempts a ON a.task_id = t.task_id, json_each(CASE WHEN json_valid(t.tags) THEN t.tags ELSE '[]' END) j
+    FROM tasks t CROSS JOIN attempts a ON a.task_id = t.task_id, json_each(CASE WHEN json_valid(t.tags) THEN t.tags ELSE '[]' END) j
    WHERE t.tags <> '[]' GROUP BY j.value)
  ORDER BY kind, cost_usd DESC, images DESC, name LIMIT :limit;
