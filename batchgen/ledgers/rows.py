@@ -41,6 +41,7 @@ from batchgen.ledgers.values import (
     moment,
     reads,
     texts,
+    unpacked,
 )
 from batchgen.system.clock import moment_or_blank
 
@@ -229,6 +230,7 @@ def image_at(row: Row) -> StoredImage:
      cost_usd) = row  # fmt: skip
     media = Media(media_type, extension, count(width), count(height))
     size_bytes, cost_usd = count(size_bytes), amount(cost_usd)
+    attempt_id, fingerprint, sha256 = unpacked(attempt_id), fingerprint.hex(), sha256.hex()
     return StoredImage(attempt_id, task_id, fingerprint, file, sha256, size_bytes, mtime_ns, media, cost_usd)
 
 

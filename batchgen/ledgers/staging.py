@@ -123,9 +123,10 @@ class _Beside:
 def _known(beside: _Beside, row: sqlite3.Row, image: StoredImage | None) -> Known:
     """By the places of the columns: a row is looked at once, and there may be a million."""
     task = task_at(row)
-    state, fingerprint, kind, reason, not_before, resent, sent_otherwise, attempts = row[len(TASK) :]
+    state, print_of_it, kind, reason, not_before, resent, sent_otherwise, attempts = row[len(TASK) :]
     if state is None and image is None:
         return Known(task, spare=beside.spare(task), earlier=beside.earlier(task))
+    fingerprint = None if print_of_it is None else print_of_it.hex()
     fresh, fits = fingerprint != task.fingerprint, _fits(image, task)
     return Known(
         task,
@@ -186,7 +187,8 @@ def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]
     sql = queries()
     connection.execute(sql["stage_create"])
     (count,) = connection.execute(sql["removed_count"]).fetchone()
-    return count, [row[0] for row in connection.execute(sql["removed_ids"], {"limit": limit})]
+    rows = connection.execute(sql["removed_ids"], {"limit": limit}) if count else ()
+    return count, [row[0] for row in rows]
 
 
 def removed_page(connection: sqlite3.Connection, after: tuple[int, int]) -> list[tuple[int, int, str]]:

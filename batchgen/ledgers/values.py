@@ -29,7 +29,7 @@ _LARGEST_AMOUNT = 1e100
 """Beyond it sums and roundings overflow; no price and no duration comes near."""
 
 
-_NEVER_WRITTEN = (ValueError, LookupError, TypeError, OverflowError, RecursionError)
+_NEVER_WRITTEN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @contextmanager
@@ -130,6 +130,14 @@ def packed(text: str) -> bytes | str:
     if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
         return bytes.fromhex(text.replace("-", ""))
     return text
+
+
+def unpacked(value: bytes | str) -> str:
+    """What was `packed`, as text."""
+    if isinstance(value, str):
+        return value
+    text = value.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def json_words(text: str) -> Mapping[str, str]:
