@@ -59,15 +59,13 @@ SELECT (SELECT CAST(value AS INTEGER) FROM job WHERE key = 'tasks') AS before, (
 SELECT s.*, t.state, t.fingerprint_bytes AS known, t.class, t.reason, t.not_before,
        t.unknowns >= t.resends_allowed AS resent, t.parameters <> s.parameters AS sent_otherwise,
        CASE WHEN t.state = 'stored' OR t.state IS NULL THEN 0
-            ELSE (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) END AS attempts
+            ELSE (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) END AS attempts,
+       i.attempt_id_bytes, i.task_id, i.fingerprint_bytes, i.file, i.sha256_bytes, i.size_bytes, i.mtime_ns, i.media_type,
+       i.extension, i.width, i.height, i.cost_usd
   FROM temp.staged s
   LEFT JOIN tasks t ON t.task_id = s.task_id
+  LEFT JOIN images i ON i.task_id = s.task_id AND i.current = 1
  WHERE s.position > :after ORDER BY s.position LIMIT :limit;
-
--- staged_images: the images under the names of a page of staged tasks
-SELECT s.position, i.attempt_id_bytes, i.task_id, i.fingerprint_bytes, i.file, i.sha256_bytes, i.size_bytes, i.mtime_ns, i.media_type,
-       i.extension, i.width, i.height, i.cost_usd FROM temp.staged s JOIN images i ON i.task_id = s.task_id AND i.current = 1
- WHERE s.position > :after AND s.position <= :last;
 
 -- asked: what a task asked for when it was last queued, and whom, as far as its requests or its run tell
 SELECT t.*, coalesce(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -224,10 +224,10 @@ def image_fields(image: StoredImage) -> Fields:
 
 
 @reads
-def image_at(row: Row) -> StoredImage:
-    """The image of a row of `staged_images`: read by the places of the columns, which is quicker than by name."""
-    (_, attempt_id, task_id, fingerprint, file, sha256, size_bytes, mtime_ns, media_type, extension, width, height,
-     cost_usd) = row  # fmt: skip
+def image_at(values: Sequence[Any]) -> StoredImage:
+    """The image of the last columns of a row of `compare_page`."""
+    (attempt_id, task_id, fingerprint, file, sha256, size_bytes, mtime_ns, media_type, extension, width, height,
+     cost_usd) = values  # fmt: skip
     media = Media(media_type, extension, count(width), count(height))
     size_bytes, cost_usd = count(size_bytes), amount(cost_usd)
     attempt_id, fingerprint, sha256 = unpacked(attempt_id), fingerprint.hex(), sha256.hex()

@@ -95,10 +95,8 @@ def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
     rows = connection.execute(sql["compare_page"], {"after": after, "limit": PAGE}).fetchall()
     if not rows:
         return []
-    bounds = {"after": after, "last": rows[-1]["position"]}
-    images = {row[0]: image_at(row) for row in connection.execute(sql["staged_images"], bounds)}
     beside = _Beside(connection)
-    return [_known(beside, row, images.get(row[0])) for row in rows]
+    return [_known(beside, row) for row in rows]
 
 
 class _Beside:
@@ -120,10 +118,11 @@ class _Beside:
 
 
 @reads
-def _known(beside: _Beside, row: sqlite3.Row, image: StoredImage | None) -> Known:
+def _known(beside: _Beside, row: sqlite3.Row) -> Known:
     """By the places of the columns: a row is looked at once, and there may be a million."""
     task = task_at(row)
-    state, print_of_it, kind, reason, not_before, resent, sent_otherwise, attempts = row[len(TASK) :]
+    state, print_of_it, kind, reason, not_before, resent, sent_otherwise, attempts, *found = row[len(TASK) :]
+    image = None if found[0] is None else image_at(found)
     if state is None and image is None:
         return Known(task, spare=beside.spare(task), earlier=beside.earlier(task))
     fingerprint = None if print_of_it is None else print_of_it.hex()

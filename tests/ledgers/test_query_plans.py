@@ -94,7 +94,7 @@ def test_only_what_is_named_here_reads_a_whole_table(connection: sqlite3.Connect
         ("image_leave", "SEARCH images USING INDEX images_current (task_id=?)"),
         ("compare_page", "SEARCH s USING INTEGER PRIMARY KEY (rowid>?)"),
         ("compare_page", "SEARCH t USING INDEX sqlite_autoindex_tasks_1 (task_id=?)"),
-        ("staged_images", "SEARCH i USING INDEX images_current (task_id=?)"),
+        ("compare_page", "SEARCH i USING INDEX images_current (task_id=?)"),
         ("compare_page", "SEARCH a USING COVERING INDEX attempts_task (task_id=?)"),
         ("spare", "SEARCH i USING INDEX images_fingerprint (<expr>=?)"),
         ("unfinished", "SEARCH a USING INDEX attempts_open (state=?)"),
