@@ -192,8 +192,15 @@ def has_images(job: Job, bucket: Bucket | None = None) -> bool:
             return any(next(bucket.folder(name).names(), None) for name in ("images", "superseded"))
         except OSError as error:
             raise StorageError(f"{error}; nothing was sent") from error
-    folders = (job.folder / "images", job.folder / "superseded")
-    return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
+    return any(map(_holds_anything, (job.folder / "images", job.folder / "superseded")))
+
+
+def _holds_anything(folder: Path) -> bool:
+    """Whether a folder is there and not empty; `iterdir` would list a million names first."""
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
 
 
 @asynccontextmanager

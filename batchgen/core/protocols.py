@@ -305,6 +305,15 @@ class Ledger(Protocol):
     def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """The manifest's tasks as people and machines read them, in manifest order, in batches."""
 
+    async def open_tasks(self, limit: int) -> Sequence[TaskView]:
+        """The first `limit` tasks of every state and class of those without an image, in manifest order."""
+
+    async def fact(self, key: str) -> str | None:
+        """What was noted under a key, None for nothing."""
+
+    async def note(self, key: str, value: str) -> None:
+        """Note a fact of the job; `results` is forgotten as soon as a task, an attempt or an image changes."""
+
     def attempts(self) -> AsyncIterator[Sequence[AttemptView]]:
         """Every attempt ever, oldest first, in batches."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from batchgen.core.errors import REPAIR, LedgerDamagedError, LedgerError
 from batchgen.ledgers.migrations import NEWEST, migrate
 from batchgen.ledgers.queries import schema
+from batchgen.ledgers.values import digest, packed
 
 _UNSENT = f"Nothing was sent. {REPAIR}"
 
@@ -53,7 +54,7 @@ def open_readable(path: Path) -> sqlite3.Connection:
             if _is_new(connection, path):
                 connection.close()
                 return open_private()
-            _check(connection, path)
+            # Its pages are not checked: a million tasks take seconds, and what is damaged is found where it is read.
             return _up_to_date(connection)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error, "cannot be read") from error
@@ -112,6 +113,8 @@ def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(name, uri=uri, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA busy_timeout = 10000")
+    connection.create_function("digest", 1, digest, deterministic=True)
+    connection.create_function("packed", 1, packed, deterministic=True)
     return connection
 
 
