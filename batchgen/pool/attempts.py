@@ -95,14 +95,18 @@ class Attempts:
         """Whether nothing is fetched any more."""
         return anyio.current_time() >= self._ends_at
 
-    async def perform(self, due: Due) -> Ended:
-        """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger."""
+    async def perform(self, due: Due, went: Callable[[], None]) -> Ended:
+        """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger.
+
+        `went` is called when the request goes out.
+        """
         attempt = self._attempt(due)
         await self._reserve(attempt)
         await self._note_sent(attempt)
         # Nothing is awaited between the commit above and the request.
         key, duplicate = attempt.idempotency_key, attempt.possible_duplicate
         self._notify(AttemptSent(due.task, attempt.attempt_id, attempt.number, key, duplicate))
+        went()
         started = anyio.current_time()
         try:
             outcome = await self._answer(attempt)

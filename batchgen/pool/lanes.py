@@ -126,15 +126,20 @@ class Lane:
                 self.done(due)
             if self._is_over:
                 return False
-            if not await self._gate.enter(self.models):
+            moment = await self._gate.enter(self.models)
+            if moment is None:
                 continue  # the provider asked to slow down while a permit was waited for
             if self._is_clear():
                 break
             self._gate.leave(self.models)  # the breaker opened meanwhile
         self._probe = due.task.task_id if self.breaker.is_open else None
-        now = self._sent_at[due.task.task_id] = anyio.current_time()
-        self._pulse.tempo.sent(now)
+        self._sent_at[due.task.task_id] = moment
+        self._pulse.tempo.sent(moment)
         return True
+
+    def went(self, due: Due) -> None:
+        """The request of a permit goes out now: what comes before it takes its time."""
+        self._gate.went(self.models, self._sent_at[due.task.task_id])
 
     async def _clear(self) -> None:
         """Wait until nothing but rates and workers keep a request from being sent, or nothing is sent any more."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from batchgen.pool.pacing import SLACK_S
+SLACK_S = 0.008
+"""A wake-up so late is made up for."""
 
 WINDOW_S, MEASURED_AT_MOST_S = 60.0, 66.0
 """Providers count a minute or less. A little more is measured, since it takes a while to notice that there is room."""
