@@ -90,7 +90,7 @@ class Judge:
             self._stop.ask(step.stop, failure.reason)
         if failure.failure_class is FailureClass.RATE_LIMITED:
             self._resends.rate_limited()
-            if lane.slow_down(due, step.pause_s):
+            if lane.slow_down(due, step.pause_s, told_s=failure.retry_after_s):
                 self._notify(Paused(lane.models, step.pause_s, failure.reason))
         self._feed_breaker(lane, due, failure, step)
         await self._condemn(lane, due.task.request, failure, step)

@@ -173,11 +173,16 @@ class Lane:
         self._paused_until = max(self._paused_until, anyio.current_time() + pause_s)
         return pause_s
 
-    def slow_down(self, due: Due, pause_s: float) -> bool:
-        """The provider asked for it: send nothing for a while, then less; False when that is no news."""
+    def slow_down(self, due: Due, pause_s: float, *, told_s: float | None) -> bool:
+        """The provider asked for it: send nothing for a while, then less; False when that is no news.
+
+        `told_s` is how long it said to wait. A lone refusal that does not tell it concerns its task alone.
+        """
         now, held = anyio.current_time(), bool(self.held_until)
-        self._pulse.tempo.refused(self._sent_at.get(due.task.task_id, now), now)
-        if now >= max(self._paused_until, self._pulse.paused_until):
+        too_many = self._pulse.tempo.refused(self._sent_at.get(due.task.task_id, now), now, told_s)
+        if not too_many and told_s is None:
+            return False
+        if too_many and now >= max(self._paused_until, self._pulse.paused_until):
             self._pulse.tempo.slow_down(now)
         if pause_s > self._worth_s:
             self._hold(pause_s)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import deque
+
+from batchgen.pool.chance import Chance
 
 SLACK_S = 0.008
 """A wake-up so late is made up for."""
@@ -18,13 +21,13 @@ BELOW = 0.985
 """A lane rests so far below what was accepted around a pause."""
 
 BRIEF_S, BRIEF_IMAGES = 2.0, 3.0
-"""A pause shorter than either, after one refusal: its length is chance, and says little of the limit."""
+"""A pause shorter than either: its length is chance, and says little of the limit."""
 
 KEPT, NEAR, KEPT_AT_LEAST = 0.965, 0.8, 0.5
 """What one pause leaves of a rate: after a brief one; where little is known, or too little to tell; in a storm."""
 
 LONELY_IMAGES, LONELY_S = 60.0, 20.0
-"""The last but one pause as long ago, in both: refusals that far apart may be chance."""
+"""The last but one pause as long ago, in both: what was accepted since then tells of the whole time, not of this rate."""
 
 SLOWEST = 1.0
 """Images a minute below which no answer pushes a lane: it must notice when the provider has room again."""
@@ -55,14 +58,14 @@ class Tempo:
     what its limit is. The lane rests just below that, then tries for more in small steps, ever more rarely while the
     limit proves to be where it was, and ever faster where it has gone: the plateau of CUBIC (RFC 9438). Plain additive
     increase and multiplicative decrease (Chiu and Jain, 1989) finds the limit as well, but a sawtooth that falls by a
-    fifth loses a tenth of it. A refusal far from others at a rate that was held before is chance, and changes nothing.
-    `configured` is never exceeded; where it is None a lane is free until the first refusal.
+    fifth loses a tenth of it. A refusal that may be chance (`chance.py`) changes nothing.
+    `configured` is never exceeded; where it is None a lane is free until too many are refused.
     """
 
     def __init__(self, configured: float | None) -> None:
         self._configured = configured
         self.images_per_minute: float | None = None
-        self._accepted: deque[float] = deque(maxlen=REMEMBERED)
+        self._accepted: list[float] = []
         self._cycles: deque[float] = deque(maxlen=2 * FEW)
         self._pauses = deque([-math.inf, -math.inf], maxlen=2)
         self._due = 0.0
@@ -76,6 +79,8 @@ class Tempo:
         self._settled_at = self._grown_at = 0.0
         self._rest_s = REST_S
         self._probe = PROBE
+        self._held = 0.0
+        self._chance = Chance()
 
     @property
     def is_free(self) -> bool:
@@ -96,19 +101,35 @@ class Tempo:
         if not self._cycles:
             self._cycles.append(now)
         self._grow(now)
+        self._chance.sent(tries=(self.images_per_minute or 0.0) > self._held)
         self._accepted.append(now)
+        if len(self._accepted) > 2 * REMEMBERED:
+            del self._accepted[:REMEMBERED]
         gap_s = 60.0 / (self.images_per_minute or self._configured or math.inf)
         start = self._due if now - self._due <= SLACK_S else now
         self._due = max(start + gap_s, now + self._ahead_s(gap_s))
 
-    def refused(self, sent_at: float, now: float) -> None:
-        """The provider did not take the request of that moment, since there were too many."""
+    def refused(self, sent_at: float, now: float, wait_s: float | None = None) -> bool:
+        """The provider did not take the request of that moment; returns whether it is a sign of too many.
+
+        `wait_s` is how long it said to wait. A lone refusal is no sign: those sent after it are taken.
+        """
         self._forget(sent_at)
         self._feeler_s = min(FEELER_AT_MOST_S, max(self._feeler_s, 2.0 * (now - sent_at)))
         if self._refused_at is None:
+            brief = wait_s is None or wait_s <= self._brief_s
+            limited = self.images_per_minute is not None
+            if self._chance.explains(sent_at, self._count, limited=limited) and brief:
+                return False
             self._blocked_at = self._refused_at = sent_at
             self._in_a_row = 0
+            self._chance.forget()
         self._refused_at = max(sent_at, self._refused_at)
+        return True
+
+    @property
+    def _brief_s(self) -> float:
+        return max(BRIEF_S, BRIEF_IMAGES * 60.0 / (self.images_per_minute or self._configured or math.inf))
 
     def slow_down(self, now: float) -> None:
         """The provider said that it was too fast; told once for all refusals of a pause, after `refused`."""
@@ -127,19 +148,13 @@ class Tempo:
         return self._feeler_s if self._in_a_row > 1 or self.is_free else gap_s / KEPT
 
     def _forget(self, sent_at: float) -> None:
-        for back in range(1, len(self._accepted) + 1):
-            if self._accepted[-back] <= sent_at:
-                if self._accepted[-back] == sent_at:
-                    del self._accepted[-back]
-                return
+        index = bisect_left(self._accepted, sent_at)
+        if index < len(self._accepted) and self._accepted[index] == sent_at:
+            del self._accepted[index]
 
     def _first_after(self, moment: float) -> float:
-        first = math.inf
-        for one in reversed(self._accepted):
-            if one <= moment:
-                break
-            first = one
-        return first
+        index = bisect_left(self._accepted, math.nextafter(moment, math.inf))
+        return self._accepted[index] if index < len(self._accepted) else math.inf
 
     def _resumed(self, refused_at: float, resumed_at: float, now: float) -> None:
         """A request was accepted again: what is known of the limit is settled."""
@@ -153,12 +168,10 @@ class Tempo:
         if rate is None:
             self._settle(accepted, BELOW * accepted, now)
             return
-        brief = self._in_a_row == 1 and pause_s < max(BRIEF_S, BRIEF_IMAGES * 60.0 / rate)
+        brief = self._in_a_row == 1 and pause_s < self._brief_s
         lonely = self._blocked_at > self._pauses[0] + max(LONELY_S, LONELY_IMAGES * 60.0 / rate)
         self._pauses.append(self._blocked_at)
-        if brief and lonely and rate < BELOW * self._refused_rate:
-            self._rest_s, self._probe, self._grown_at = REST_S, PROBE, now
-        elif brief and (lonely or accepted > NEAR * rate):
+        if brief and (lonely or accepted > NEAR * rate):
             kept = BELOW if accepted >= BELOW * rate and not lonely else max(KEPT, BELOW * accepted / rate)
             self._settle(rate, kept * rate, now)
         else:
@@ -177,7 +190,7 @@ class Tempo:
         return 60.0 * max(1, count) / max(0.05, end - start), count < FEW
 
     def _count(self, start: float, end: float) -> int:
-        return sum(1 for moment in self._accepted if start <= moment < end)
+        return bisect_left(self._accepted, end) - bisect_left(self._accepted, start)
 
     def _settle(self, refused_rate: float, rate: float, now: float) -> None:
         """Rest at a rate below one that was refused."""
@@ -187,7 +200,9 @@ class Tempo:
             self._rest_s = min(2 * self._rest_s, max(REST_AT_MOST_S, REST_AT_MOST_IMAGES * 60.0 / rate))
         self._refused_rate, self._probe = refused_rate, PROBE
         self._settled_at = self._grown_at = now
-        self._take(max(rate, min(SLOWEST, self.images_per_minute or self._configured or SLOWEST)))
+        self._held = max(rate, min(SLOWEST, self.images_per_minute or self._configured or SLOWEST))
+        self._chance.settled()
+        self._take(self._held)
 
     def _take(self, rate: float) -> None:
         bounded = self._configured is not None and rate >= self._configured

@@ -109,10 +109,11 @@ def settle(
             moment, wait_s, sent_at = heapq.heappop(answers)
             now = max(now, moment)
             if wait_s >= 0:
-                tempo.refused(sent_at, now)
-                if now >= paused_until:
+                too_many = tempo.refused(sent_at, now, wait_s if tells else None)
+                if too_many and now >= paused_until:
                     tempo.slow_down(now)
-                paused_until = max(paused_until, now + (wait_s + 0.01 if tells else backoff_s(1, 0.5)))
+                if too_many or tells:
+                    paused_until = max(paused_until, now + (wait_s + 0.01 if tells else backoff_s(1, 0.5)))
             continue
         now = ready
         free_at = now + (0.001 if configured is None else 60.6 / configured)
