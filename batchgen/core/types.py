@@ -221,7 +221,8 @@ class Attempt(Struct, frozen=True):
 class Answer(Struct, frozen=True):
     """What a provider said beside the image: kept in the sidecar. `raw` has no image bytes and no key in it.
 
-    `exhausted_s` is how long nothing is left of a rate limit, by the answer's headers; None when that is not said.
+    `exhausted_s` is how long nothing is left of a rate limit, and `limit_per_minute` that limit, by the answer's headers;
+    None when that is not said.
     """
 
     http_status: int
@@ -230,6 +231,7 @@ class Answer(Struct, frozen=True):
     revised_prompt: str | None = None
     raw: JsonObject = field(default_factory=dict)
     exhausted_s: float | None = None
+    limit_per_minute: float | None = None
 
 
 class Link(Struct, frozen=True):
@@ -300,7 +302,8 @@ class Failure(Struct, frozen=True):
     """An attempt that brought no image. `reason` is one line for people, without keys or signed URLs.
 
     `retry_after_s` is how long the provider asked to wait; None when it said nothing usable.
-    `nothing_sent` is True when the request never left this machine.
+    `nothing_sent` is True when the request never left this machine. `too_sudden` is whether the provider asks to come
+    back slowly, since it was sent more from one moment to the next.
     """
 
     failure_class: FailureClass
@@ -310,3 +313,4 @@ class Failure(Struct, frozen=True):
     request_id: str | None = None
     retry_after_s: float | None = None
     nothing_sent: bool = False
+    too_sudden: bool = False

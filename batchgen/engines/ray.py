@@ -20,7 +20,7 @@ from anyio import to_thread
 
 from batchgen.core.errors import BatchgenError, StorageError, UsageError
 from batchgen.core.plain import REASON_LIMIT, one_line
-from batchgen.core.protocols import Engine, ImageStore
+from batchgen.core.protocols import Engine, ImageStore, OnSent
 from batchgen.core.types import Attempt, Failure, FailureClass, Link, Paid, Stored
 
 WorkerOpener = Callable[[], AbstractAsyncContextManager[Engine]]
@@ -132,12 +132,17 @@ class RayEngine:
                 await self._call("reserve", attempt)
                 return
 
-    async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
-        """Have the request sent once. When its worker is lost: what it stored, or an unknown outcome."""
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
+        """Have the request sent once. When its worker is lost: what it stored, or an unknown outcome.
+
+        `on_sent` is told when the worker is asked: when it sends, it has no way to tell.
+        """
         if self._at.get(attempt.attempt_id) not in self._actors:
             told = "the worker was lost before the request was sent"
             return Failure(FailureClass.TRANSIENT, told, nothing_sent=True)
         lost = Failure(FailureClass.UNKNOWN, LOST, Paid.MAYBE)
+        if on_sent is not None:
+            on_sent()
         return await self._outcome(lost, "perform", attempt)
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:

@@ -173,13 +173,15 @@ class Lane:
         self._paused_until = max(self._paused_until, anyio.current_time() + pause_s)
         return pause_s
 
-    def slow_down(self, due: Due, pause_s: float, *, told_s: float | None) -> bool:
+    def slow_down(self, due: Due, pause_s: float, *, told_s: float | None, sudden: bool = False) -> bool:
         """The provider asked for it: send nothing for a while, then less; False when that is no news.
 
-        `told_s` is how long it said to wait. A lone refusal that does not tell it concerns its task alone.
+        `told_s` is how long it said to wait. A lone refusal that does not tell it concerns its task alone. `sudden` is
+        whether it wants to be sent more only slowly.
         """
         now, held = anyio.current_time(), bool(self.held_until)
-        too_many = self._pulse.tempo.refused(self._sent_at.get(due.task.task_id, now), now, told_s)
+        sent_at = self._sent_at.get(due.task.task_id, now)
+        too_many = self._pulse.tempo.refused(sent_at, now, told_s, sudden=sudden)
         if not too_many and told_s is None:
             return False
         if too_many and now >= max(self._paused_until, self._pulse.paused_until):
@@ -187,6 +189,11 @@ class Lane:
         if pause_s > self._worth_s:
             self._hold(pause_s)
         return self._pulse.pause(pause_s) and not held
+
+    def told(self, limit_per_minute: float | None) -> None:
+        """An answer told the provider's limit, or none."""
+        if limit_per_minute is not None:
+            self._pulse.tempo.told(limit_per_minute, anyio.current_time())
 
     def _hold(self, pause_s: float) -> None:
         """Send nothing more in this run; what was fetched from the ledger stays pending there."""

@@ -45,6 +45,9 @@ REST_AT_MOST_S, REST_AT_MOST_IMAGES = 600.0, 100.0
 SAME = 0.03
 """Two refused rates no further apart are the same."""
 
+HALF, MORE, PATIENCE_S = 0.5, 1.5, 900.0
+"""After `slow_down`: half of what was accepted for a quarter of an hour, then half as much again in each, as OpenAI asks."""
+
 FEELER_S, FEELER_AT_MOST_S, FEELER_SHARE = 0.5, 8.0, 0.1
 """While all is refused one request goes ahead of the others, after a tenth of the time that this has lasted."""
 
@@ -69,6 +72,9 @@ class Tempo:
         self._cycles: deque[float] = deque(maxlen=2 * FEW)
         self._pauses = deque([-math.inf, -math.inf], maxlen=2)
         self._due = 0.0
+        self._told: float | None = None
+        self._follows, self._trusts = False, True
+        self._is_patient = False
         self._blocked_at = 0.0
         self._refused_at: float | None = None
         self._in_a_row = 0
@@ -109,17 +115,27 @@ class Tempo:
         start = self._due if now - self._due <= SLACK_S else now
         self._due = max(start + gap_s, now + self._ahead_s(gap_s))
 
-    def refused(self, sent_at: float, now: float, wait_s: float | None = None) -> bool:
+    def told(self, limit: float, now: float) -> None:
+        """An answer told the provider's limit, in images a minute. A lane that goes by it follows it."""
+        changed = limit != self._told
+        self._told = limit
+        if self._follows and changed:
+            self._follow(now)
+
+    def refused(self, sent_at: float, now: float, wait_s: float | None = None, *, sudden: bool = False) -> bool:
         """The provider did not take the request of that moment; returns whether it is a sign of too many.
 
-        `wait_s` is how long it said to wait. A lone refusal is no sign: those sent after it are taken.
+        `wait_s` is how long it said to wait. A lone refusal is no sign: those sent after it are taken. `sudden` is
+        whether the provider said that there were more from one moment to the next: from then on the lane is patient.
         """
+        self._is_patient = self._is_patient or sudden
         self._forget(sent_at)
         self._feeler_s = min(FEELER_AT_MOST_S, max(self._feeler_s, 2.0 * (now - sent_at)))
         if self._refused_at is None:
             brief = wait_s is None or wait_s <= self._brief_s
             limited = self.images_per_minute is not None
-            if self._chance.explains(sent_at, self._count, limited=limited) and brief:
+            by_chance = self._chance.explains(sent_at, self._count, limited=limited)
+            if by_chance and brief and not sudden:
                 return False
             self._blocked_at = self._refused_at = sent_at
             self._in_a_row = 0
@@ -165,6 +181,13 @@ class Tempo:
         pause_s = end - self._blocked_at
         self._window_s = max(self._window_s, min(WINDOW_S, 3.0 * pause_s))
         rate = self.images_per_minute or self._configured
+        self._trusts, self._follows = self._trusts and not self._follows, False
+        if self._is_patient:
+            self._settle(accepted, HALF * min(accepted, rate or accepted), now)
+            return
+        if self._is_told_truly(accepted, is_guess=is_guess):
+            self._follow(now)
+            return
         if rate is None:
             self._settle(accepted, BELOW * accepted, now)
             return
@@ -177,6 +200,18 @@ class Tempo:
         else:
             least = (NEAR if is_guess else KEPT_AT_LEAST) * rate
             self._settle(max(accepted, least), min(BELOW * rate, max(BELOW * accepted, least)), now)
+
+    def _is_told_truly(self, accepted: float, *, is_guess: bool) -> bool:
+        """Headers are believed that agree with what was accepted, until the lane is refused at their rate."""
+        if self._told is None or not self._trusts:
+            return False
+        return accepted <= self._told if is_guess else NEAR <= accepted / self._told <= 1.0 / NEAR
+
+    def _follow(self, now: float) -> None:
+        """Rest just below the limit that answers tell, and try for no more."""
+        if self._told is not None:
+            self._settle(self._told, BELOW * self._told, now)
+            self._follows = True
 
     def _measured(self, end: float) -> tuple[float, bool]:
         """Images a minute accepted from the start of a cycle to its end, and whether those were too few to tell."""
@@ -217,8 +252,12 @@ class Tempo:
         round_s = max(ROUND_S, ROUND_IMAGES * gap_s, self._window_s)
         rounds = min(1.0, max(0.0, now - self._grown_at) / round_s)
         self._grown_at = now
-        rests = now < self._settled_at + max(self._rest_s, REST_IMAGES * gap_s, round_s)
+        rests = self._follows or now < self._settled_at + max(self._rest_s, REST_IMAGES * gap_s, round_s)
         if self._refused_at is not None or rests or now - self._due > max(gap_s, 0.05):
+            return
+        if self._is_patient:
+            if now > self._settled_at + PATIENCE_S:
+                self._take(rate * MORE ** (rounds * round_s / PATIENCE_S))
             return
         self._probe = min(PROBE_AT_MOST, self._probe * 2.0**rounds)
         self._take(rate * (1.0 + self._probe * rounds))
