@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import deque
 
 from batchgen.pool.chance import Chance
+from batchgen.pool.taken import Taken
 
 SLACK_S = 0.008
 """A wake-up so late is made up for."""
 
-WINDOW_S, MEASURED_AT_MOST_S = 60.0, 66.0
-"""Providers count a minute or less. A little more is measured, since it takes a while to notice that there is room."""
-
-FEW, FEW_AT_MOST_S = 10, 240.0
-"""A rate is measured over so many images at least, where they came in that time."""
+WINDOW_S = 60.0
+"""Providers count a minute or less."""
 
 BELOW = 0.985
 """A lane rests so far below what was accepted around a pause."""
@@ -51,8 +48,6 @@ HALF, MORE, PATIENCE_S = 0.5, 1.5, 900.0
 FEELER_S, FEELER_AT_MOST_S, FEELER_SHARE = 0.5, 8.0, 0.1
 """While all is refused one request goes ahead of the others, after a tenth of the time that this has lasted."""
 
-REMEMBERED = 20_000
-
 
 class Tempo:
     """A lane's rate, found by what the provider accepts from one pause to the next. Moments are the loop's.
@@ -68,8 +63,7 @@ class Tempo:
     def __init__(self, configured: float | None) -> None:
         self._configured = configured
         self.images_per_minute: float | None = None
-        self._accepted: list[float] = []
-        self._cycles: deque[float] = deque(maxlen=2 * FEW)
+        self._taken = Taken()
         self._pauses = deque([-math.inf, -math.inf], maxlen=2)
         self._due = 0.0
         self._told: float | None = None
@@ -101,16 +95,12 @@ class Tempo:
     def sent(self, now: float) -> None:
         """A request goes out; it counts as accepted until it is refused."""
         if self._refused_at is not None:
-            resumed_at = self._first_after(self._refused_at)
+            resumed_at = self._taken.first_after(self._refused_at)
             if resumed_at <= now - self._feeler_s:
                 self._resumed(self._refused_at, resumed_at, now)
-        if not self._cycles:
-            self._cycles.append(now)
         self._grow(now)
         self._chance.sent(tries=(self.images_per_minute or 0.0) > self._held)
-        self._accepted.append(now)
-        if len(self._accepted) > 2 * REMEMBERED:
-            del self._accepted[:REMEMBERED]
+        self._taken.append(now)
         gap_s = 60.0 / (self.images_per_minute or self._configured or math.inf)
         start = self._due if now - self._due <= SLACK_S else now
         self._due = max(start + gap_s, now + self._ahead_s(gap_s))
@@ -129,12 +119,12 @@ class Tempo:
         whether the provider said that there were more from one moment to the next: from then on the lane is patient.
         """
         self._is_patient = self._is_patient or sudden
-        self._forget(sent_at)
+        self._taken.forget(sent_at)
         self._feeler_s = min(FEELER_AT_MOST_S, max(self._feeler_s, 2.0 * (now - sent_at)))
         if self._refused_at is None:
             brief = wait_s is None or wait_s <= self._brief_s
             limited = self.images_per_minute is not None
-            by_chance = self._chance.explains(sent_at, self._count, limited=limited)
+            by_chance = self._chance.explains(sent_at, self._taken.count, limited=limited)
             if by_chance and brief and not sudden:
                 return False
             self._blocked_at = self._refused_at = sent_at
@@ -163,21 +153,12 @@ class Tempo:
             return 0.0
         return self._feeler_s if self._in_a_row > 1 or self.is_free else gap_s / KEPT
 
-    def _forget(self, sent_at: float) -> None:
-        index = bisect_left(self._accepted, sent_at)
-        if index < len(self._accepted) and self._accepted[index] == sent_at:
-            del self._accepted[index]
-
-    def _first_after(self, moment: float) -> float:
-        index = bisect_left(self._accepted, math.nextafter(moment, math.inf))
-        return self._accepted[index] if index < len(self._accepted) else math.inf
-
     def _resumed(self, refused_at: float, resumed_at: float, now: float) -> None:
         """A request was accepted again: what is known of the limit is settled."""
         end = resumed_at if self._in_a_row == 1 else (refused_at + resumed_at) / 2
-        accepted, is_guess = self._measured(end)
+        accepted, is_guess = self._taken.a_minute(self._blocked_at, end)
         self._refused_at = None
-        self._cycles.append(resumed_at)
+        self._taken.begin_cycle(resumed_at)
         pause_s = end - self._blocked_at
         self._window_s = max(self._window_s, min(WINDOW_S, 3.0 * pause_s))
         rate = self.images_per_minute or self._configured
@@ -212,20 +193,6 @@ class Tempo:
         if self._told is not None:
             self._settle(self._told, BELOW * self._told, now)
             self._follows = True
-
-    def _measured(self, end: float) -> tuple[float, bool]:
-        """Images a minute accepted from the start of a cycle to its end, and whether those were too few to tell."""
-        if end - self._blocked_at > MEASURED_AT_MOST_S:
-            end = self._blocked_at
-        starts = [max(start, end - MEASURED_AT_MOST_S) for start in reversed(self._cycles)]
-        start = next(
-            (one for one in starts if self._count(one, end) >= FEW), max(self._cycles[0], end - FEW_AT_MOST_S)
-        )
-        count = self._count(start, end)
-        return 60.0 * max(1, count) / max(0.05, end - start), count < FEW
-
-    def _count(self, start: float, end: float) -> int:
-        return bisect_left(self._accepted, end) - bisect_left(self._accepted, start)
 
     def _settle(self, refused_rate: float, rate: float, now: float) -> None:
         """Rest at a rate below one that was refused."""
