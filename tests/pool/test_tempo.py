@@ -19,7 +19,7 @@ from batchgen.core.types import Attempt, FailureClass, RetryPolicy
 from batchgen.pool.pacing import MARGIN
 from batchgen.pool.tempo import BELOW, KEPT_AT_LEAST, Tempo
 from tests.ledgers.samples import tasks
-from tests.pool.limiters import Fixed, Limiter, Sliding, Tokens, settle
+from tests.pool.limiters import Fixed, InFlight, Limiter, Sliding, Tokens, settle
 from tests.pool.pools import Night
 from tests.pool.scripted import Reply, ScriptedEngine, fault
 
@@ -77,6 +77,80 @@ def test_a_lane_settles_within_a_twentieth_of_a_limit(number: int, too_high: flo
     )
     assert settled.a_minute >= 0.95 * limit - 60.0 / (seconds / 2)
     assert settled.refused * settled.requests <= 0.07 * settled.requests + 8
+
+
+@pytest.mark.parametrize("latency_s", [0.5, 10.0, 60.0])
+@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize(
+    "limiter",
+    [
+        lambda: Sliding(120),
+        lambda: Fixed(120),
+        lambda: Fixed(120, by_the_clock=False),
+        lambda: Tokens(120, 1),
+        lambda: Tokens(120, 30),
+    ],
+)
+def test_quick_and_slow_images_settle_at_the_same(
+    limiter: Callable[[], Limiter], tells: bool, latency_s: float
+) -> None:
+    """An image may take half a second or a minute."""
+    settled = settle(limiter(), Tempo(None), seconds=1800, later_s=900, tells=tells, latency_s=latency_s)
+    assert settled.a_minute >= 0.95 * 120
+    assert settled.refused <= 0.08
+
+
+@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize("most", [4, 20, 100])
+def test_places_in_flight_are_used(most: int, tells: bool) -> None:
+    """A provider that takes so many at a time, of more that are sent: nine tenths of its places are filled."""
+    limiter = InFlight(most, 10.0)
+    settled = settle(limiter, Tempo(None), seconds=1800, later_s=900, tells=tells, slots=2 * most)
+    assert settled.a_minute >= 0.9 * most * 6
+
+
+@pytest.mark.parametrize("configured", [None, 240.0, 50.0])
+def test_a_limit_that_answers_tell_is_followed(configured: float | None) -> None:
+    """Once refused the lane rests just below what headers tell, tries for no more, and goes along when that changes.
+
+    What is configured is never passed.
+    """
+
+    def change(now: float) -> float:
+        return 2.0 if now > 900 else 1.0
+
+    tempo = Tempo(configured)
+    settled = settle(
+        Sliding(60, change=change),
+        tempo,
+        seconds=1800,
+        later_s=1200,
+        configured=configured,
+        headers=lambda now: 60 * change(now),
+    )
+    assert settled.a_minute >= 0.975 * min(120.0, (configured or 120.0) / MARGIN)
+    assert 0.0 == settled.refused
+    assert (tempo.images_per_minute or 0.0) <= (configured or 120.0)
+
+
+@pytest.mark.parametrize("lie", [1.0, 6.0, 40.0, 90.0, 600.0, 1e6])
+def test_a_limit_that_is_none_is_not_believed(lie: float) -> None:
+    """Headers that tell another limit than the provider has (another unit, an old one, nonsense) slow no lane."""
+    settled = settle(Sliding(60), Tempo(None), seconds=1800, later_s=900, headers=lambda _now: lie)
+    assert settled.a_minute >= 0.95 * 60
+
+
+def test_after_slow_down_a_lane_rises_slowly() -> None:
+    """Half of what was accepted for 15 minutes, then at most half as much again in each quarter of an hour."""
+    rates = [
+        settle(
+            Sliding(600, 10.0), Tempo(None), seconds=until_s, later_s=until_s - 60, sudden=True, slots=300
+        ).a_minute
+        for until_s in (300.0, 890.0, 1790.0)
+    ]
+    assert pytest.approx(rates[0], rel=0.1) == rates[1]
+    assert rates[0] <= 0.6 * 600
+    assert rates[1] < rates[2] <= 1.6 * rates[1]
 
 
 @pytest.mark.parametrize("window_s", [10.0, 60.0])
