@@ -283,6 +283,7 @@ class Meter:
     def __init__(self, a_minute: int) -> None:
         self._a_minute = a_minute
         self._taken: deque[float] = deque()
+        self.accepted: list[float] = []
         self.refused: list[float] = []
 
     def __call__(self, _attempt: Attempt) -> Reply:
@@ -292,6 +293,7 @@ class Meter:
             self._taken.popleft()
         if len(self._taken) < self._a_minute:
             self._taken.append(now)
+            self.accepted.append(now)
             return Reply(seconds=2.0)
         self.refused.append(now)
         return fault(FailureClass.RATE_LIMITED, seconds=0.1)
@@ -314,6 +316,17 @@ def test_a_night_settles_at_what_the_provider_takes(rate: float | None) -> None:
     assert night.ended_s < 1.1 * 900
     settled = [moment for moment in meter.refused if moment > 300.0]
     assert len(settled) < 0.03 * (night.ended_s - 300.0)
+
+
+def test_models_with_different_limits_find_each_its_own() -> None:
+    """No rate is configured: one model gets 240 a minute, the other 30, at the same time and from the same pool."""
+    fast, slow = Meter(240), Meter(30)
+    engine = ScriptedEngine(lambda attempt: (fast if attempt.task.request.model == "fast" else slow)(attempt))
+    of_all = [*tasks(2000, model="fast", prefix="f"), *tasks(250, model="slow", prefix="s")]
+    Night(of_all, engine, concurrency=32, retry=PATIENT, jitter=lambda: 0.5).run()
+    for meter, limit in ((fast, 240), (slow, 30)):
+        taken = sum(180.0 <= moment < 480.0 for moment in meter.accepted)
+        assert taken >= 0.9 * limit * 5
 
 
 def test_a_configured_rate_comes_back() -> None:
