@@ -261,6 +261,11 @@ class ImageBytes(Struct, frozen=True):
     further: Link | None = None
     instead: Link | None = None
 
+    @property
+    def length(self) -> int:
+        """Letters and bytes of it, all images together."""
+        return sum(len(encoded) for encoded in (self.encoded, *self.more))
+
 
 class Media(Struct, frozen=True):
     """What the bytes themselves say: type such as `image/png`, extension without a dot, size in pixels."""

@@ -24,7 +24,21 @@ class Runner(Protocol):
 
 
 def transact(connection: sqlite3.Connection, jobs: Sequence[Change]) -> list[Any]:
-    """Run jobs in one transaction, each in its savepoint: one that fails is undone and takes no other down."""
+    """Run jobs in one transaction; one that fails is undone and takes no other down.
+
+    Savepoints would be half of the statements, and hardly a job ever fails: only then is it done over, with them.
+    """
+    connection.execute("BEGIN")
+    try:
+        results = [job(connection) for job in jobs]
+    except Exception:  # noqa: BLE001 - it comes up again below, and is handed to its job's caller
+        connection.execute("ROLLBACK")
+        return _transact_apart(connection, jobs)
+    connection.execute("COMMIT")
+    return results
+
+
+def _transact_apart(connection: sqlite3.Connection, jobs: Sequence[Change]) -> list[Any]:
     results: list[Any] = []
     connection.execute("BEGIN")
     for job in jobs:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -73,7 +74,12 @@ class EventLog:
 
 def name_of(event: Event) -> str:
     """An event's name in logs, e.g. `task_stored`."""
-    return _WORD_STARTS.sub("_", type(event).__name__).lower()
+    return _snake_case(type(event).__name__)
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return _WORD_STARTS.sub("_", name).lower()
 
 
 def facts(event: Event) -> Mapping[str, object]:

@@ -13,7 +13,7 @@ import pybase64
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.media import media_of
 from batchgen.core.money import settled_usd
-from batchgen.core.types import Attempt, Blob, ImageBytes, Media, StoredImage
+from batchgen.core.types import Answer, Attempt, Blob, ImageBytes, Media, StoredImage
 from batchgen.core.values import replace
 from batchgen.stores.arrivals import Arrival
 from batchgen.stores.layout import IMAGES, Layout
@@ -89,14 +89,14 @@ class Arriving:
             numbered = f"{attempt.attempt_id}-{number}" if number > 1 else attempt.attempt_id
             one = replace(attempt, attempt_id=numbered) if found else attempt
             try:
-                found.append(self._arrive(one, replace(image, encoded=encoded), further=bool(found)))
+                found.append(self._arrive(one, encoded, image.answer, further=bool(found)))
             except NotAnImageError as error:
                 forget_frames(error)
                 faults.append(error)
                 self.quarantine(numbered, _raw(encoded))
         if not found:
             raise faults[0]
-        return replace(found[0], more=tuple(found[1:]))
+        return replace(found[0], more=tuple(found[1:])) if found[1:] else found[0]
 
     def quarantine(self, attempt_id: str, evidence: Blob) -> None:
         """Keep what came instead of an image, in the room that was made for it."""
@@ -115,33 +115,28 @@ class Arriving:
         waiting.write(data, durable=False)
         waiting.rename(self._layout.partials.file(f"{attempt.task.task_id}.{number}.{media.extension}"))
 
-    def _arrive(self, attempt: Attempt, image: ImageBytes, *, further: bool) -> Arrival:
-        data = bytes_of(image.encoded)
-        stored = self._describe(attempt, image, data)
-        part, sidecar = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
-        part.fill(data, mode=0o644)  # cut to size, it leaves more than enough room for its sidecar
-        stored = replace(stored, mtime_ns=part.status().mark)
-        if further:  # it belongs to the same request, whose cost the first one carries
-            stored = replace(stored, cost_usd=0.0)
-        received = moment_text(self._now().astimezone(UTC))
-        content = build_sidecar(self._origin, attempt, stored, image.answer, received, further=further)
-        sidecar.write(dump_sidecar(content), durable=False)
-        return Arrival(stored, image.answer, part, sidecar)
-
-    def _describe(self, attempt: Attempt, image: ImageBytes, data: Blob) -> StoredImage:
+    def _arrive(self, attempt: Attempt, encoded: str | Blob, answer: Answer, *, further: bool) -> Arrival:
+        data = bytes_of(encoded)
         drawing = attempt.task.request.parameters.get("output_format") == "svg"
         media = (self._check or media_of)(data, allow_svg=drawing)
-        return StoredImage(
+        part, sidecar = self._layout.part(attempt.attempt_id), self._layout.part_sidecar(attempt.attempt_id)
+        part.fill(data, mode=0o644)  # cut to size, it leaves more than enough room for its sidecar
+        stored = StoredImage(
             attempt_id=attempt.attempt_id,
             task_id=attempt.task.task_id,
             fingerprint=attempt.task.fingerprint,
             file=f"{IMAGES}/{attempt.task.task_id}.{media.extension}",
             sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),
-            mtime_ns=0,
+            mtime_ns=part.status().mark,
             media=media,
-            cost_usd=settled_usd(attempt.task.price, image.answer.usage),
+            # One that came along belongs to the same request, whose cost the first one carries.
+            cost_usd=0.0 if further else settled_usd(attempt.task.price, answer.usage),
         )
+        received = moment_text(self._now().astimezone(UTC))
+        content = build_sidecar(self._origin, attempt, stored, answer, received, further=further)
+        sidecar.write(dump_sidecar(content), durable=False)
+        return Arrival(stored, answer, part, sidecar)
 
 
 def _raw(encoded: str | Blob) -> Blob:

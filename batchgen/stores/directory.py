@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -30,6 +30,11 @@ from batchgen.system.clock import utc_now
 from batchgen.system.objects import Bucket, is_url, open_bucket
 
 Result = TypeVar("Result")
+
+Making: TypeAlias = Callable[[], Arrival]
+
+SMALL_LETTERS = 64 * 1024
+"""An answer up to this is done with sooner than another thread wakes up for it."""
 
 FREE_BYTES = 8 << 20
 """Room that is left alone: for sidecars, the ledger's journal and the report of what is in flight."""
@@ -53,7 +58,7 @@ class DirectoryStore:
         self._layout = layout
         self._origin = origin
         self._barrier = Barrier(layout)
-        self._arrivals: BatchThread[Arrival, Stored] = BatchThread("store", self._barrier)
+        self._arrivals: BatchThread[Arrival | Making, Stored] = BatchThread("store", self._arrive)
         self._arriving = Arriving(layout, origin, now, check)
         self._move = Mover(layout, origin)
         self._salvage = Salvage(layout, self._barrier)
@@ -87,6 +92,8 @@ class DirectoryStore:
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
         """Make an image durable under its final name. Raises `NotAnImageError` and `StorageError`."""
         with self._told():
+            if image.length <= SMALL_LETTERS:
+                return await self._arrivals.submit(partial(self._arriving, attempt, image))
             return await self._arrivals.submit_made(self._pool, self._arriving, attempt, image)
 
     @property
@@ -185,6 +192,12 @@ class DirectoryStore:
         except OSError as error:
             raise StorageError(f"{self._layout.path}: {error}; check the disk, then run again") from error
 
+    def _arrive(self, jobs: Sequence[Arrival | Making]) -> Sequence[Stored | Exception]:
+        """Make durable what is there, and what is to be made first."""
+        made = [job if isinstance(job, Arrival) else _made(job) for job in jobs]
+        durable = iter(self._barrier([one for one in made if isinstance(one, Arrival)]))
+        return [next(durable) if isinstance(one, Arrival) else one for one in made]
+
     def _reserve_all(self, attempts: Sequence[Attempt]) -> list[Exception | None]:
         return [self._reserve(attempt) for attempt in attempts]
 
@@ -215,6 +228,13 @@ class DirectoryStore:
             self._arriving.quarantine(attempt_id, evidence)
         self._layout.part(attempt_id).unlink()
         self._layout.part_sidecar(attempt_id).unlink()
+
+
+def _made(making: Making) -> Arrival | Exception:
+    try:
+        return making()
+    except Exception as error:  # noqa: BLE001 - handed to the caller, who must not wait for ever
+        return error
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeGuard
 
 from msgspec.structs import asdict
@@ -72,7 +71,7 @@ def build_sidecar(
         "tags": list(task.tags),
         "variables": dict(task.variables),
         "fingerprint": task.fingerprint,
-        "file": Path(image.file).name,
+        "file": image.file.rpartition("/")[2],
         "sha256": image.sha256,
         "size_bytes": image.size_bytes,
         "media_type": image.media.media_type,

@@ -27,7 +27,7 @@ def steady(clock: Clock) -> Clock:
 
 def moment_text(moment: datetime) -> str:
     """ISO 8601 in UTC with milliseconds, e.g. `2026-11-23T17:50:17.123Z`; such texts sort by time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def moment_words(text: str) -> str:
