@@ -69,10 +69,14 @@ class Meter:
     taken: Sequence[float]
     refused: Sequence[float]
 
-    def a_minute(self, after_s: float, until_s: float) -> float:
-        """Images a minute that were taken in a part of the time, counted from the first request."""
+    def best_a_minute(self, seconds: float, after_s: float = 0.0) -> float:
+        """Images a minute in the best stretch of so many seconds, of those that begin so long after the first request.
+
+        A machine that is busy with something else holds up a run for a while, but hardly for the whole of it.
+        """
         first = min([*self.taken, *self.refused])
-        return 60.0 * sum(after_s <= one - first < until_s for one in self.taken) / (until_s - after_s)
+        starts = [one for one in self.taken if one >= first + after_s]
+        return 60.0 * max(sum(start <= one < start + seconds for one in starts) for start in starts) / seconds
 
 
 @dataclass(frozen=True)
