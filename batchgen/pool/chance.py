@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 STORMS = ((3, 3), (5, 20), (8, 100), (20, 400))
 """So many refusals of so many requests are no chance. Where every thirtieth is refused by chance, each of these comes
 once in thousands of requests; a limit that is far off shows by the first or second at once, a near one by the others."""
+
+TOLD_STORM = (2, 30)
+"""Where a refusal names a time to wait, the lane waits: a limit then refuses but one or two of what it takes in between."""
 
 PROVEN = 30
 """A rate at which so many were sent without a storm is good."""
@@ -54,22 +57,26 @@ class Chance:
             if self._in_block == BLOCK:
                 self._learn_block()
 
-    def explains(self, sent_at: float, taken: Callable[[float, float], int], *, limited: bool) -> bool:
+    def explains(
+        self, sent_at: float, taken: Callable[[float, float], int], *, limited: bool, told: bool
+    ) -> bool:
         """Whether the refusal of the request of that moment may be chance.
 
-        `taken` counts the requests that were taken from one moment to another, `limited` is whether a limit was seen.
+        `taken` counts the requests that were taken from one moment to another, `limited` is whether a limit was seen,
+        `told` whether a time to wait was named.
         """
         self._refusals.append(sent_at)
         self._strays += 1
-        if self._is_storm(taken):
+        if self._is_storm(taken, STORMS):
             self._in_vain = 0
             return False
-        if self._is_good:
-            self._strays_in_block += 1
-            self._in_vain = 0
-            return True
-        if not limited or self._strays <= self._by_chance(self._sent):
-            return True
+        if not (told and self._is_storm(taken, (TOLD_STORM,))):
+            if self._is_good:
+                self._strays_in_block += 1
+                self._in_vain = 0
+                return True
+            if not limited or self._strays <= self._by_chance(self._sent):
+                return True
         self._in_vain += not self._tries
         return self._in_vain > VAIN
 
@@ -77,8 +84,8 @@ class Chance:
         """A pause begins: what was refused before has had its answer."""
         self._refusals.clear()
 
-    def _is_storm(self, taken: Callable[[float, float], int]) -> bool:
-        for refusals, requests in STORMS:
+    def _is_storm(self, taken: Callable[[float, float], int], storms: Iterable[tuple[int, int]]) -> bool:
+        for refusals, requests in storms:
             least = max(refusals, math.ceil(self._by_chance(requests)))
             if least <= len(self._refusals) and (
                 taken(self._refusals[-least], self._refusals[-1]) + least <= requests

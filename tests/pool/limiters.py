@@ -141,7 +141,9 @@ def settle(
                 if too_many and now >= paused_until:
                     tempo.slow_down(now)
                 if too_many or tells:
-                    paused_until = max(paused_until, now + (wait_s + 0.01 if tells else backoff_s(1, 0.5)))
+                    paused_until = max(
+                        paused_until, now + (wait_s + 0.5 * min(1.0, wait_s) if tells else backoff_s(1, 0.5))
+                    )
             elif (limit := headers(now)) is not None:
                 tempo.told(limit, now)
             continue

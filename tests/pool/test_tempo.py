@@ -187,6 +187,32 @@ def test_scattered_refusals_do_not_strangle_a_run(rate: float, share: float) -> 
     assert settled.a_minute >= 0.95 * (1.0 - share) * rate / MARGIN
 
 
+@pytest.mark.parametrize(("rate", "least"), [(20.0, 0.95), (60.0, 0.95), (300.0, 0.9), (600.0, 0.85)])
+def test_scattered_refusals_that_name_a_time_to_wait_cost_hardly_more_than_that(
+    rate: float, least: float
+) -> None:
+    """Each is waited for, three quarters of a second; beside that the rate stays nearly what it was."""
+    settled = settle(
+        Scattered(0.01), Tempo(rate), seconds=600, later_s=100, configured=rate, slots=round(rate), tells=True
+    )
+    assert settled.a_minute >= least * rate / MARGIN
+
+
+@pytest.mark.parametrize("too_high", [1.5, 2.0, 3.0])
+def test_pauses_that_are_told_do_not_hide_a_limit(too_high: float) -> None:
+    """One refusal of twenty, each with a wait: the rate is twice too high, and the waits cost more than a slower one."""
+    settled = settle(
+        Sliding(600, 2.0),
+        Tempo(too_high * 600),
+        seconds=120,
+        later_s=60,
+        configured=too_high * 600,
+        tells=True,
+        latency_s=0.3,
+    )
+    assert settled.a_minute >= 0.95 * 600
+
+
 @pytest.mark.parametrize("share", [0.01, 0.03])
 @pytest.mark.parametrize("slots", [4, 50, 200, 1000])
 def test_scattered_refusals_do_not_slow_a_lane_without_a_rate(slots: int, share: float) -> None:
