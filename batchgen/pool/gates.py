@@ -82,7 +82,7 @@ class ProviderGate:
                     for bound in bounds:
                         bound.take(now)
                     return now
-                with anyio.move_on_at(self._next_moment()):
+                with anyio.move_on_at(self._next_moment(now)):
                     await self._changed.wait()
             return None
         finally:
@@ -98,9 +98,11 @@ class ProviderGate:
     def _is_turn_of(self, own: _Waiting, now: float) -> bool:
         return own is next((one for one in self._waiting if one.ready_at <= now), None)
 
-    def _next_moment(self) -> float:
-        """When somebody may go who may not yet; who may is awake, and tells the others when it is gone."""
-        now = anyio.current_time()
+    def _next_moment(self, now: float) -> float:
+        """When somebody may go who may not yet; who may is awake, and tells the others when it is gone.
+
+        `now` is when it was decided who may: a moment between that and this one would be missed by both.
+        """
         return min((ready_at for one in self._waiting if (ready_at := one.ready_at) > now), default=math.inf)
 
     def _tell(self) -> None:

@@ -60,6 +60,13 @@ def test_no_minute_holds_too_many_and_none_is_wasted(rate: float, late_s: float)
     assert reached(times, rate) >= 0.985
 
 
+@pytest.mark.parametrize("tick_s", [1e-6, 1e-5, 1e-4, 1e-3])
+def test_nobody_waits_for_ever_for_a_moment_that_passes_meanwhile(tick_s: float) -> None:
+    """Time goes on while it is decided who may go: a moment that comes in between is not missed."""
+    times = simulate(lambda: paced([12_000, 11_000], 20.0), late_s=1e-9, tick_s=tick_s)
+    assert len(times) >= 2000
+
+
 @pytest.mark.parametrize("rates", [(50, 60), (60, 50), (5000, 12_000), (12_000, 5000), (6000, 6000)])
 def test_two_limits_hold_at_once_and_the_tighter_is_used(rates: tuple[float, float]) -> None:
     """A model's limit under a job's: the tighter one is kept, and reached, also with late timers."""
