@@ -36,6 +36,9 @@ from batchgen.core.types import (
 Observer = Callable[[Event], None]
 """Who watches a run. It is told at once, on the loop's thread: it must neither wait nor raise."""
 
+OnSent = Callable[[], None]
+"""Told at once when a request is written to the network. It must neither wait nor raise."""
+
 PartialSink = Callable[[int, str], Awaitable[None]]
 """Takes a partial image of a streamed answer: its number, from 0, and its base64 text. Must not raise."""
 
@@ -50,6 +53,7 @@ class Provider(Protocol):
         attempt_id: str,
         idempotency_key: str,
         on_partial: PartialSink | None = None,
+        on_sent: OnSent | None = None,
     ) -> ImageBytes | Link:
         """Send one `n=1` request, once. Raises only `AttemptError`.
 
@@ -324,7 +328,7 @@ class Engine(Protocol):
     async def reserve(self, attempt: Attempt) -> None:
         """Make room for the answer. Raises `StorageError`."""
 
-    async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
         """Send the attempt's request, at most once a call, and keep what comes back. Raises `StorageError`."""
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
