@@ -11,7 +11,7 @@ MARGIN = 1.01
 CATCH_UP_S = 0.1
 """What goes out so late (a timer, a busy machine, a window that is full) is made up for by those that follow."""
 
-WINDOWS_S = (2.0, 3.0)
+WINDOWS_S = (1.0, 2.0, 3.0)
 """No window so long holds too many, counted from when requests really went out; nor does one of several together."""
 
 ARRIVAL = 0.005

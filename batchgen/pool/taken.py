@@ -40,6 +40,11 @@ class Taken:
         """From here on is measured when the next pause is over."""
         self._cycles.append(moment)
 
+    @property
+    def first(self) -> float:
+        """The earliest that is known."""
+        return self._cycles[0]
+
     def first_after(self, moment: float) -> float:
         """The first of those that are later; `inf` if there is none."""
         index = bisect_left(self._moments, math.nextafter(moment, math.inf))

@@ -71,6 +71,7 @@ class Tempo:
         self._is_patient = False
         self._blocked_at = 0.0
         self._refused_at: float | None = None
+        self._room_at = math.inf
         self._in_a_row = 0
         self._asked_at = -math.inf
         self._feeler_s = FEELER_S
@@ -130,9 +131,12 @@ class Tempo:
             if by_chance and brief and not sudden:
                 return False
             self._blocked_at = self._refused_at = sent_at
+            self._room_at = math.inf
             self._in_a_row = 0
             self._chance.forget()
         self._refused_at = max(sent_at, self._refused_at)
+        if wait_s is not None:
+            self._room_at = min(self._room_at, now + wait_s)
         return True
 
     @property
@@ -157,12 +161,15 @@ class Tempo:
 
     def _resumed(self, refused_at: float, resumed_at: float, now: float) -> None:
         """A request was accepted again: what is known of the limit is settled."""
-        end = resumed_at if self._in_a_row == 1 else (refused_at + resumed_at) / 2
+        # The lane comes back a little later than it was told, which is not the limit's doing.
+        end = min(resumed_at, self._room_at) if self._in_a_row == 1 else (refused_at + resumed_at) / 2
         accepted, is_guess = self._taken.a_minute(self._blocked_at, end)
         self._refused_at = None
         self._taken.begin_cycle(resumed_at)
         pause_s = end - self._blocked_at
-        self._window_s = max(self._window_s, min(WINDOW_S, 3.0 * pause_s))
+        # What the first burst used up is there again when its window is over.
+        burst_s = end - self._taken.first if self.is_free else WINDOW_S
+        self._window_s = max(self._window_s, min(WINDOW_S, 3.0 * pause_s, burst_s))
         rate = self.images_per_minute or self._configured
         self._trusts, self._follows = self._trusts and not self._follows, False
         if self._is_patient:
