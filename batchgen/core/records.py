@@ -48,7 +48,8 @@ class Due(Struct, frozen=True):
 
     `number` is the next attempt's, from 1 over the task's life. `tried` counts attempts since this run began or
     `retry` was asked. `unknowns` counts the lost answers of this fingerprint, `resends_allowed` how many of them
-    may be sent again; `idempotency_key` is that of a lost answer, None when a new one is due.
+    may be sent again; `idempotency_key` is that of a lost answer, None when a new one is due. `spared` are those of
+    `tried` that use up no attempt: a limit refused them that the task has nothing to do with.
     """
 
     task: Task
@@ -57,6 +58,7 @@ class Due(Struct, frozen=True):
     unknowns: int
     resends_allowed: int
     idempotency_key: str | None
+    spared: int = 0
 
 
 class Unfinished(Struct, frozen=True):

@@ -27,6 +27,7 @@ from batchgen.core.types import (
     Stored,
     TaskState,
 )
+from batchgen.core.values import replace
 from batchgen.system.clock import Clock, moment_text
 from batchgen.system.patience import fail_after
 
@@ -213,7 +214,7 @@ class Attempts:
             attempts=due.tried + 1,
             unknowns=due.unknowns + (failure.failure_class is FailureClass.UNKNOWN),
             resends_allowed=due.resends_allowed,
-            policy=self._retry,
+            policy=replace(self._retry, max_attempts=self._retry.max_attempts + due.spared),
             jitter=self._jitter(),
         )
 

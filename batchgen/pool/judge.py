@@ -80,6 +80,7 @@ class Judge:
         if ended.made:
             self._answered = True
             self._hopeless.accepted(due.task.request)
+            lane.took(due)
         lane.told(ended.limit_per_minute)
         if ended.exhausted_s and (rest_s := lane.rest(ended.exhausted_s)):
             self._notify(Paused(lane.models, rest_s, "the provider says that its limit is used up"))

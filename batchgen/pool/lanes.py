@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from batchgen.core.protocols import Ledger
 from batchgen.core.records import Due
 from batchgen.core.retry import NOT_BEFORE_CAP_S
 from batchgen.core.types import ImageRequest
+from batchgen.core.values import replace
 from batchgen.pool.breaker import Breaker
 from batchgen.pool.gates import Gate
 from batchgen.system.clock import Clock, moment_of, moment_text
@@ -23,6 +25,9 @@ PATIENCE_S = 600.0
 
 REST_S = 60.0
 """The longest rest: a limit a minute is whole again then, and one of another kind says so with a 429."""
+
+SPARED_S = 180.0
+"""A limit that takes nothing for so long is none that a task should wait out: its refusals use up attempts then."""
 
 BATCH = 64
 """Tasks a query: one hop to the ledger's thread serves many requests."""
@@ -67,6 +72,8 @@ class Lane:
         self._paused_until = 0.0
         self._probe: str | None = None
         self._sent_at: dict[str, float] = {}
+        self._spared: Counter[str] = Counter()
+        self._took_at: float | None = None
         self.held_until = ""
 
     async def next(self) -> Due | Later | None:
@@ -89,7 +96,10 @@ class Lane:
                 break
             if not await self._wait(moment):
                 return Later(moment or "")
-        return None if self.breaker.gave_up else self._batch.pop(0)
+        if self.breaker.gave_up:
+            return None
+        due = self._batch.pop(0)
+        return replace(due, spared=self._spared[due.task.task_id])
 
     async def _fetch(self, now: str) -> bool:
         """Take what is due from the ledger; False when there is nothing."""
@@ -135,6 +145,7 @@ class Lane:
         self._probe = due.task.task_id if self.breaker.is_open else None
         self._sent_at[due.task.task_id] = moment
         self._pulse.tempo.sent(moment)
+        self._took_at = self._took_at or moment  # nobody can know yet
         return True
 
     def went(self, due: Due) -> None:
@@ -182,6 +193,8 @@ class Lane:
         now, held = anyio.current_time(), bool(self.held_until)
         sent_at = self._sent_at.get(due.task.task_id, now)
         too_many = self._pulse.tempo.refused(sent_at, now, told_s, sudden=sudden)
+        if too_many and now < (self._took_at or now) + SPARED_S:
+            self._spared[due.task.task_id] += 1
         if not too_many and told_s is None:
             return False
         if too_many and now >= max(self._paused_until, self._pulse.paused_until):
@@ -189,6 +202,11 @@ class Lane:
         if pause_s > self._worth_s:
             self._hold(pause_s)
         return self._pulse.pause(pause_s) and not held
+
+    def took(self, due: Due) -> None:
+        """The provider made an image: what it refuses before and after is not refused for good."""
+        self._took_at = anyio.current_time()
+        self._spared.pop(due.task.task_id, None)
 
     def told(self, limit_per_minute: float | None) -> None:
         """An answer told the provider's limit, or none."""

@@ -45,7 +45,7 @@ SAME = 0.03
 HALF, MORE, PATIENCE_S = 0.5, 1.5, 900.0
 """After `slow_down`: half of what was accepted for a quarter of an hour, then half as much again in each, as OpenAI asks."""
 
-FEELER_S, FEELER_AT_MOST_S, FEELER_SHARE = 0.5, 8.0, 0.1
+FEELER_S, FEELER_AT_MOST_S, FEELER_SHARE = 0.5, 20.0, 0.1
 """While all is refused one request goes ahead of the others, after a tenth of the time that this has lasted."""
 
 
@@ -169,7 +169,7 @@ class Tempo:
         pause_s = end - self._blocked_at
         # What the first burst used up is there again when its window is over.
         burst_s = end - self._taken.first if self.is_free else WINDOW_S
-        self._window_s = max(self._window_s, min(WINDOW_S, 3.0 * pause_s, burst_s))
+        self._window_s = max(self._window_s, min(WINDOW_S, 1.5 * pause_s, burst_s))
         rate = self.images_per_minute or self._configured
         self._trusts, self._follows = self._trusts and not self._follows, False
         if self._is_patient:

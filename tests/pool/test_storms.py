@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.events import Notice
-from batchgen.core.types import FailureClass, OnUnknown, RetryPolicy, StopReason, Task
+from batchgen.core.types import Attempt, FailureClass, OnUnknown, RetryPolicy, StopReason, Task
 from batchgen.ledgers.sqlite import memory_ledger
 from batchgen.pool.hopeless import INVALID
 from batchgen.pool.resends import Resends
@@ -102,6 +103,36 @@ def test_rate_limits_are_no_storm() -> None:
     night = Night(tasks(40), engine).run()
     assert None is night.stop.reason
     assert {"stored"} == set(night.states().values())
+
+
+@pytest.mark.parametrize("counts_refused", [False, True])
+@pytest.mark.parametrize("number", [8, 16])
+def test_no_attempts_are_used_up_by_a_limit(number: int, counts_refused: bool) -> None:
+    """Five a minute, of which nobody tells: a few tasks are refused often, and all are stored in the end.
+
+    Also where what is refused counts like what is taken, so that asking too often is never answered.
+    """
+    counted: list[float] = []
+
+    def script(_attempt: Attempt) -> Reply:
+        now = asyncio.get_running_loop().time()
+        counted[:] = [moment for moment in counted if moment > now - 60.0]
+        takes = len(counted) < 5
+        if takes or counts_refused:
+            counted.append(now)
+        return Reply(seconds=10.0) if takes else fault(FailureClass.RATE_LIMITED, status=429, seconds=0.1)
+
+    night = Night(tasks(number), ScriptedEngine(script), jitter=lambda: 0.5).run()
+    assert {"stored"} == set(night.states().values())
+    assert night.ended_s < 900.0
+
+
+def test_a_limit_that_takes_nothing_ends_the_night() -> None:
+    """Where every request is refused for good, tasks fail after a while, with the reason."""
+    limited = fault(FailureClass.RATE_LIMITED, status=429)
+    night = Night(tasks(8), ScriptedEngine(lambda _attempt: limited), jitter=lambda: 0.5).run()
+    assert {"failed"} == set(night.states().values())
+    assert 180.0 < night.ended_s < 1800.0
 
 
 def test_rate_limits_make_no_room_for_resends() -> None:
