@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import deque
 
 MARGIN = 1.01
 """Requests are a hundredth further apart than the limit allows, since each reaches the provider a little late."""
@@ -17,6 +18,9 @@ WINDOWS_S = (1.0, 2.0, 3.0)
 ARRIVAL = 0.005
 """A window is taken to be longer by this share: on their way to the provider requests close up or fall behind."""
 
+LEADS = 10
+"""So many of the last requests tell how long after its permit one goes out at least."""
+
 _ROUNDING_S = 1e-9
 
 
@@ -24,7 +28,8 @@ class Pace:
     """Requests at a rate, on a beat that does not lose time: a moment that is missed makes the next no later.
 
     Between the permit and the request lies a commit, which takes longer at times: a request that went out late and one
-    that did not, a window later, are closer than the beat. So a permit also waits until the window before it is over.
+    that did not, a window later, are closer than the beat. So a permit also waits until the window before it is over,
+    but for what it takes at least until its own request goes out.
     """
 
     def __init__(self, images_per_minute: float) -> None:
@@ -34,13 +39,17 @@ class Pace:
         self._windows = [(count, count * gap_s * (1.0 + ARRIVAL)) for count in counts]
         self._went: list[float] = []
         self._most = max(counts)
+        self._leads: deque[float] = deque(maxlen=LEADS)
         self._due = -math.inf
 
     @property
     def ready_at(self) -> float:
         """The moment on the loop's clock from which one more may go."""
         full = [self._went[-count] + window_s for count, window_s in self._windows if count <= len(self._went)]
-        return max(self._due, *full) + _ROUNDING_S if full else self._due
+        if not full:
+            return self._due
+        lead_s = min(self._leads) if len(self._leads) == LEADS else 0.0
+        return max(self._due, max(full) - lead_s) + _ROUNDING_S
 
     def take(self, now: float) -> None:
         """One more has its permit."""
@@ -51,6 +60,7 @@ class Pace:
 
     def went(self, permitted_at: float, now: float) -> None:
         """The request of a permit goes out only now."""
+        self._leads.append(now - permitted_at)
         index = bisect_left(self._went, permitted_at)
         if index < len(self._went) and self._went[index] == permitted_at:
             del self._went[index]

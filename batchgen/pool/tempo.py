@@ -136,7 +136,7 @@ class Tempo:
             self._chance.forget()
         self._refused_at = max(sent_at, self._refused_at)
         if wait_s is not None:
-            self._room_at = min(self._room_at, now + wait_s)
+            self._room_at = min(self._room_at, sent_at + wait_s)
         return True
 
     @property
@@ -162,7 +162,7 @@ class Tempo:
     def _resumed(self, refused_at: float, resumed_at: float, now: float) -> None:
         """A request was accepted again: what is known of the limit is settled."""
         # The lane comes back a little later than it was told, which is not the limit's doing.
-        end = min(resumed_at, self._room_at) if self._in_a_row == 1 else (refused_at + resumed_at) / 2
+        end = min(resumed_at, self._room_at) if self._in_a_row <= 1 else (refused_at + resumed_at) / 2
         accepted, is_guess = self._taken.a_minute(self._blocked_at, end)
         self._refused_at = None
         self._taken.begin_cycle(resumed_at)

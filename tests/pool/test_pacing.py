@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from random import Random
@@ -156,6 +157,13 @@ def test_nothing_is_sent_before_the_run_may_begin() -> None:
     assert second - first >= MARGIN * 10.0 - CATCH_UP_S
 
 
+@pytest.mark.parametrize("rate", [10, 60, 600])
+def test_a_commit_that_always_takes_as_long_costs_nothing(rate: float) -> None:
+    """All requests follow their permits after the same time: they are as far apart as the permits."""
+    times = delayed(rate, 2000.0 / rate * 6, itertools.repeat(0.03))
+    assert reached(times[20:], rate) >= 0.985
+
+
 def delayed(rate: float, seconds: float, delays: Iterator[float]) -> list[float]:
     """When requests go out that each follow their permits after some time, as behind a commit."""
     pace, now = Pace(rate), 0.0
@@ -177,13 +185,13 @@ def delayed(rate: float, seconds: float, delays: Iterator[float]) -> list[float]
 @pytest.mark.parametrize("most_s", [0.02, 0.05, 0.2])
 @pytest.mark.parametrize("rate", [60, 600, 1200, 12_000])
 def test_commits_that_take_longer_at_times_make_no_window_too_full(rate: float, most_s: float) -> None:
-    """However late requests follow their permits: counted from when they go out, windows of 2 s or more hold the limit.
+    """However late requests follow their permits: counted from when they go out, windows of a second or more hold the limit.
 
     Where they are at most a fiftieth of the shortest window late, the rate is used as well.
     """
     random = Random(1)
     delays = iter(lambda: most_s * random.random() ** 4, None)
     times = delayed(rate, 40.0, delays)
-    for window_s in (2.0, 3.0, 5.0, 10.0):
+    for window_s in (1.0, 2.0, 3.0, 5.0, 10.0):
         assert rate * window_s / 60.0 >= busiest_minute([moment * 60.0 / window_s for moment in times])
     assert most_s > 0.04 or reached(times, rate) >= 0.985

@@ -76,7 +76,23 @@ def test_a_lane_settles_within_a_twentieth_of_a_limit(number: int, too_high: flo
         slots=max(16, round(limit / 10)),
     )
     assert settled.a_minute >= 0.95 * limit - 60.0 / (seconds / 2)
-    assert settled.refused * settled.requests <= 0.07 * settled.requests + 8
+    assert settled.refused <= 0.08 + 8 / settled.requests
+
+
+@pytest.mark.parametrize("window_s", [2.0, 10.0, 60.0])
+def test_the_first_storm_tells_the_limit(window_s: float) -> None:
+    """Refusals say for how long to wait, and the lane comes back later than that: the limit is what it was all the same."""
+    tempo = Tempo(None)
+    settle(
+        Sliding(1200, window_s),
+        tempo,
+        seconds=1.8 * window_s,
+        later_s=0.0,
+        tells=True,
+        latency_s=0.05,
+        slots=1250,
+    )
+    assert 0.95 * 1200 <= (tempo.images_per_minute or 0.0) <= 1.05 * 1200
 
 
 @pytest.mark.parametrize("latency_s", [0.5, 10.0, 60.0])
