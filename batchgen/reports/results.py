@@ -49,7 +49,7 @@ def results_seal(folder: Path, columns: Sequence[str]) -> str:
         except OSError as error:
             found.append(str(error))
         else:
-            found.append([status.st_ino, status.st_size, status.st_mtime_ns])
+            found.append([status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns])
     return json.dumps(found)
 
 
