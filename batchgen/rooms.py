@@ -147,9 +147,9 @@ def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
 
 @asynccontextmanager
 async def ledger_of(job: Job, bucket: Bucket | None = None) -> AsyncIterator[Ledger]:
-    """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
+    """The job's ledger to be written, once `pages_checked`; `LedgerError` also when it is gone while its images are there."""
     may_be_new = not await to_thread.run_sync(has_images, job, bucket)
-    async with open_ledger(job.ledger, may_be_new=may_be_new) as ledger:
+    async with open_ledger(job.ledger, may_be_new=may_be_new, checked=False) as ledger:
         yield ledger
 
 

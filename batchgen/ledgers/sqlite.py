@@ -351,11 +351,12 @@ class SqliteLedger:
 
 @asynccontextmanager
 async def open_ledger(
-    path: Path | None, *, readable: bool = False, may_be_new: bool = True
+    path: Path | None, *, readable: bool = False, may_be_new: bool = True, checked: bool = True
 ) -> AsyncIterator[SqliteLedger]:
     """A job's ledger: to be written, or only read, or (`path` None) private to this process.
 
-    Raises `LedgerError`, also for a ledger that is not there yet where it may not be new.
+    Not `checked` is one whose pages the caller looks at. Raises `LedgerError`, also for a ledger that is not there yet
+    where it may not be new.
     """
     # Imported here: `memory_ledger` needs no event loop, whose import is a fifth of what `validate` takes.
     import anyio
@@ -368,7 +369,7 @@ async def open_ledger(
     elif readable:
         opened = partial(open_readable, path)
     else:
-        opened = partial(open_file, path, may_be_new=may_be_new)
+        opened = partial(open_file, path, may_be_new=may_be_new, checked=checked)
     connection = await to_thread.run_sync(opened)  # making a new file waits for the disk
     thread: BatchThread[Change, Any] = BatchThread("ledger", Committer(connection))
     try:

@@ -208,8 +208,8 @@ def _commits_are_not_synced() -> None:
     """SQLite leaves it to the system when a commit reaches the disk."""
     opened = opening.open_file
 
-    def careless(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
-        connection = opened(path, may_be_new=may_be_new)
+    def careless(path: Path, *, may_be_new: bool = True, checked: bool = True) -> sqlite3.Connection:
+        connection = opened(path, may_be_new=may_be_new, checked=checked)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 
