@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import deque
 
 MARGIN = 1.01
 """Requests are a hundredth further apart than the limit allows, since each reaches the provider a little late."""
@@ -19,7 +18,7 @@ ARRIVAL = 0.005
 """A window is taken to be longer by this share: on their way to the provider requests close up or fall behind."""
 
 LEADS = 10
-"""So many of the last requests tell how long after its permit one goes out at least."""
+"""So many requests tell how long after its permit one goes out at least."""
 
 _ROUNDING_S = 1e-9
 
@@ -39,7 +38,7 @@ class Pace:
         self._windows = [(count, count * gap_s * (1.0 + ARRIVAL)) for count in counts]
         self._went: list[float] = []
         self._most = max(counts)
-        self._leads: deque[float] = deque(maxlen=LEADS)
+        self._lead_s, self._leads = math.inf, 0
         self._due = -math.inf
 
     @property
@@ -48,7 +47,7 @@ class Pace:
         full = [self._went[-count] + window_s for count, window_s in self._windows if count <= len(self._went)]
         if not full:
             return self._due
-        lead_s = min(self._leads) if len(self._leads) == LEADS else 0.0
+        lead_s = self._lead_s if self._leads >= LEADS else 0.0
         return max(self._due, max(full) - lead_s) + _ROUNDING_S
 
     def take(self, now: float) -> None:
@@ -60,7 +59,8 @@ class Pace:
 
     def went(self, permitted_at: float, now: float) -> None:
         """The request of a permit goes out only now."""
-        self._leads.append(now - permitted_at)
+        self._lead_s = min(self._lead_s, now - permitted_at)
+        self._leads += 1
         index = bisect_left(self._went, permitted_at)
         if index < len(self._went) and self._went[index] == permitted_at:
             del self._went[index]
