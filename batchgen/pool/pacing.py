@@ -11,11 +11,14 @@ MARGIN = 1.01
 CATCH_UP_S = 0.1
 """What goes out so late (a timer, a busy machine, a window that is full) is made up for by those that follow."""
 
-WINDOWS_S = (1.0, 2.0, 3.0)
+WINDOWS_S = (2.0, 3.0)
 """No window so long holds too many, counted from when requests really went out; nor does one of several together."""
 
 ARRIVAL = 0.005
 """A window is taken to be longer by this share: on their way to the provider requests close up or fall behind."""
+
+SECOND_S, SECOND_AT_LEAST_S = 1.0, 0.5
+"""No second does either where requests are so far apart; with closer ones that would cost more of the rate than it spares."""
 
 LEADS = 10
 """So many requests tell how long after its permit one goes out at least."""
@@ -34,7 +37,8 @@ class Pace:
     def __init__(self, images_per_minute: float) -> None:
         gap_s = 60.0 / images_per_minute
         self._gap_s = MARGIN * gap_s
-        counts = {max(1, math.ceil(window_s / gap_s - 1e-6)) for window_s in WINDOWS_S}
+        windows_s = (SECOND_S, *WINDOWS_S) if gap_s >= SECOND_AT_LEAST_S else WINDOWS_S
+        counts = {max(1, math.ceil(window_s / gap_s - 1e-6)) for window_s in windows_s}
         self._windows = [(count, count * gap_s * (1.0 + ARRIVAL)) for count in counts]
         self._went: list[float] = []
         self._most = max(counts)
