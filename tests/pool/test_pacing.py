@@ -185,10 +185,9 @@ def delayed(rate: float, seconds: float, delays: Iterator[float]) -> list[float]
 @pytest.mark.parametrize("most_s", [0.02, 0.05, 0.2])
 @pytest.mark.parametrize("rate", [60, 600, 1200, 12_000])
 def test_commits_that_take_longer_at_times_make_no_window_too_full(rate: float, most_s: float) -> None:
-    """However late requests follow their permits: counted from when they go out, windows of 2 s or more hold the limit, and seconds
-    at up to two requests in each.
+    """However late requests follow their permits: counted from when they go out, windows of 2 s or more hold the limit.
 
-    Where they are at most a fiftieth of the shortest window late, the rate is used as well.
+    So does every second with at most two requests. Where they are at most a fiftieth of the shortest window late, the rate is used as well.
     """
     random = Random(1)
     delays = iter(lambda: most_s * random.random() ** 4, None)
