@@ -13,7 +13,7 @@ import pytest
 from batchgen.core.errors import StorageError, UsageError
 from batchgen.core.values import replace
 from batchgen.stores.directory import open_store_at
-from batchgen.system.addresses import url_fault
+from batchgen.system.addresses import is_url, url_fault
 from batchgen.system.buckets import Bucket, open_bucket
 from batchgen.system.folder import Folder
 from batchgen.system.lease import Lease, LeaseLostError
@@ -209,6 +209,35 @@ def test_a_store_that_refuses(desk: Desk, url: str, keys: tuple[str, str], bucke
     assert keys[0] not in done.err
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "told"), [("127.0.0.1:9", "no web address"), ("http://127.0.0.1:9", "allow_http")]
+)
+def test_an_endpoint_that_cannot_be_asked(desk: Desk, url: str, endpoint: str, told: str) -> None:
+    """It is a mistake that is named at once, from the environment as from the configuration, and no outage."""
+    del desk.environ["AWS_ALLOW_HTTP"]
+    desk.manifest(FLEET[:1])
+    done = desk.do("run", "job.yaml", "--output", url)
+    desk.environ["AWS_ENDPOINT_URL"] = endpoint
+    again = desk.do("run", "job.yaml", "--output", url)
+    assert ([2, 2], []) == ([done.code, again.code], desk.till.requests)
+    assert "what AWS_ENDPOINT_URL names" in done.err
+    assert told in again.err
+    with pytest.raises(UsageError, match=told):
+        open_bucket(url, {"endpoint": endpoint})
+
+
+def test_a_signal_before_the_store_was_reached(desk: Desk, url: str) -> None:
+    """Nothing is in flight then, so that one signal is enough: the outage is not waited out."""
+    desk.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
+    desk.manifest(FLEET)
+    with ended(desk.start("run", "job.yaml", "--output", url)) as running:
+        running.wait_for("does not answer")
+        running.signal(signal.SIGINT)
+        done = running.done()
+    assert (130, []) == (done.code, desk.till.requests)
+    assert "was not waited for any longer" in done.err
+
+
 def test_one_patience_for_all(weed: Weed) -> None:
     """What waits behind an upload that was given up on is not tried for as long again, so that a run ends."""
     asked: list[str] = []
@@ -234,6 +263,7 @@ def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:
     before = desk.run("--output", url, expect=1)
     known, bucket = desk.attempts(), weed.bucket(f"{url}/job")
     assert {"index.html", "ledger.sqlite", "results.csv"} <= set(objects(bucket))
+    assert [] == list(desk.job.glob(".*.new"))
     asked = len(desk.till.requests)
     for verb in ("verify --repair", "plan", "run"):
         shutil.rmtree(desk.job)
@@ -327,13 +357,17 @@ def test_an_image_is_created_never_replaced(tmp_path: Path, weed: Weed, size_byt
         ("s3://key:secret@bucket/x", False),
         ("s3://bucket/x?X-Amz-Signature=1", False),
         ("s3://bucket/../other", False),
+        ("s3://bucket/%2e%2e/other", False),
+        ("S3://bucket/prefix", False),
+        ("s3:/bucket/prefix", False),
         ("ftp://host/x", False),
         ("s3://", False),
     ],
 )
 def test_addresses(place: str, sound: bool) -> None:
-    """Only plain prefixes of known stores are taken; what is refused is not repeated."""
+    """Only plain prefixes of known stores are taken, none for a folder; what is refused is not repeated."""
     fault = url_fault(place)
+    assert is_url(place)
     assert sound == (fault is None)
     assert "secret" not in (fault or "")
 
