@@ -70,6 +70,9 @@ def test_killed_in_the_middle(desk: Desk, url: str, weed: Weed) -> None:
     assert len(desk.till.charged) - TASKS <= CONCURRENCY
     lost = [one for one in desk.attempts() if one["class"] == "unknown"]
     assert len(desk.till.charged) - TASKS <= len(lost)
+    logs = {name for name in objects(weed.bucket(f"{url}/job")) if name.endswith("events.jsonl")}
+    assert logs == {str(path.relative_to(desk.job)) for path in desk.job.glob("runs/*/events.jsonl")}
+    assert 2 == len(logs)
 
 
 def test_a_store_that_goes_away_and_comes_back(desk: Desk, url: str, weed: Weed) -> None:
