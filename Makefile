@@ -84,6 +84,7 @@ bench: $(VENV)/.dev build/bench/.made  ## every figure of docs/performance.md an
 	$(BIN)/python -m tests.bench.durability
 	$(BIN)/python -m tests.bench.startup
 	$(BIN)/python -m tests.bench.scale
+	$(BIN)/python -m tests.bench.pacing
 	$(BIN)/python -m tests.bench.simulation
 
 format: $(VENV)/.dev  ## put the code into shape

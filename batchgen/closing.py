@@ -29,6 +29,9 @@ from batchgen.steps import Steps
 from batchgen.system.clock import moment_text
 from batchgen.system.files import replace_file, write_file
 
+RESULTS = "results"
+"""The ledger's fact that says which results it told."""
+
 
 class Observers:
     """The caller's observer and the run's own event log, in `runs/<run id>/` beside a copy of the manifest."""
@@ -155,10 +158,17 @@ async def summary_of_stopped(path: Path, options: Options, reason: StopReason, d
 
 
 async def write_reports(job: Job, ledger: Ledger, host: str, summary: RunSummary | None = None) -> Path:
-    """Write `results.jsonl`, `results.csv` and `index.html` from the ledger; returns the page. Raises `OSError`."""
-    from batchgen.reports.results import write_results
+    """Write `results.jsonl`, `results.csv` and `index.html` from the ledger; returns the page. Raises `OSError`.
 
-    await write_results(job.folder, ledger.tasks, job.manifest.columns)
+    After a run, results that tell what the ledger does stay as they are: it forgets their seal when a task changes.
+    """
+    from batchgen.reports.results import results_seal, write_results
+
+    columns = job.manifest.columns
+    if summary is None or await ledger.fact(RESULTS) != results_seal(job.folder, columns):
+        await write_results(job.folder, ledger.tasks, columns)
+        if summary is not None:  # a run's ledger can be written
+            await ledger.note(RESULTS, results_seal(job.folder, columns))
     return await write_page(job, ledger, host, summary)
 
 
@@ -167,6 +177,7 @@ async def write_page(job: Job, ledger: Ledger, host: str, summary: RunSummary | 
     # Imported here: templates are slow to import, and only needed at the end; on a thread, since others may be at work.
     await to_thread.run_sync(import_module, "batchgen.reports.gallery")
     from batchgen.reports.gallery import TASKS_SHOWN, ReportFacts, write_gallery
+    from batchgen.reports.tally import ROWS_KEPT, Tally
 
     free = job.settings.name == SANDBOX
     list_usd = await ledger.list_usd() if free else None
@@ -185,5 +196,6 @@ async def write_page(job: Job, ledger: Ledger, host: str, summary: RunSummary | 
         history=await ledger.history(TASKS_SHOWN),
         command=job.options.command("retry", job.manifest.path),
         store=job.store,
+        tally=Tally.of(await ledger.states(), await ledger.open_tasks(ROWS_KEPT)),
     )
     return await write_gallery(job.folder, facts, ledger.tasks)

@@ -116,4 +116,5 @@ async def apply_page(ledger: Ledger, store: ImageStore, run_id: str | None, page
         moves = [(found, tasks[found.image.attempt_id]) for found in made]
         stored = await store.restore(moves)
         await ledger.moved([(one, task) for one, (_, task) in zip(stored, moves, strict=True)])
-    await ledger.apply(run_id, page)
+    if not all(one.settled for one in page):
+        await ledger.apply(run_id, page)

@@ -147,9 +147,9 @@ def hold_job(job: Job, *, reading: bool = False) -> Iterator[None]:
 
 @asynccontextmanager
 async def ledger_of(job: Job, bucket: Bucket | None = None) -> AsyncIterator[Ledger]:
-    """The job's ledger to be written. Raises `LedgerError`, also when it is gone while its images are there."""
+    """The job's ledger to be written, once `pages_checked`; `LedgerError` also when it is gone while its images are there."""
     may_be_new = not await to_thread.run_sync(has_images, job, bucket)
-    async with open_ledger(job.ledger, may_be_new=may_be_new) as ledger:
+    async with open_ledger(job.ledger, may_be_new=may_be_new, checked=False) as ledger:
         yield ledger
 
 
@@ -192,8 +192,15 @@ def has_images(job: Job, bucket: Bucket | None = None) -> bool:
             return any(next(bucket.folder(name).names(), None) for name in ("images", "superseded"))
         except OSError as error:
             raise StorageError(f"{error}; nothing was sent") from error
-    folders = (job.folder / "images", job.folder / "superseded")
-    return any(folder.is_dir() and any(folder.iterdir()) for folder in folders)
+    return any(map(_holds_anything, (job.folder / "images", job.folder / "superseded")))
+
+
+def _holds_anything(folder: Path) -> bool:
+    """Whether a folder is there and not empty; `iterdir` would list a million names first."""
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from batchgen.core.protocols import Observer
 from batchgen.core.summary import PlanSummary, RunSummary
 from batchgen.core.values import replace
 from batchgen.job import Options, load_job
+from batchgen.ledgers.checking import pages_checked
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.plugins import KEYLESS, engine_factory
 from batchgen.pool.stopping import Stop
@@ -114,8 +115,9 @@ async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) ->
     voice = Voice(notify)
     with hold_job(job):
         async with hold_bucket(job, voice, stop) as bucket, ledger_of(job, bucket) as ledger:
-            await check_owner(job, ledger)
-            warnings = await stage(job, ledger, seal := Seal())
+            async with pages_checked(job.ledger):  # beside the manifest, which takes as long to read
+                await check_owner(job, ledger)
+                warnings = await stage(job, ledger, seal := Seal())
             check_agreed(job, seal.text)
             async with (
                 store_of(job, host, bucket) as store,

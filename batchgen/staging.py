@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Items = list[Task | Problem]
 Beside = Callable[[Callable[[], Items]], Awaitable[Items]]
 
-BATCH = 250
+BATCH = 1000
 """Tasks expanded at a stretch, beside the event loop: pictures that go along are read and hashed there, too."""
 
 PROBLEMS_SHOWN = 1000

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from batchgen.core.differences import Difference
 from batchgen.core.errors import PlanChangedError, UsageError
-from batchgen.core.plan import Known, Planned, decide, removed, renew
+from batchgen.core.plan import Known, Planned, alike, decide, removed, renew
 from batchgen.core.protocols import ImageStore, Ledger
 from batchgen.core.records import Dearer
 from batchgen.core.summary import LINES_SHOWN, PlanSummary
@@ -49,8 +49,8 @@ class Survey:
         self.hints += await growth(self.job.manifest, self.ledger)
         async for page in self.ledger.compare():
             damage = await self.store.damaged([known.image for known in page if known.image is not None])
-            planned = [await self._decide(known, damage) for known in page]
-            yield list(self._take(planned))
+            ready = [known if known.spare is None else await self._restorable(known) for known in page]
+            yield self._take([self._decide(known, damage) for known in ready])
 
     async def left(self) -> AsyncIterator[Sequence[Planned]]:
         """What left the manifest, page by page."""
@@ -58,11 +58,17 @@ class Survey:
             async for ids in self.ledger.left():
                 yield [removed(task_id) for task_id in ids]
 
-    async def _decide(self, known: Known, damage: Mapping[str, str]) -> Planned:
+    async def _restorable(self, known: Known) -> Known:
+        """With a spare image that can be moved, or none."""
         while known.spare is not None and not await self.store.restorable(known.spare, known.task):
             known = replace(known, spare=await self.ledger.spare(known.task))
-        on_unknown = self.job.retry.on_unknown
-        planned = self._asked_elsewhere(known, decide(known, damage.get(_id(known.image)), on_unknown))
+        return known
+
+    def _decide(self, known: Known, damage: Mapping[str, str]) -> Planned:
+        planned = decide(known, damage.get(_id(known.image)), self.job.retry.on_unknown)
+        if planned.settled:
+            return planned
+        planned = self._asked_elsewhere(known, planned)
         selection = self.job.options.retry
         if selection is None or not matches(known.task.task_id, selection.tasks):
             return planned
@@ -78,26 +84,29 @@ class Survey:
         differing = (*planned.differences, Difference("provider", before, now))
         return replace(planned, differences=differing)
 
-    def _take(self, planned: Sequence[Planned]) -> Iterator[Planned]:
+    def _take(self, planned: Sequence[Planned]) -> Sequence[Planned]:
         """Count what `--only` and `--limit` leave in; the count decides where the limit is."""
-        options = self.job.options
+        chosen = planned if self.whole else list(self._chosen(planned))
+        self.summary.add_all(chosen)
+        for one, count in alike(chosen):
+            if one.send:
+                model = one.task.request.model
+                self.models[model] = self.models.get(model, 0) + count
+                if one.task.price.kind is PriceKind.UNPRICED:
+                    self.unpriced.add(model)
+        return chosen
+
+    def _chosen(self, planned: Sequence[Planned]) -> Iterator[Planned]:
+        options, sent = self.job.options, self.summary.to_send
         for one in planned:
             for glob in [glob for glob in self.unmatched if matches(one.task.task_id, (glob,))]:
                 del self.unmatched[glob]
             if not matches(one.task.task_id, options.only):
                 continue
-            if one.send and options.limit is not None and self.summary.to_send >= options.limit:
+            if one.send and options.limit is not None and sent >= options.limit:
                 continue
-            self._count(one)
+            sent += one.send
             yield one
-
-    def _count(self, one: Planned) -> None:
-        self.summary.add(one)
-        if one.send:
-            model = one.task.request.model
-            self.models[model] = self.models.get(model, 0) + 1
-            if one.task.price.kind is PriceKind.UNPRICED:
-                self.unpriced.add(model)
 
     @property
     def whole(self) -> bool:

@@ -440,3 +440,45 @@ def test_a_plan_says_that_the_ledger_is_gone(desk: Desk) -> None:
 
     assert 2 == done.code
     assert "running now would buy them all again" in done.err
+
+
+def test_a_run_that_changes_nothing_leaves_the_results_alone(desk: Desk) -> None:
+    """Results that tell what the ledger does are not written again; what a person deleted or wrote into is."""
+    desk.manifest([BOAT, MUG])
+    desk.run()
+    files = [desk.job / name for name in ("results.jsonl", "results.csv")]
+    told, written = [file.read_bytes() for file in files], [file.stat().st_ino for file in files]
+    page = (desk.job / "index.html").read_bytes()
+
+    desk.run()
+    assert written == [file.stat().st_ino for file in files]
+    assert page != (desk.job / "index.html").read_bytes()
+
+    files[1].write_text("a person's notes")
+    desk.run()
+    assert told == [file.read_bytes() for file in files]
+
+    files[0].unlink()
+    desk.run()
+    assert told == [file.read_bytes() for file in files]
+
+
+def test_results_tell_of_every_change(desk: Desk, till: Till) -> None:
+    """A tag, an order, a lost image, a task that left: each is in the results of the run that met it first."""
+    desk.manifest([BOAT, MUG])
+    desk.run()
+
+    desk.manifest([MUG | {"tags": ["shop"]}, BOAT])
+    desk.run()
+    lines = [json.loads(line) for line in (desk.job / "results.jsonl").read_text().splitlines()]
+    assert [("mug--01", ["shop"]), ("boat--01", [])] == [pick(line, "task_id", "tags") for line in lines]
+
+    (desk.job / "images" / "boat--01.png").unlink()
+    desk.run(expect=1)
+    lines = [json.loads(line) for line in (desk.job / "results.jsonl").read_text().splitlines()]
+    assert [None, "missing"] == [line["reason"] for line in lines]
+
+    desk.manifest([MUG])
+    desk.run()
+    assert 1 == len((desk.job / "results.jsonl").read_text().splitlines())
+    assert 2 == len(till.requests)

@@ -23,7 +23,6 @@ SLOW = {
     "PIL",
     "aiofiles",
     "aiohttp",
-    "aiolimiter",
     "anyio",
     "asyncio",
     "jinja2",

@@ -24,7 +24,7 @@ from batchgen.ledgers.opening import gone
 from batchgen.ledgers.sqlite import open_ledger
 from batchgen.reports.pace import RATE_NEEDS_S, RATE_WINDOW_S
 from batchgen.reports.status import JobStatus, render_attempts, render_failed, render_status, render_tasks
-from batchgen.reports.tally import Tally, take_tally
+from batchgen.reports.tally import ROWS_KEPT, Tally
 from batchgen.rooms import LOCK, has_images, host_for
 from batchgen.system.clock import moment_of, moment_text
 from batchgen.system.lock import Holder, last_holder
@@ -118,7 +118,8 @@ async def _show(place: Place, now: datetime, view: str | None, as_json: bool) ->
             case "failed" if as_json:
                 await _show_tasks(ledger, as_json=True, only=UNSOLVED)
             case "failed":
-                click.echo(render_failed(await take_tally(ledger.tasks())))
+                tally = Tally.of(await ledger.states(), await ledger.open_tasks(ROWS_KEPT))
+                click.echo(render_failed(tally))
             case _:
                 status = await _status(ledger, place, now)
                 _echo([status_json(status)], render_status(status), as_json=as_json)

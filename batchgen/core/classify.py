@@ -23,6 +23,7 @@ from batchgen.core.error_words import (
     MONEY_WORDS,
     REFUSED_CODES,
     REFUSED_WORDS,
+    SUDDEN_CODE,
 )
 from batchgen.core.plain import REASON_LIMIT, one_line
 from batchgen.core.retry_after import retry_after_s
@@ -106,6 +107,7 @@ def classify_status(
         http_status=status,
         request_id=request_id(headers, body.message),
         retry_after_s=retry_after_s(headers, body.message, now) if again else None,
+        too_sudden=kind is FailureClass.RATE_LIMITED and SUDDEN_CODE in _codes(body),
     )
 
 
@@ -132,6 +134,7 @@ def classify_event(
         http_status=status,
         request_id=request_id(headers, error.message),
         retry_after_s=retry_after_s(headers, error.message, now) if again else None,
+        too_sudden=kind is FailureClass.RATE_LIMITED and SUDDEN_CODE in _codes(error),
     )
 
 
@@ -146,9 +149,13 @@ def _class_of(status: int, error: ErrorBody, *, waits: bool) -> FailureClass:
     return FailureClass.UNKNOWN
 
 
+def _codes(error: ErrorBody) -> set[str]:
+    return {error.code.lower(), error.type.lower()}
+
+
 def _class_of_code(error: ErrorBody) -> FailureClass | None:
     """What a documented code means, whatever the status around it: gateways remap statuses."""
-    codes = {error.code.lower(), error.type.lower()}
+    codes = _codes(error)
     tables = (
         (BILLING_CODES, FailureClass.BILLING),
         (REFUSED_CODES, FailureClass.REFUSED),

@@ -41,7 +41,10 @@ BILLING_CODES = frozenset(
 )
 MODEL_CODES = frozenset({"model_not_found", "unsupported_model"})
 AUTH_CODES = frozenset({"invalid_api_key", "account_deactivated"})
-LIMIT_CODES = frozenset({"rate_limit_exceeded", "slow_down", "token_concurrency_limit_reached"})
+SUDDEN_CODE = "slow_down"
+"""OpenAI: there were suddenly more requests. Go back to the rate before, keep it for 15 minutes, then rise slowly."""
+
+LIMIT_CODES = frozenset({"rate_limit_exceeded", SUDDEN_CODE, "token_concurrency_limit_reached"})
 INVALID_CODES = frozenset({"invalid_request", "convert_request_failed"})
 MISTAKEN_TYPES = frozenset({"invalid_request_error", "image_generation_user_error"})
 BUSY_CODES = frozenset({"bad_response_status_code"})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
 
-from batchgen.core.types import ImageRequest
+from batchgen.core.types import ImageRequest, JsonObject
 
 FINGERPRINT_VERSION = 1
 """Raised only if the recipe below changes, which makes every stored image look changed: so never lightly."""
@@ -33,18 +34,17 @@ class Fingerprinter:
 
     def __init__(self, provider: str) -> None:
         self._beginning = _ENCODER.encode([FINGERPRINT_VERSION, provider])[:-1]
+        self._last: tuple[JsonObject, JsonObject, str] | None = None
 
     def of(self, request: ImageRequest) -> Callable[[int], str]:
         """From a sample's number to the fingerprint of this request's sample."""
-        asked = request.parameters
-        if not TRANSPORT.isdisjoint(asked):
-            asked = {name: value for name, value in asked.items() if name not in TRANSPORT}
-        parts = _ENCODER.encode([request.model, request.prompt, asked, request.extra])
-        before = hashlib.sha256(f"{self._beginning},{parts[1:-1]},".encode("ascii"))
+        quoted = encode_basestring_ascii
+        parts = f"{quoted(request.model)},{quoted(request.prompt)},{self._shape(request)}"
+        before = hashlib.sha256(f"{self._beginning},{parts},".encode("ascii"))
         hashes = [picture.sha256 for picture in request.references]
         if request.mask is not None:
             hashes.append(f"mask:{request.mask.sha256}")
-        after = f",{_ENCODER.encode(hashes)}]"
+        after = f",{_ENCODER.encode(hashes)}]" if hashes else ",[]]"
 
         def of_sample(sample: int) -> str:
             whole = before.copy()
@@ -52,3 +52,11 @@ class Fingerprinter:
             return whole.hexdigest()
 
         return of_sample
+
+    def _shape(self, request: ImageRequest) -> str:
+        """Parameters and `extra`: most tasks have the very ones of the task before, which are not encoded again."""
+        asked, extra = request.parameters, request.extra
+        if self._last is None or self._last[0] is not asked or self._last[1] is not extra:
+            sent = {name: value for name, value in asked.items() if name not in TRANSPORT}
+            self._last = (asked, extra, _ENCODER.encode([sent, extra])[1:-1])
+        return self._last[2]

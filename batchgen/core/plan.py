@@ -113,6 +113,25 @@ def removed(task_id: str) -> Planned:
     return Planned(forgotten_task(task_id, ""), Change.REMOVED, send=False)
 
 
+def alike(page: Sequence[Planned]) -> Iterator[tuple[Planned, int]]:
+    """Tasks of a page that count alike, as one of them and how many: most have the very price and parameters of others."""
+    found: dict[tuple[object, ...], list[Planned]] = {}
+    for one in page:
+        task = one.task
+        request = task.request
+        # By identity where hashing would take longer: what is equal and not the same is merely counted apart.
+        like = (
+            one.change,
+            one.send,
+            one.restore is None,
+            one.failure_class,
+            id(task.price),
+            id(request.parameters),
+        )
+        found.setdefault((*like, request.model), []).append(one)
+    return ((same[0], len(same)) for same in found.values())
+
+
 def waves(moves: Sequence[Planned]) -> Iterator[list[Planned]]:
     """Tasks with a `restore`, in parts: within one, no image is moved to a name that another one leaves.
 

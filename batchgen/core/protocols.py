@@ -36,6 +36,9 @@ from batchgen.core.types import (
 Observer = Callable[[Event], None]
 """Who watches a run. It is told at once, on the loop's thread: it must neither wait nor raise."""
 
+OnSent = Callable[[], None]
+"""Told at once when a request is written to the network. It must neither wait nor raise."""
+
 PartialSink = Callable[[int, str], Awaitable[None]]
 """Takes a partial image of a streamed answer: its number, from 0, and its base64 text. Must not raise."""
 
@@ -50,6 +53,7 @@ class Provider(Protocol):
         attempt_id: str,
         idempotency_key: str,
         on_partial: PartialSink | None = None,
+        on_sent: OnSent | None = None,
     ) -> ImageBytes | Link:
         """Send one `n=1` request, once. Raises only `AttemptError`.
 
@@ -305,6 +309,15 @@ class Ledger(Protocol):
     def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """The manifest's tasks as people and machines read them, in manifest order, in batches."""
 
+    async def open_tasks(self, limit: int) -> Sequence[TaskView]:
+        """The first `limit` tasks of every state and class of those without an image, in manifest order."""
+
+    async def fact(self, key: str) -> str | None:
+        """What was noted under a key, None for nothing."""
+
+    async def note(self, key: str, value: str) -> None:
+        """Note a fact of the job; `results` is forgotten as soon as a task, an attempt or an image changes."""
+
     def attempts(self) -> AsyncIterator[Sequence[AttemptView]]:
         """Every attempt ever, oldest first, in batches."""
 
@@ -315,7 +328,7 @@ class Engine(Protocol):
     async def reserve(self, attempt: Attempt) -> None:
         """Make room for the answer. Raises `StorageError`."""
 
-    async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
         """Send the attempt's request, at most once a call, and keep what comes back. Raises `StorageError`."""
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from batchgen.core.limits import FASTEST_PER_MINUTE
+
 RETRY_AFTER_CAP_S = 7 * 24 * 3600.0
 """A longer wait is taken as a week, so that no header can push a moment out of the calendar."""
 
@@ -15,6 +17,9 @@ REMAINING = "x-ratelimit-remaining"
 RESET = "x-ratelimit-reset"
 """How the headers begin that say what is left of a rate limit, and how long until it is whole; behind them stands what
 is limited, such as `-requests`, or nothing."""
+
+_LIMITS = ("x-ratelimit-limit-requests", "x-ratelimit-limit-images", "x-ratelimit-limit-input-images")
+"""Headers with a limit that counts requests or images; OpenAI, whose names they are, counts both by the minute."""
 
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _DURATION_PART = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|h|m|s)")
@@ -54,6 +59,12 @@ def exhausted_s(headers: Mapping[str, str]) -> float | None:
     }
     wait_s = _longest_reset(used_up)
     return None if wait_s is None else min(wait_s, RETRY_AFTER_CAP_S)
+
+
+def limit_per_minute(headers: Mapping[str, str]) -> float | None:
+    """The tightest limit on images that an answer tells, taken for one by the minute; None when it tells no usable one."""
+    told = [number for name in _LIMITS if (number := _number(headers.get(name))) is not None]
+    return min((number for number in told if 1 <= number <= FASTEST_PER_MINUTE), default=None)
 
 
 def _number(text: str | None) -> float | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from batchgen.core.money import usd
-from batchgen.core.plan import Planned
+from batchgen.core.plan import Planned, alike
 from batchgen.core.records import Totals
 from batchgen.core.types import Change, JsonObject, JsonValue, PriceKind, StopReason
 
@@ -36,19 +36,19 @@ class Cost:
     estimated: int = 0
     unpriced: int = 0
 
-    def add(self, planned: Planned) -> None:
-        """Take one task in."""
-        self.images += 1
+    def add(self, planned: Planned, count: int = 1) -> None:
+        """Take so many tasks like this one in."""
+        self.images += count
         price = planned.task.price
         if price.kind is PriceKind.UNPRICED:
-            self.unpriced += 1
+            self.unpriced += count
             return
-        expected_usd = price.expected_usd or 0.0
+        expected_usd = count * (price.expected_usd or 0.0)
         if price.kind is PriceKind.ESTIMATE:
-            self.estimated += 1
+            self.estimated += count
             self.estimated_usd = usd(self.estimated_usd + expected_usd)
         self.expected_usd = usd(self.expected_usd + expected_usd)
-        self.list_usd = usd(self.list_usd + (price.list_usd or 0.0))
+        self.list_usd = usd(self.list_usd + count * (price.list_usd or 0.0))
 
     def as_json(self) -> dict[str, JsonValue]:
         """Its fields; `exact_usd` is what is surely expected."""
@@ -110,29 +110,38 @@ class PlanSummary:
 
     def add(self, planned: Planned) -> None:
         """Take one task in."""
-        self.tasks += 1
-        self.changes[planned.change] += 1
-        self.moved_back += planned.restore is not None
-        self.fields.update([difference.field for difference in planned.differences])
-        if planned.change is not Change.KEPT:
-            shown = self.shown.setdefault(planned.change, [])
-            if len(shown) < LINES_SHOWN:
-                shown.append(planned)
-        if planned.change in {Change.FAILED, Change.HELD, Change.MISSING}:
-            self.failures[planned.failure_class.value if planned.failure_class else planned.change.value] += 1
-        if planned.send:
-            self._buy(planned)
+        self.add_all([planned])
 
-    def _buy(self, planned: Planned) -> None:
-        self.to_send += 1
-        self.cost.add(planned)
-        self.costs.setdefault(planned.change, Cost()).add(planned)
+    def add_all(self, planned: Sequence[Planned]) -> None:
+        """Take a page of tasks in."""
+        for one, count in alike(planned):
+            self._count(one, count)
+        for one in planned:
+            if one.change is not Change.KEPT:
+                shown = self.shown.setdefault(one.change, [])
+                if len(shown) < LINES_SHOWN:
+                    shown.append(one)
+                self.fields.update([difference.field for difference in one.differences])
+
+    def _count(self, one: Planned, count: int) -> None:
+        self.tasks += count
+        self.changes[one.change] += count
+        self.moved_back += count if one.restore is not None else 0
+        if one.change in {Change.FAILED, Change.HELD, Change.MISSING}:
+            self.failures[one.failure_class.value if one.failure_class else one.change.value] += count
+        if one.send:
+            self._buy(one, count)
+
+    def _buy(self, planned: Planned, count: int) -> None:
+        self.to_send += count
+        self.cost.add(planned, count)
+        self.costs.setdefault(planned.change, Cost()).add(planned, count)
         parameters = planned.task.request.parameters
         look = " ".join(str(parameters[key]) for key in ("size", "quality") if key in parameters)
         group = (planned.task.request.model, look)
         if group not in self.groups and len(self.groups) >= GROUPS_SHOWN:
             group = (OTHERS, "")
-        self.groups.setdefault(group, Cost()).add(planned)
+        self.groups.setdefault(group, Cost()).add(planned, count)
 
     def as_json(self) -> JsonObject:
         """The object that `plan --json` prints."""

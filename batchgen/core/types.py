@@ -221,7 +221,8 @@ class Attempt(Struct, frozen=True):
 class Answer(Struct, frozen=True):
     """What a provider said beside the image: kept in the sidecar. `raw` has no image bytes and no key in it.
 
-    `exhausted_s` is how long nothing is left of a rate limit, by the answer's headers; None when that is not said.
+    `exhausted_s` is how long nothing is left of a rate limit, and `limit_per_minute` that limit, by the answer's headers;
+    None when that is not said.
     """
 
     http_status: int
@@ -230,6 +231,7 @@ class Answer(Struct, frozen=True):
     revised_prompt: str | None = None
     raw: JsonObject = field(default_factory=dict)
     exhausted_s: float | None = None
+    limit_per_minute: float | None = None
 
 
 class Link(Struct, frozen=True):
@@ -307,6 +309,7 @@ class Failure(Struct, frozen=True):
     `retry_after_s` is how long the provider asked to wait; None when it said nothing usable.
     `nothing_sent` is True when the request never left this machine. `same_cause` is True when another failure tells
     of what happened already: a worker that is lost takes all its requests with it, and that is one event.
+    `too_sudden` is whether the provider asks to come back slowly, since it was sent more from one moment to the next.
     """
 
     failure_class: FailureClass
@@ -317,3 +320,4 @@ class Failure(Struct, frozen=True):
     retry_after_s: float | None = None
     nothing_sent: bool = False
     same_cause: bool = False
+    too_sudden: bool = False

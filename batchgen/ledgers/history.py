@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from typing import Any
 
 from batchgen.core.history import Bar, History, Revision, Share
 from batchgen.ledgers.queries import queries
@@ -12,6 +14,9 @@ BARS = 60
 """Spans of a timeline: one bar a minute for an hour, and wide enough to be seen on a phone."""
 
 SHARES = 24
+
+KEPT = "shares"
+"""The fact that holds them."""
 
 
 def history(connection: sqlite3.Connection, limit: int) -> History:
@@ -32,5 +37,18 @@ def history(connection: sqlite3.Connection, limit: int) -> History:
             seconds=float(bars[0]["seconds"]) if bars else 0.0,
             bars=tuple(Bar(int(row["bar"]), int(row["stored"]), int(row["failed"])) for row in bars),
             revisions=tuple(Revision(*row) for row in rows("history_changes", run_id=run_id, limit=limit)),
-            shares=tuple(Share(*row) for row in rows("history_shares", limit=SHARES)),
+            shares=tuple(Share(*row) for row in _shares(connection)),
         )
+
+
+def keep_shares(connection: sqlite3.Connection) -> None:
+    """Have the shares at hand until an attempt or a task changes: the schema's triggers see to that."""
+    told = json.dumps([tuple(row) for row in _shares(connection)])
+    connection.execute(queries()["job_set"], {"key": KEPT, "value": told})
+
+
+def _shares(connection: sqlite3.Connection) -> list[Any]:
+    kept = connection.execute(queries()["fact"], {"key": KEPT}).fetchone()
+    if kept is not None:
+        return list(json.loads(kept["value"]))
+    return connection.execute(queries()["history_shares"], {"limit": SHARES}).fetchall()

@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 from batchgen.ledgers.queries import migration
 
-NEWEST = 2
+NEWEST = 3
 """The schema that this version writes."""
 
-STEPS: Mapping[int, str] = MappingProxyType({1: "1-to-2"})
+STEPS: Mapping[int, str] = MappingProxyType({1: "1-to-2", 2: "2-to-3"})
 """From a schema's number to the script that makes the next one of it."""
 
 

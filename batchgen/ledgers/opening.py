@@ -12,12 +12,16 @@ from pathlib import Path
 from batchgen.core.errors import REPAIR, LedgerDamagedError, LedgerError
 from batchgen.ledgers.migrations import NEWEST, migrate
 from batchgen.ledgers.queries import schema
+from batchgen.ledgers.values import digest, packed
 
 _UNSENT = f"Nothing was sent. {REPAIR}"
 
 
-def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
-    """Open a job's ledger for a run, making a new one if there is none and that is all right. Raises `LedgerError`."""
+def open_file(path: Path, *, may_be_new: bool = True, checked: bool = True) -> sqlite3.Connection:
+    """Open a job's ledger for a run, making a new one if there is none and that is all right. Raises `LedgerError`.
+
+    Not `checked` is one whose pages the caller looks at, with `pages_checked`, before anything is changed.
+    """
     if not may_be_new and not os.path.lexists(path):
         raise gone(path)
     try:
@@ -32,7 +36,8 @@ def open_file(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
             connection.execute("PRAGMA secure_delete = ON")  # a signed link must not survive in a free page
             if new:
                 connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
-            _check(connection, path)
+            if checked or connection.execute("PRAGMA user_version").fetchone()[0] < NEWEST:
+                check_pages(connection, path)
             migrate(connection, path)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error, "cannot be opened") from error
@@ -53,9 +58,17 @@ def open_readable(path: Path) -> sqlite3.Connection:
             if _is_new(connection, path):
                 connection.close()
                 return open_private()
-            _check(connection, path)
+            # Its pages are not checked: a million tasks take seconds, and what is damaged is found where it is read.
             return _up_to_date(connection)
     except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, error, "cannot be read") from error
+
+
+def open_beside(path: Path) -> sqlite3.Connection:
+    """A second connection to a ledger that is open, to read it only. Raises `LedgerError`."""
+    try:
+        return _connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
         raise _unusable(path, error, "cannot be read") from error
 
 
@@ -112,6 +125,8 @@ def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(name, uri=uri, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA busy_timeout = 10000")
+    connection.create_function("digest", 1, digest, deterministic=True)
+    connection.create_function("packed", 1, packed, deterministic=True)
     return connection
 
 
@@ -136,7 +151,11 @@ def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
     return bool(version == 0)
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+def check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """Look whether all pages hang together. Raises `LedgerDamagedError`, and `LedgerError` where they cannot be read."""
+    try:
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise _unusable(path, error, "cannot be read") from error
     if verdict != "ok":
         raise LedgerDamagedError(f"{path}: the ledger is damaged ({verdict})", _UNSENT)

@@ -7,7 +7,8 @@ INSERT INTO job (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE S
 SELECT key, value FROM job;
 
 -- run_begin: note a run that starts
-INSERT INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, :manifest, :provider, :host, :started);
+INSERT INTO runs (run_id, manifest, provider, host, started, attempts_before)
+VALUES (:run_id, :manifest, :provider, :host, :started, (SELECT coalesce(max(rowid), 0) FROM attempts));
 
 -- run_end: note a run's end
 UPDATE runs SET ended = :ended, stopped_by = :stopped_by WHERE run_id = :run_id;
@@ -28,8 +29,7 @@ CREATE TEMP TABLE IF NOT EXISTS claimed (attempt_id TEXT PRIMARY KEY);
 DELETE FROM temp.claimed;
 
 -- stage_insert: take one task of the manifest in
-INSERT OR IGNORE INTO temp.staged VALUES (:position, :task_id, :prompt_id, :sample, :model, :prompt, :parameters,
-  :extra, :tags, :variables, :price, :fingerprint, :pictures);
+INSERT OR IGNORE INTO temp.staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- stage_holder: the task that has this id already
 SELECT * FROM temp.staged WHERE task_id = :task_id;
@@ -41,7 +41,7 @@ SELECT position, task_id, prompt_id FROM temp.staged WHERE position > :after ORD
 SELECT DISTINCT model FROM temp.staged;
 
 -- twins_count: staged tasks that ask for exactly what an earlier one asks for, further images of a prompt left aside
-SELECT count(*) - count(DISTINCT fingerprint) FROM temp.staged WHERE sample = 1;
+SELECT coalesce(sum(same - 1), 0) FROM (SELECT count(*) AS same FROM temp.staged WHERE sample = 1 GROUP BY fingerprint);
 
 -- twins: the first of them, each with the position of the earlier one
 SELECT s.*, g.earlier FROM temp.staged s
@@ -56,18 +56,16 @@ SELECT * FROM temp.staged WHERE position = :position;
 SELECT (SELECT CAST(value AS INTEGER) FROM job WHERE key = 'tasks') AS before, (SELECT count(*) FROM temp.staged) AS now;
 
 -- compare_page: staged tasks with what is known of them
-SELECT s.*, t.state, t.fingerprint AS known_fingerprint, t.class, t.reason, t.not_before,
+SELECT s.*, t.state, t.fingerprint_bytes AS known, t.class, t.reason, t.not_before,
        t.unknowns >= t.resends_allowed AS resent, t.parameters <> s.parameters AS sent_otherwise,
-       (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) AS attempts,
-       i.attempt_id AS i_attempt_id
+       CASE WHEN t.state = 'stored' OR t.state IS NULL THEN 0
+            ELSE (SELECT count(*) FROM attempts a WHERE a.task_id = s.task_id) END AS attempts,
+       i.attempt_id_bytes, i.task_id, i.fingerprint_bytes, i.file, i.sha256_bytes, i.size_bytes, i.mtime_ns, i.media_type,
+       i.extension, i.width, i.height, i.cost_usd
   FROM temp.staged s
   LEFT JOIN tasks t ON t.task_id = s.task_id
   LEFT JOIN images i ON i.task_id = s.task_id AND i.current = 1
  WHERE s.position > :after ORDER BY s.position LIMIT :limit;
-
--- staged_images: the images under the names of a page of staged tasks
-SELECT i.* FROM temp.staged s JOIN images i ON i.task_id = s.task_id AND i.current = 1
- WHERE s.position > :after AND s.position <= :last;
 
 -- asked: what a task asked for when it was last queued, and whom, as far as its requests or its run tell
 SELECT t.*, coalesce(
@@ -76,15 +74,20 @@ SELECT t.*, coalesce(
     (SELECT r.provider FROM runs r WHERE r.run_id = t.queued_by), '') AS provider
   FROM tasks t WHERE t.task_id = :task_id;
 
--- dearer: of each model none of whose unchanged tasks has the price that it was planned with, the task that rose most
+-- priced_alike: an unchanged task of a model that has the price that it was planned with
+SELECT 1 FROM temp.staged s JOIN tasks t ON t.task_id = s.task_id AND t.fingerprint = s.fingerprint
+ WHERE s.model = :model AND s.price = t.price LIMIT 1;
+
+-- dearer: of a model that has none, the task that rose most
 SELECT s.model, s.task_id, json_extract(t.price, '$[1]') AS before_usd, json_extract(s.price, '$[1]') AS now_usd,
        max(json_extract(s.price, '$[1]') - json_extract(t.price, '$[1]')) AS more_usd
   FROM temp.staged s JOIN tasks t ON t.task_id = s.task_id AND t.fingerprint = s.fingerprint
- GROUP BY s.model HAVING more_usd > 0 AND total(s.price = t.price) = 0 ORDER BY s.model;
+ WHERE s.model = :model HAVING more_usd > 0;
 
 -- spare: a paid image of this fingerprint that no task of the manifest wants under its own name
 SELECT i.* FROM images i
- WHERE i.fingerprint = :fingerprint AND NOT (i.current = 1 AND i.task_id = :task_id)
+ WHERE substr(i.fingerprint_bytes, 1, 6) = substr(digest(:fingerprint), 1, 6) AND i.fingerprint_bytes = digest(:fingerprint)
+   AND NOT (i.current = 1 AND i.task_id = :task_id)
    AND NOT EXISTS (SELECT 1 FROM temp.claimed c WHERE c.attempt_id = i.attempt_id)
    AND NOT (i.current = 1 AND EXISTS
             (SELECT 1 FROM temp.staged s WHERE s.task_id = i.task_id AND s.fingerprint = i.fingerprint))
@@ -93,11 +96,13 @@ SELECT i.* FROM images i
 -- claim: keep a spare image for the task that gets it
 INSERT INTO temp.claimed VALUES (:attempt_id);
 
--- images_any: whether any image was ever stored
-SELECT 1 FROM images LIMIT 1;
+-- anything: whether any image was ever stored, and whether any request was lost or is open
+SELECT EXISTS (SELECT 1 FROM images) AS images,
+       EXISTS (SELECT 1 FROM attempts WHERE class = 'unknown') OR
+       EXISTS (SELECT 1 FROM attempts WHERE state IN ('sent', 'received')) AS open;
 
 -- image: one image
-SELECT * FROM images WHERE attempt_id = :attempt_id;
+SELECT * FROM images WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- images_page: every image, superseded ones included
 SELECT rowid, * FROM images WHERE rowid > :after AND mtime_ns <> 0 ORDER BY rowid LIMIT :limit;
@@ -106,22 +111,22 @@ SELECT rowid, * FROM images WHERE rowid > :after AND mtime_ns <> 0 ORDER BY rowi
 SELECT file FROM images WHERE mtime_ns <> 0;
 
 -- images_known: some images as they are noted
-SELECT * FROM images WHERE attempt_id IN (SELECT value FROM json_each(:ids));
+SELECT * FROM images WHERE attempt_id_bytes IN (SELECT packed(value) FROM json_each(:ids));
 
 -- images_made: some images with the attempts that brought them
 SELECT i.*, a.number, a.run_id, a.started, a.ended, a.http_status, a.request_id, a.possible_duplicate
-  FROM images i LEFT JOIN attempts a ON a.attempt_id = i.attempt_id
- WHERE i.attempt_id IN (SELECT value FROM json_each(:ids));
+  FROM images i LEFT JOIN attempts a ON a.attempt_id_bytes = i.attempt_id_bytes
+ WHERE i.attempt_id_bytes IN (SELECT packed(value) FROM json_each(:ids));
 
 -- image_lost: an image that is gone or altered; should its file come back, its hash decides
-UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id = :attempt_id;
+UPDATE images SET current = 0, mtime_ns = 0 WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- attempt_found: the attempt that brought an image which is on the disk
-INSERT INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, http_status, request_id,
+INSERT INTO attempts (attempt_id_bytes, task_id, fingerprint_bytes, number, run_id, idempotency_key_bytes, state, http_status, request_id,
   started, ended, reserved_usd, cost_usd, paid, possible_duplicate)
-VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, '', 'stored', :http_status, :request_id,
+VALUES (packed(:attempt_id), :task_id, digest(:fingerprint), :number, :run_id, '', 'stored', :http_status, :request_id,
   :started, :ended, :cost_usd, :cost_usd, 'yes', :possible_duplicate)
-ON CONFLICT (attempt_id) DO UPDATE SET state = 'stored', class = NULL, reason = NULL, url = NULL, answer = NULL,
+ON CONFLICT (attempt_id_bytes) DO UPDATE SET state = 'stored', class = NULL, reason = NULL, url = NULL, answer = NULL,
   http_status = excluded.http_status, request_id = excluded.request_id, ended = excluded.ended,
   cost_usd = excluded.cost_usd, paid = 'yes';
 
@@ -134,7 +139,7 @@ SELECT run_id FROM (SELECT * FROM runs WHERE manifest <> '' AND run_id <> :run_i
 
 -- tasks_failed: tasks whose rows are lost, but not the attempts that failed for good
 INSERT OR IGNORE INTO tasks SELECT s.task_id, s.prompt_id, s.position, s.sample, s.model, s.prompt, s.parameters, s.extra,
-  s.tags, s.variables, s.price, s.fingerprint, 'failed', a.class, a.reason, NULL, NULL, 1, 0, 0, 1, NULL, s.pictures
+  s.tags, s.variables, s.price, digest(s.fingerprint), 'failed', a.class, a.reason, NULL, NULL, 1, 0, 0, 1, NULL, s.pictures
   FROM temp.staged s JOIN attempts a ON a.task_id = s.task_id AND a.fingerprint = s.fingerprint
  WHERE a.state = 'failed' AND a.class IN ('refused', 'invalid', 'no_image', 'download')
    AND a.number = (SELECT max(b.number) FROM attempts b WHERE b.task_id = a.task_id AND b.fingerprint = a.fingerprint);
@@ -143,14 +148,14 @@ INSERT OR IGNORE INTO tasks SELECT s.task_id, s.prompt_id, s.position, s.sample,
 INSERT OR IGNORE INTO runs (run_id, manifest, provider, host, started) VALUES (:run_id, '', '', '', :started);
 
 -- attempt_replayed: a request that was forgotten
-INSERT OR IGNORE INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, started,
+INSERT OR IGNORE INTO attempts (attempt_id_bytes, task_id, fingerprint_bytes, number, run_id, idempotency_key_bytes, state, started,
   reserved_usd, possible_duplicate)
-VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+VALUES (packed(:attempt_id), :task_id, digest(:fingerprint), :number, :run_id, packed(:idempotency_key), 'sent', :started, :reserved_usd,
   :possible_duplicate);
 
 -- task_replayed: its task, as the manifest has it
 INSERT OR IGNORE INTO tasks SELECT task_id, prompt_id, position, sample, model, prompt, parameters, extra, tags, variables,
-  price, fingerprint, 'pending', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, pictures FROM temp.staged
+  price, digest(fingerprint), 'pending', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, pictures FROM temp.staged
  WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- task_resent: its task is under way again, unless its image is there
@@ -159,7 +164,7 @@ UPDATE tasks SET state = 'sent' WHERE task_id = :task_id AND fingerprint = :fing
 -- attempt_open: a request whose outcome is not known, with the state of its task
 SELECT a.attempt_id, a.task_id, a.fingerprint, a.idempotency_key, t.state AS task_state
   FROM attempts a LEFT JOIN tasks t ON t.task_id = a.task_id
- WHERE a.attempt_id = :attempt_id AND a.run_id = :run_id AND a.state = 'sent';
+ WHERE a.attempt_id_bytes = packed(:attempt_id) AND a.run_id = :run_id AND a.state = 'sent';
 
 -- request_of: what was asked for by an image's task, if it still wants the same
 SELECT * FROM tasks WHERE task_id = :task_id AND fingerprint = :fingerprint;
@@ -173,8 +178,9 @@ SELECT task_id FROM tasks t WHERE t.in_manifest = 1
    AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id) ORDER BY position LIMIT :limit;
 
 -- removed_page: all of them, in their order
-SELECT position, task_id FROM tasks t WHERE t.in_manifest = 1 AND (t.position, t.task_id) > (:position, :task_id)
-   AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id) ORDER BY position, task_id LIMIT :limit;
+SELECT position, rowid AS place, task_id FROM tasks t
+ WHERE t.in_manifest = 1 AND t.position >= :position AND (t.position > :position OR t.rowid > :place)
+   AND NOT EXISTS (SELECT 1 FROM temp.staged s WHERE s.task_id = t.task_id) ORDER BY position, rowid LIMIT :limit;
 
 -- earlier: lost and open requests of a fingerprint, of tasks that want another one now
 SELECT a.state, a.idempotency_key FROM (
@@ -187,40 +193,40 @@ SELECT a.state, a.idempotency_key FROM (
 
 -- put_pending: a task that is to be sent; a changed request starts with a clean record
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'pending', NULL, NULL, NULL, :queued_by, 1, 0, :lost, 1 + :renewed, :retry_key, :pictures)
+  :variables, :price, digest(:fingerprint), 'pending', NULL, NULL, NULL, :queued_by, 1, 0, :lost, 1 + :renewed, :retry_key, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
   variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'pending', tried = 0,
   queued_by = excluded.queued_by, task_id = excluded.task_id,
-  class           = CASE WHEN fingerprint = excluded.fingerprint THEN class END,
-  reason          = CASE WHEN fingerprint = excluded.fingerprint THEN coalesce(reason, :reason) END,
-  not_before      = CASE WHEN fingerprint = excluded.fingerprint AND NOT :renewed THEN not_before END,
-  retry_key       = CASE WHEN fingerprint = excluded.fingerprint THEN retry_key ELSE :retry_key END,
-  unknowns        = CASE WHEN fingerprint = excluded.fingerprint THEN unknowns ELSE :lost END,
-  resends_allowed = CASE WHEN fingerprint = excluded.fingerprint THEN resends_allowed ELSE 1 END + :renewed,
-  fingerprint     = excluded.fingerprint;
+  class           = CASE WHEN fingerprint_bytes = excluded.fingerprint_bytes THEN class END,
+  reason          = CASE WHEN fingerprint_bytes = excluded.fingerprint_bytes THEN coalesce(reason, :reason) END,
+  not_before      = CASE WHEN fingerprint_bytes = excluded.fingerprint_bytes AND NOT :renewed THEN not_before END,
+  retry_key       = CASE WHEN fingerprint_bytes = excluded.fingerprint_bytes THEN retry_key ELSE :retry_key END,
+  unknowns        = CASE WHEN fingerprint_bytes = excluded.fingerprint_bytes THEN unknowns ELSE :lost END,
+  resends_allowed = CASE WHEN fingerprint_bytes = excluded.fingerprint_bytes THEN resends_allowed ELSE 1 END + :renewed,
+  fingerprint_bytes = excluded.fingerprint_bytes;
 
 -- put_held: a task whose answer was lost before it had this name, or this request again
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'held', 'unknown', :reason, NULL, NULL, 1, 0, :lost, 1, :retry_key, :pictures)
+  :variables, :price, digest(:fingerprint), 'held', 'unknown', :reason, NULL, NULL, 1, 0, :lost, 1, :retry_key, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
   variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'held', class = 'unknown',
   reason = excluded.reason, not_before = NULL, queued_by = NULL, tried = 0, task_id = excluded.task_id,
   unknowns = excluded.unknowns, resends_allowed = 1, retry_key = excluded.retry_key,
-  fingerprint = excluded.fingerprint;
+  fingerprint_bytes = excluded.fingerprint_bytes;
 
 -- put_stored: a task whose image is there; while a link of another request of it is open, it stays that request's
 INSERT INTO tasks VALUES (:task_id, :prompt_id, :position, :sample, :model, :prompt, :parameters, :extra, :tags,
-  :variables, :price, :fingerprint, 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, :pictures)
+  :variables, :price, digest(:fingerprint), 'stored', NULL, NULL, NULL, NULL, 1, 0, 0, 1, NULL, :pictures)
 ON CONFLICT (task_id) DO UPDATE SET
   prompt_id = excluded.prompt_id, position = excluded.position, sample = excluded.sample, model = excluded.model,
   prompt = excluded.prompt, parameters = excluded.parameters, extra = excluded.extra, tags = excluded.tags,
   variables = excluded.variables, price = excluded.price, pictures = excluded.pictures, in_manifest = 1, state = 'stored', task_id = excluded.task_id,
-  class = NULL, reason = NULL, not_before = NULL, retry_key = NULL, fingerprint = excluded.fingerprint
- WHERE (state <> 'stored' OR reason IS NOT NULL OR fingerprint <> excluded.fingerprint)
+  class = NULL, reason = NULL, not_before = NULL, retry_key = NULL, fingerprint_bytes = excluded.fingerprint_bytes
+ WHERE (state <> 'stored' OR reason IS NOT NULL OR fingerprint_bytes <> excluded.fingerprint_bytes)
    AND NOT (state = 'received' AND EXISTS
             (SELECT 1 FROM attempts a WHERE a.task_id = tasks.task_id AND a.state = 'received'));
 
@@ -251,7 +257,7 @@ SELECT count(*) FROM attempts WHERE fingerprint = :fingerprint AND class = 'unkn
 -- open_links: the manifest's tasks that wait for paid links, by their names or by what they ask for
 SELECT coalesce((SELECT s.task_id FROM temp.staged s WHERE s.task_id = a.task_id),
                 (SELECT s.task_id FROM temp.staged s WHERE s.fingerprint = a.fingerprint)) AS waiting
-  FROM attempts a WHERE a.state = 'received' AND waiting IS NOT NULL;
+  FROM attempts a WHERE a.state IN ('sent', 'received') AND a.state = 'received' AND waiting IS NOT NULL;
 
 -- models: what a run has queued
 SELECT model, count(*) FROM tasks WHERE queued_by = :run_id AND state = 'pending' GROUP BY model;
@@ -266,9 +272,9 @@ SELECT min(coalesce(not_before, '')) FROM tasks
  WHERE queued_by = :run_id AND state = 'pending' AND model IN (SELECT value FROM json_each(:models));
 
 -- attempt_insert: an attempt that is about to be sent
-INSERT INTO attempts (attempt_id, task_id, fingerprint, number, run_id, idempotency_key, state, started, reserved_usd,
+INSERT INTO attempts (attempt_id_bytes, task_id, fingerprint_bytes, number, run_id, idempotency_key_bytes, state, started, reserved_usd,
   possible_duplicate)
-VALUES (:attempt_id, :task_id, :fingerprint, :number, :run_id, :idempotency_key, 'sent', :started, :reserved_usd,
+VALUES (packed(:attempt_id), :task_id, digest(:fingerprint), :number, :run_id, packed(:idempotency_key), 'sent', :started, :reserved_usd,
   :possible_duplicate);
 
 -- task_sent: its task
@@ -276,30 +282,31 @@ UPDATE tasks SET state = 'sent', tried = tried + 1, not_before = NULL WHERE task
 
 -- attempt_received: the answer is a link
 UPDATE attempts SET state = 'received', url = :url, url_expires = :expires, answer = :answer,
-  http_status = :http_status, request_id = :request_id WHERE attempt_id = :attempt_id;
+  http_status = :http_status, request_id = :request_id WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- task_received: its task
-UPDATE tasks SET state = 'received' WHERE task_id = (SELECT task_id FROM attempts WHERE attempt_id = :attempt_id);
+UPDATE tasks SET state = 'received' WHERE task_id = (SELECT task_id FROM attempts WHERE attempt_id_bytes = packed(:attempt_id));
 
 -- attempt_stored: the image is durable
 UPDATE attempts SET state = 'stored', class = NULL, reason = NULL, http_status = :http_status,
   request_id = coalesce(:request_id, request_id), url = NULL, answer = NULL,
-  ended = :ended, seconds = :seconds, cost_usd = :cost_usd, paid = 'yes' WHERE attempt_id = :attempt_id;
+  ended = :ended, seconds = :seconds, cost_usd = :cost_usd, paid = 'yes' WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- task_stored: its task, if it still wants that
 UPDATE tasks SET state = 'stored', class = NULL, reason = NULL, not_before = NULL, retry_key = NULL
  WHERE task_id = :task_id AND fingerprint = :fingerprint;
 
 -- image_leave: what stood under a task's name leaves it
-UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attempt_id <> :attempt_id;
+UPDATE images SET current = 0 WHERE task_id = :task_id AND current = 1 AND attempt_id_bytes <> packed(:attempt_id);
 
 -- image_moved: where it went
-UPDATE images SET file = :file, current = 0 WHERE attempt_id = :attempt_id;
+UPDATE images SET file_elsewhere = :file, current = 0 WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- image_put: an image under a task's name (current), or in superseded/
-INSERT INTO images VALUES (:attempt_id, :task_id, :fingerprint, :file, :sha256, :size_bytes, :mtime_ns, :media_type,
+INSERT INTO images VALUES (packed(:attempt_id), :task_id, digest(:fingerprint),
+  nullif(:file, 'images/' || :task_id || '.' || :extension), digest(:sha256), :size_bytes, :mtime_ns, :media_type,
   :extension, :width, :height, :cost_usd, :current)
-ON CONFLICT (attempt_id) DO UPDATE SET task_id = excluded.task_id, file = excluded.file, current = excluded.current,
+ON CONFLICT (attempt_id_bytes) DO UPDATE SET task_id = excluded.task_id, file_elsewhere = excluded.file_elsewhere, extension = excluded.extension, current = excluded.current,
   mtime_ns = excluded.mtime_ns;
 
 -- orphaned: a task whose image was moved to another name is pending again, should it come back
@@ -311,7 +318,7 @@ UPDATE tasks SET state = 'pending', reason = 'its image now serves another task'
 UPDATE attempts SET url = CASE WHEN :state = 'received' THEN url END,
   answer = CASE WHEN :state = 'received' THEN answer END, state = :state, class = :class, reason = :reason, http_status = coalesce(:http_status, http_status),
   request_id = coalesce(:request_id, request_id), ended = :ended, seconds = :seconds, paid = :paid,
-  cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id = :attempt_id;
+  cost_usd = CASE WHEN :paid = 'no' THEN 0.0 ELSE reserved_usd END WHERE attempt_id_bytes = packed(:attempt_id);
 
 -- task_failed: what its task does next, if it still wants that
 UPDATE tasks SET state = :task_state, class = :class, reason = :reason, not_before = :not_before,
@@ -321,7 +328,7 @@ UPDATE tasks SET state = :task_state, class = :class, reason = :reason, not_befo
 UPDATE tasks SET state = 'failed', class = :class, reason = :reason, not_before = NULL
  WHERE queued_by = :run_id AND state = 'pending' AND model = :model;
 
--- totals: money of a run, or of the job
+-- totals: money of the job
 SELECT count(*), coalesce(sum(coalesce(cost_usd, CASE WHEN state IN ('sent', 'received') THEN reserved_usd END)), 0.0),
        coalesce(sum(CASE WHEN class = 'unknown' THEN cost_usd END), 0.0),
        coalesce(sum(CASE WHEN possible_duplicate = 1 THEN cost_usd END), 0.0),
@@ -329,24 +336,50 @@ SELECT count(*), coalesce(sum(coalesce(cost_usd, CASE WHEN state IN ('sent', 're
        coalesce(sum(CASE WHEN state = 'stored' THEN cost_usd END), 0.0),
        coalesce(sum(CASE WHEN state = 'failed' AND class <> 'unknown' THEN cost_usd END), 0.0),
        count(CASE WHEN class = 'refused' THEN 1 END)
-  FROM attempts WHERE :run_id IS NULL OR run_id = :run_id;
+  FROM attempts;
+
+-- totals_of_run: money of a run
+SELECT count(*), coalesce(sum(coalesce(cost_usd, CASE WHEN state IN ('sent', 'received') THEN reserved_usd END)), 0.0),
+       coalesce(sum(CASE WHEN class = 'unknown' THEN cost_usd END), 0.0),
+       coalesce(sum(CASE WHEN possible_duplicate = 1 THEN cost_usd END), 0.0),
+       count(CASE WHEN state = 'stored' THEN 1 END),
+       coalesce(sum(CASE WHEN state = 'stored' THEN cost_usd END), 0.0),
+       coalesce(sum(CASE WHEN state = 'failed' AND class <> 'unknown' THEN cost_usd END), 0.0),
+       count(CASE WHEN class = 'refused' THEN 1 END)
+  FROM attempts WHERE rowid > coalesce((SELECT attempts_before FROM runs WHERE run_id = :run_id), 0) AND run_id = :run_id;
+
+-- fact: a fact of the job
+SELECT value FROM job WHERE key = :key;
 
 -- outcome: how the tasks of a run stand
 SELECT state, coalesce(class, ''), count(*) FROM tasks WHERE queued_by = :run_id GROUP BY 1, 2;
 
 -- states: how the job's tasks stand; one whose image was found gone or changed has the class `missing`
-SELECT state, CASE WHEN state <> 'stored' THEN coalesce(class, '') WHEN reason IS NULL THEN '' ELSE 'missing' END, count(*)
-  FROM tasks WHERE in_manifest = 1 GROUP BY 1, 2;
+SELECT state, CASE WHEN state = 'stored' THEN 'missing' ELSE coalesce(class, '') END, count(*)
+  FROM tasks WHERE in_manifest = 1 AND (state <> 'stored' OR reason IS NOT NULL) GROUP BY state, class;
+
+-- whole: how many tasks the manifest has
+SELECT count(*) FROM tasks WHERE in_manifest = 1;
 
 -- task_views: tasks as they are read
-SELECT t.*, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
-       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id IS NOT NULL) AS attempts,
+SELECT t.*, t.rowid AS place, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
+       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id_bytes IS NOT NULL) AS attempts,
        (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd,
        m.started AS made, m.seconds AS made_s
   FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
-  LEFT JOIN attempts m ON m.attempt_id = i.attempt_id
- WHERE t.in_manifest = 1 AND (t.position, t.task_id) > (:position, :task_id)
- ORDER BY t.position, t.task_id LIMIT :limit;
+  LEFT JOIN attempts m ON m.attempt_id_bytes = i.attempt_id_bytes
+ WHERE t.in_manifest = 1 AND t.position >= :position AND (t.position > :position OR t.rowid > :place)
+ ORDER BY t.position, t.rowid LIMIT :limit;
+
+-- open_views: the first tasks without an image of one state and class, as they are read
+SELECT t.*, t.rowid AS place, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
+       max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id_bytes IS NOT NULL) AS attempts,
+       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd,
+       m.started AS made, m.seconds AS made_s
+  FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
+  LEFT JOIN attempts m ON m.attempt_id_bytes = i.attempt_id_bytes
+ WHERE t.in_manifest = 1 AND (t.state <> 'stored' OR t.reason IS NOT NULL) AND t.state = :state AND t.class IS :class
+ ORDER BY t.position, t.rowid LIMIT :limit;
 
 -- attempt_views: attempts as they are read
 SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
@@ -355,10 +388,10 @@ SELECT rowid, * FROM attempts WHERE rowid > :after ORDER BY rowid LIMIT :limit;
 SELECT max(started) AS started FROM attempts WHERE started <> '';
 
 -- stored_since: images that came after a moment
-SELECT count(*) FROM attempts WHERE state = 'stored' AND ended > :since;
+SELECT count(*) FROM (SELECT state, ended FROM attempts ORDER BY rowid DESC LIMIT :limit) WHERE state = 'stored' AND ended > :since;
 
 -- waits_until: the first moment that a task waits for
-SELECT min(not_before) FROM tasks WHERE in_manifest = 1 AND state = 'pending' AND not_before > :now;
+SELECT min(not_before) FROM tasks WHERE state = 'pending' AND not_before > :now AND in_manifest = 1;
 
 -- list_usd: what the makers of the models would charge for the images that are there
 SELECT coalesce(sum(json_extract(price, '$[3]')), 0.0) FROM tasks
@@ -379,7 +412,8 @@ SELECT run_id, started FROM runs WHERE manifest <> '' ORDER BY rowid DESC LIMIT 
 
 -- history_bars: when the requests of a run ended, in equal spans of its time
 WITH times AS (SELECT julianday(started) AS began, julianday(ended) AS done, state FROM attempts
-                WHERE run_id = :run_id AND julianday(ended) IS NOT NULL AND julianday(started) IS NOT NULL),
+                WHERE rowid > coalesce((SELECT attempts_before FROM runs WHERE run_id = :run_id), 0) AND run_id = :run_id
+                  AND julianday(ended) IS NOT NULL AND julianday(started) IS NOT NULL),
      span AS (SELECT min(began) AS first, max(max(done) - min(began), 1e-7) AS length FROM times)
 SELECT CAST(max(0, min(:bars - 1, (done - first) * :bars / length)) AS INTEGER) AS bar,
        count(CASE WHEN state = 'stored' THEN 1 END) AS stored, count(CASE WHEN state = 'failed' THEN 1 END) AS failed,
@@ -391,12 +425,12 @@ WITH old AS MATERIALIZED (
   SELECT o.task_id, max(o.rowid) AS place FROM images o JOIN tasks t ON t.task_id = o.task_id AND t.fingerprint <> o.fingerprint
    WHERE o.current = 0 AND o.mtime_ns <> 0 GROUP BY o.task_id),
 here AS (
-  SELECT a.task_id, max(i.attempt_id IS NOT NULL) AS brought,
+  SELECT a.task_id, max(i.attempt_id_bytes IS NOT NULL) AS brought,
          EXISTS (SELECT 1 FROM attempts b WHERE b.task_id = a.task_id AND b.fingerprint = t.fingerprint
                   AND b.run_id <> :run_id AND b.state = 'failed') AS troubled
     FROM attempts a JOIN tasks t ON t.task_id = a.task_id AND t.fingerprint = a.fingerprint
-    LEFT JOIN images i ON i.attempt_id = a.attempt_id AND i.current = 1
-   WHERE a.run_id = :run_id GROUP BY a.task_id)
+    LEFT JOIN images i ON i.attempt_id_bytes = a.attempt_id_bytes AND i.current = 1
+   WHERE a.rowid > coalesce((SELECT attempts_before FROM runs WHERE run_id = :run_id), 0) AND a.run_id = :run_id GROUP BY +a.task_id)
 SELECT t.task_id,
        CASE WHEN t.state = 'stored' THEN CASE WHEN h.troubled THEN 'made after trouble' WHEN p.rowid IS NOT NULL THEN 'replaced' ELSE 'new' END
             WHEN h.troubled THEN 'failed again' ELSE 'newly failed' END AS change,
@@ -412,6 +446,6 @@ SELECT * FROM (
     FROM attempts a JOIN tasks t ON t.task_id = a.task_id GROUP BY t.model
   UNION ALL
   SELECT 'tag', j.value, count(CASE WHEN a.state = 'stored' THEN 1 END), total(a.cost_usd)
-    FROM attempts a JOIN tasks t ON t.task_id = a.task_id, json_each(CASE WHEN json_valid(t.tags) THEN t.tags ELSE '[]' END) j
-   GROUP BY j.value)
+    FROM tasks t CROSS JOIN attempts a ON a.task_id = t.task_id, json_each(CASE WHEN json_valid(t.tags) THEN t.tags ELSE '[]' END) j
+   WHERE t.tags <> '[]' GROUP BY j.value)
  ORDER BY kind, cost_usd DESC, images DESC, name LIMIT :limit;

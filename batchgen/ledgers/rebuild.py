@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,17 @@ from batchgen.ledgers.rows import TABLES, check_row
 from batchgen.system.folder import Folder
 
 _BESIDE = ("", "-wal", "-shm")
+_WRITTEN = {
+    "fingerprint": ("fingerprint_bytes", "digest(?)"),
+    "sha256": ("sha256_bytes", "digest(?)"),
+    "attempt_id": ("attempt_id_bytes", "packed(?)"),
+    "idempotency_key": ("idempotency_key_bytes", "packed(?)"),
+    "file": ("file_elsewhere", "?"),
+}
+"""Columns that are worked out where they are read -> what is written for them."""
+_BEHIND = frozenset(name for name, _ in _WRITTEN.values())
+WORKED_OUT = frozenset({"results", "totals", "shares"})
+"""Facts that hold only for the very rows that they were worked out from."""
 
 
 def set_aside(path: Path) -> None:
@@ -61,14 +72,23 @@ def salvage(connection: sqlite3.Connection, damaged: Path) -> int:
             return 0
         for table in TABLES:
             for row in _readable_rows(old, table):
-                marks = ", ".join("?" * len(row))
+                read = [name for name in row.keys() if name not in _BEHIND]  # noqa: SIM118 - a row iterates over values
                 try:
                     check_row(table, row)
-                    done = connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", tuple(row))  # noqa: S608 - the names are constants here
+                    if table == "job" and row["key"] in WORKED_OUT:
+                        continue
+                    done = connection.execute(_insert(table, read), [row[name] for name in read])
                 except (sqlite3.Error, UnicodeError, LedgerDamagedError):
                     continue  # a row that batchgen never wrote is damage, and so left out
                 taken += done.rowcount
     return taken
+
+
+def _insert(table: str, read: Sequence[str]) -> str:
+    """A statement that takes over a row by what is read of it, also of an older file."""
+    written = [_WRITTEN.get(name, (name, "?")) for name in read]
+    names, marks = (", ".join(part) for part in zip(*written, strict=True))
+    return f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - a column that we lack is an error
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +47,9 @@ from batchgen.ledgers.rows import attempt_view, task_view
 from batchgen.ledgers.values import moment, reading, sum_usd
 
 Result = TypeVar("Result")
+
+LAST = 50_000
+"""Attempts among which those of the last minute are looked for: more than any provider answers in one."""
 
 
 class SqliteLedger:
@@ -105,10 +110,10 @@ class SqliteLedger:
 
     async def left(self) -> AsyncIterator[Sequence[str]]:
         """All of them, in batches."""
-        after = (-1, "")
+        after = (-1, 0)
         while rows := await self._do(staging.removed_page, after):
-            yield [task_id for _, task_id in rows]
-            after = rows[-1]
+            yield [task_id for _, _, task_id in rows]
+            after = rows[-1][:2]
 
     async def facts(self) -> Mapping[str, str]:
         """What the ledger knows of the job: `manifest`, `provider`, `host`; empty before its first run."""
@@ -272,6 +277,15 @@ class SqliteLedger:
         with reading():
             return sum_usd(row[0])
 
+    async def fact(self, key: str) -> str | None:
+        """What was noted under a key."""
+        rows = await self._rows("fact", key=key)
+        return str(rows[0]["value"]) if rows else None
+
+    async def note(self, key: str, value: str) -> None:
+        """Note a fact of the job; `results` is forgotten when a task, an attempt or an image changes."""
+        await self._rows("job_set", key=key, value=value)
+
     async def history(self, limit: int) -> History:
         """How the last run went and what it changed."""
         return await self._do(history, limit)
@@ -282,13 +296,18 @@ class SqliteLedger:
 
     async def states(self) -> Mapping[tuple[str, str], int]:
         """How the job's tasks stand, by (state, class or "")."""
+        ((whole,),) = await self._rows("whole")
         with reading():
             rows = await self._rows("states")
-            return {(TaskState(row[0]), _class_name(row[1])): row[2] for row in rows}
+            found: Counter[tuple[str, str]] = Counter()
+            for row in rows:
+                found[TaskState(row[0]), _class_name(row[1])] += row[2]
+        stored = whole - found.total()
+        return {(TaskState.STORED, ""): stored, **found} if stored else found
 
     async def stored_since(self, since: str) -> int:
         """Images that came after a moment."""
-        return int((await self._rows("stored_since", since=since))[0][0])
+        return int((await self._rows("stored_since", since=since, limit=LAST))[0][0])
 
     async def waits_until(self, now: str) -> str | None:
         """The first moment that a task waits for."""
@@ -297,11 +316,19 @@ class SqliteLedger:
 
     async def tasks(self) -> AsyncIterator[Sequence[TaskView]]:
         """Tasks as they are read."""
-        # By id as well: after a run of a part, tasks of two readings of the manifest may share a position.
-        position, task_id = -1, ""
-        while rows := await self._rows("task_views", position=position, task_id=task_id, limit=staging.PAGE):
+        # By row as well: after a run of a part, tasks of two readings of the manifest may share a position.
+        position, place = -1, 0
+        while rows := await self._rows("task_views", position=position, place=place, limit=staging.PAGE):
             yield [task_view(row) for row in rows]
-            position, task_id = rows[-1]["position"], rows[-1]["task_id"]
+            position, place = rows[-1]["position"], rows[-1]["place"]
+
+    async def open_tasks(self, limit: int) -> Sequence[TaskView]:
+        """The first tasks without an image of every state and class."""
+        found: list[tuple[int, TaskView]] = []
+        for state, kind in [key for key in await self.states() if key != (TaskState.STORED, "")]:
+            wanted = {"state": state, "class": None if kind in ("", "missing") else kind, "limit": limit}
+            found += [(row["position"], task_view(row)) for row in await self._rows("open_views", **wanted)]
+        return [view for _, view in sorted(found, key=itemgetter(0))]
 
     async def attempts(self) -> AsyncIterator[Sequence[AttemptView]]:
         """Attempts as they are read."""
@@ -324,11 +351,12 @@ class SqliteLedger:
 
 @asynccontextmanager
 async def open_ledger(
-    path: Path | None, *, readable: bool = False, may_be_new: bool = True
+    path: Path | None, *, readable: bool = False, may_be_new: bool = True, checked: bool = True
 ) -> AsyncIterator[SqliteLedger]:
     """A job's ledger: to be written, or only read, or (`path` None) private to this process.
 
-    Raises `LedgerError`, also for a ledger that is not there yet where it may not be new.
+    Not `checked` is one whose pages the caller looks at. Raises `LedgerError`, also for a ledger that is not there yet
+    where it may not be new.
     """
     # Imported here: `memory_ledger` needs no event loop, whose import is a fifth of what `validate` takes.
     import anyio
@@ -341,7 +369,7 @@ async def open_ledger(
     elif readable:
         opened = partial(open_readable, path)
     else:
-        opened = partial(open_file, path, may_be_new=may_be_new)
+        opened = partial(open_file, path, may_be_new=may_be_new, checked=checked)
     connection = await to_thread.run_sync(opened)  # making a new file waits for the disk
     thread: BatchThread[Change, Any] = BatchThread("ledger", Committer(connection))
     try:

@@ -11,10 +11,21 @@ from batchgen.core.plan import NOTHING_EARLIER, Earlier, Known, Planned
 from batchgen.core.records import Dearer
 from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import image_fields, image_of, request_of, storable, task_fields, task_of
+from batchgen.ledgers.rows import (
+    TASK,
+    image_at,
+    image_fields,
+    image_of,
+    request_of,
+    storable,
+    task_at,
+    task_fields,
+    task_of,
+    task_values,
+)
 from batchgen.ledgers.values import class_of, moment, reads
 
-PAGE = 500
+PAGE = 1000
 """Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""
 
 
@@ -22,12 +33,15 @@ def stage(connection: sqlite3.Connection, tasks: Sequence[Task]) -> list[tuple[T
     """Take tasks in; returns those whose id is taken, each with the task that has it."""
     sql = queries()
     connection.execute(sql["stage_create"])
-    clashes = []
+    taken = connection.executemany(sql["stage_insert"], map(task_values, tasks)).rowcount
+    return [] if taken == len(tasks) else list(_clashes(connection, tasks))
+
+
+def _clashes(connection: sqlite3.Connection, tasks: Sequence[Task]) -> Iterator[tuple[Task, Task]]:
     for task in tasks:
-        if not connection.execute(sql["stage_insert"], task_fields(task)).rowcount:
-            holder = connection.execute(sql["stage_holder"], {"task_id": task.task_id}).fetchone()
-            clashes.append((task, task_of(holder)))
-    return clashes
+        holder = connection.execute(queries()["stage_holder"], {"task_id": task.task_id}).fetchone()
+        if holder["position"] != task.position:
+            yield task, task_of(holder)
 
 
 def names_page(connection: sqlite3.Connection, after: int) -> list[tuple[int, str, str]]:
@@ -81,32 +95,52 @@ def compare_page(connection: sqlite3.Connection, after: int) -> list[Known]:
     rows = connection.execute(sql["compare_page"], {"after": after, "limit": PAGE}).fetchall()
     if not rows:
         return []
-    bounds = {"after": after, "last": rows[-1]["position"]}
-    images = {row["attempt_id"]: image_of(row) for row in connection.execute(sql["staged_images"], bounds)}
-    any_image = connection.execute(sql["images_any"]).fetchone() is not None
-    return [_known(connection, row, images.get(row["i_attempt_id"]), any_image=any_image) for row in rows]
+    beside = _Beside(connection)
+    return [_known(beside, row) for row in rows]
+
+
+class _Beside:
+    """What a page asks of the ledger beside its rows, where there is anything to be found."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        row = connection.execute(queries()["anything"]).fetchone()
+        self._images, self._open = bool(row["images"]), bool(row["open"])
+
+    def spare(self, task: Task) -> StoredImage | None:
+        return take_spare(self._connection, task) if self._images else None
+
+    def earlier(self, task: Task) -> Earlier:
+        return _earlier(self._connection, task) if self._open else NOTHING_EARLIER
+
+    def asked(self, task: Task) -> Asked:
+        return _asked(self._connection, task)
 
 
 @reads
-def _known(
-    connection: sqlite3.Connection, row: sqlite3.Row, image: StoredImage | None, *, any_image: bool
-) -> Known:
-    task = task_of(row)
-    fresh = row["known_fingerprint"] != task.fingerprint
+def _known(beside: _Beside, row: sqlite3.Row) -> Known:
+    """By the places of the columns: a row is looked at once, and there may be a million."""
+    task = task_at(row)
+    state, print_of_it, kind, reason, not_before, resent, sent_otherwise, attempts, *found = row[len(TASK) :]
+    image = None if found[0] is None else image_at(found)
+    if state is None and image is None:
+        return Known(task, spare=beside.spare(task), earlier=beside.earlier(task))
+    fingerprint = None if print_of_it is None else print_of_it.hex()
+    fresh, fits = fingerprint != task.fingerprint, _fits(image, task)
     return Known(
         task,
-        state=TaskState(row["state"]) if row["state"] else None,
-        fingerprint=row["known_fingerprint"],
-        failure_class=class_of(row["class"]),
-        reason=row["reason"],
-        not_before=moment(row["not_before"]),
-        attempts=row["attempts"],
-        resent=bool(row["resent"]),
-        sent_otherwise=bool(row["sent_otherwise"]),
+        state=TaskState(state) if state else None,
+        fingerprint=fingerprint,
+        failure_class=class_of(kind),
+        reason=reason,
+        not_before=moment(not_before),
+        attempts=attempts,
+        resent=bool(resent),
+        sent_otherwise=bool(sent_otherwise),
         image=image,
-        spare=take_spare(connection, task) if any_image and not _fits(image, task) else None,
-        earlier=_earlier(connection, task) if fresh and not _fits(image, task) else NOTHING_EARLIER,
-        asked=_asked(connection, task) if fresh and row["state"] else None,
+        spare=None if fits else beside.spare(task),
+        earlier=beside.earlier(task) if fresh and not fits else NOTHING_EARLIER,
+        asked=beside.asked(task) if fresh and state else None,
     )
 
 
@@ -140,9 +174,11 @@ def take_spare(connection: sqlite3.Connection, task: Task) -> StoredImage | None
 def dearer(connection: sqlite3.Connection) -> list[Dearer]:
     """Models whose staged tasks cost more than when they were last planned."""
     sql = queries()
-    connection.execute(sql["stage_create"])
-    rows = connection.execute(sql["dearer"]).fetchall()
-    return [Dearer(row["model"], row["task_id"], row["before_usd"], row["now_usd"]) for row in rows]
+    found = []
+    for model in models(connection):
+        if connection.execute(sql["priced_alike"], {"model": model}).fetchone() is None:
+            found += connection.execute(sql["dearer"], {"model": model}).fetchall()
+    return [Dearer(row["model"], row["task_id"], row["before_usd"], row["now_usd"]) for row in found]
 
 
 def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]:
@@ -150,13 +186,14 @@ def removed(connection: sqlite3.Connection, limit: int) -> tuple[int, list[str]]
     sql = queries()
     connection.execute(sql["stage_create"])
     (count,) = connection.execute(sql["removed_count"]).fetchone()
-    return count, [row[0] for row in connection.execute(sql["removed_ids"], {"limit": limit})]
+    rows = connection.execute(sql["removed_ids"], {"limit": limit}) if count else ()
+    return count, [row[0] for row in rows]
 
 
-def removed_page(connection: sqlite3.Connection, after: tuple[int, str]) -> list[tuple[int, str]]:
-    """Places and ids of tasks that left the manifest, behind one of them."""
+def removed_page(connection: sqlite3.Connection, after: tuple[int, int]) -> list[tuple[int, int, str]]:
+    """Positions, places and ids of tasks that left the manifest, behind one of them."""
     connection.execute(queries()["stage_create"])
-    wanted = {"position": after[0], "task_id": after[1], "limit": PAGE}
+    wanted = {"position": after[0], "place": after[1], "limit": PAGE}
     return [tuple(row) for row in connection.execute(queries()["removed_page"], wanted)]
 
 
@@ -168,13 +205,15 @@ def apply(connection: sqlite3.Connection, run_id: str | None, planned: Sequence[
 
 def _statements(run_id: str | None, planned: Sequence[Planned]) -> Iterator[tuple[str, dict[str, Any]]]:
     for one in planned:
+        if one.settled:
+            continue
         fields = task_fields(one.task) | {"lost": one.earlier.lost, "retry_key": one.earlier.retry_key}
         if one.send:
             renewed = {"renewed": int(one.renewed), "reason": storable(one.reason) or None}
             yield "put_pending", fields | renewed | {"queued_by": run_id}
         elif one.change is Change.HELD and one.earlier.lost:
             yield "put_held", fields | {"reason": one.reason}
-        elif one.change is Change.KEPT and one.restore is None and not one.settled:
+        elif one.change is Change.KEPT and one.restore is None:
             yield "put_stored", fields
         elif one.change is Change.MISSING:
             yield "put_reason", {"task_id": one.task.task_id, "reason": one.reason}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from batchgen.core.plan import RESENDS
 from batchgen.core.records import Due, RunRecord, Totals, Unfinished
@@ -22,6 +24,7 @@ from batchgen.core.types import (
     forgotten_task,
 )
 from batchgen.core.values import replace
+from batchgen.ledgers.history import keep_shares
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.reconcile import request_for
 from batchgen.ledgers.rows import attempt_of, dump, dump_pictures, link_fields, link_of, storable, task_of
@@ -50,6 +53,9 @@ def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
 def end_run(connection: sqlite3.Connection, run_id: str, ended: str, stopped_by: str | None) -> None:
     """Note a run's end."""
     connection.execute(queries()["run_end"], {"run_id": run_id, "ended": ended, "stopped_by": stopped_by})
+    if connection.execute(queries()["fact"], {"key": TOTALS}).fetchone() is None:
+        _keep_totals(connection)
+        keep_shares(connection)
 
 
 @reads
@@ -196,12 +202,28 @@ def fail_unsent(connection: sqlite3.Connection, run_id: str, model: str, failure
     return connection.execute(queries()["fail_unsent"], fields).rowcount
 
 
+TOTALS = "totals"
+"""The fact that holds the job's sums until an attempt changes: the schema's triggers see to that."""
+
+
 @reads
 def totals(connection: sqlite3.Connection, run_id: str | None) -> Totals:
     """Money of a run, or of the job."""
-    attempts, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = connection.execute(
-        queries()["totals"], {"run_id": run_id}
-    ).fetchone()
+    sql = queries()
+    if run_id is not None:
+        return _totals(connection.execute(sql["totals_of_run"], {"run_id": run_id}).fetchone())
+    kept = connection.execute(sql["fact"], {"key": TOTALS}).fetchone()
+    return _totals(json.loads(kept["value"]) if kept else connection.execute(sql["totals"]).fetchone())
+
+
+def _keep_totals(connection: sqlite3.Connection) -> None:
+    """So that who asks a job that has ended need not read a million attempts."""
+    sums = tuple(connection.execute(queries()["totals"]).fetchone())
+    connection.execute(queries()["job_set"], {"key": TOTALS, "value": json.dumps(sums)})
+
+
+def _totals(sums: Sequence[Any]) -> Totals:
+    attempts, spent_usd, unknown_usd, twice_usd, images, images_usd, useless_usd, refused = sums
     return Totals(
         attempts,
         sum_usd(spent_usd),

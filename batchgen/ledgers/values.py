@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar
+
+import msgspec
 
 from batchgen.core.errors import LedgerDamagedError
 from batchgen.core.money import usd
@@ -19,12 +23,13 @@ Value = TypeVar("Value")
 SAME_TEXTS = 256
 """So many texts are remembered with what they say: rows of one entry of the manifest mostly say the same."""
 
+_WORDS = msgspec.json.Decoder(dict[str, str])
 _LARGEST_COUNT = 2**53
 _LARGEST_AMOUNT = 1e100
 """Beyond it sums and roundings overflow; no price and no duration comes near."""
 
 
-_NEVER_WRITTEN = (ValueError, LookupError, TypeError, OverflowError, RecursionError)
+_NEVER_WRITTEN = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @contextmanager
@@ -106,8 +111,44 @@ def texts(found: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+_HEX = frozenset("0123456789abcdef")
+_UUID_LENGTH = 36
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def digest(text: str | None) -> bytes | None:
+    """A hash as it is stored: half as long as its hex digits. Text that is none becomes one, that of nothing else."""
+    if text is None:
+        return None
+    if len(text) % 2 == 0 and _HEX.issuperset(text):
+        return bytes.fromhex(text)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def packed(text: str) -> bytes | str:
+    """A UUID as it is stored: its 16 bytes; other text stays as it is."""
+    if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
+        return bytes.fromhex(text.replace("-", ""))
+    return text
+
+
+def unpacked(value: bytes | str) -> str:
+    """What was `packed`, as text."""
+    if isinstance(value, str):
+        return value
+    text = value.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def json_words(text: str) -> Mapping[str, str]:
     """An object of texts in JSON. Raises `ValueError`, `RecursionError`."""
+    try:
+        return _WORDS.decode(text)
+    except ValueError:
+        return _odd_words(text)  # half surrogates, or no such object
+
+
+def _odd_words(text: str) -> Mapping[str, str]:
     found = json_object(text)
     if not all(isinstance(one, str) for one in found.values()):
         raise ValueError("an object of texts was expected")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -26,7 +26,8 @@ _EMPTY = {
 class Layout(Struct, frozen=True, eq=False):
     """What all combinations of a prompt share.
 
-    `texts` are those beside the prompt in which variables are replaced; `empty` says what to say of an empty cell, by
+    `texts` are those beside the prompt in which variables are replaced; `around` is how many characters a task's name
+    has beside the prompt's id and the varied values; `empty` says what to say of an empty cell, by
     the columns that are used; `in_pictures` are the variables in the names of pictures.
     """
 
@@ -35,6 +36,7 @@ class Layout(Struct, frozen=True, eq=False):
     in_name: tuple[int, ...]
     in_pictures: frozenset[str]
     empty: Mapping[str, str]
+    around: int
 
     @classmethod
     def of(cls, prompt: Prompt) -> Layout:
@@ -44,12 +46,14 @@ class Layout(Struct, frozen=True, eq=False):
             () if prompt.table is None else [name for name in prompt.table.columns if name in prompt.table.used]
         )
         in_pictures = frozenset(name for _, picture in pictures for name in picture.names)
+        in_name = tuple(n for n, name in enumerate(prompt.variation.names) if name not in prompt.id.names)
         return cls(
             prompt,
             tuple(_varied_texts(prompt)),
-            tuple(n for n, name in enumerate(prompt.variation.names) if name not in prompt.id.names),
+            in_name,
             in_pictures,
             {name: _empty(prompt, name, in_pictures) for name in used},
+            len(naming.task_id("", [""] * len(in_name), prompt.images)),
         )
 
     def void(self, row: Row) -> frozenset[str]:
@@ -109,19 +113,19 @@ class Combination(Struct, eq=False):
     def too_long(self) -> Iterator[tuple[Node, str]]:
         """Texts that are not put together, since a short file can make gigabytes of them."""
         for node, text in self.layout.texts:
-            characters = text.length({name: len(self.variables[name]) for name in text.names})
+            characters = text.length(self.variables)
             if characters > MOST_CHARACTERS:
                 message = (
                     f"this would become {characters:,} characters (use fewer variables, or shorter values)"
                 )
                 yield self.place(node, text.names), message
 
-    def name_fault(self, prompt_id: str) -> str | None:
-        """What is wrong with the tasks' names."""
-        prompt, slugs = self.layout.prompt, self.slugs
+    def name_fault(self, prompt_id: str, slugs: Sequence[str]) -> str | None:
+        """What is wrong with the tasks' names, of which `slugs` are a part."""
+        prompt = self.layout.prompt
         if prompt.id.names and (fault := naming.id_fault(prompt_id)):
             return f"`id` {fault}"
-        longest = len(naming.task_id(prompt_id, slugs, prompt.images))
+        longest = len(prompt_id) + sum(map(len, slugs)) + self.layout.around
         if longest > naming.TASK_ID_LIMIT:
             return (
                 f"the file's name {naming.task_id(prompt_id, slugs, prompt.images)[:40]}... would have {longest} characters, "

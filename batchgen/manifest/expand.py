@@ -95,8 +95,9 @@ class Expander:
         """The tasks of a prompt, or of one row of its table."""
         prompt, names = layout.prompt, layout.prompt.variation.names
         void = layout.void(row)
-        for name in void - row.broken:
-            yield from self._report(row.cell(name), layout.empty[name], "empty")
+        if void:
+            for name in void - row.broken:
+                yield from self._report(row.cell(name), layout.empty[name], "empty")
         for choice in prompt.variation.choices():
             variables = row.cells
             if choice:
@@ -120,7 +121,8 @@ class Expander:
         if one.known(prompt.recipe.names):
             sizes = pictures.sizes if prompt.references else None
             settled = self._settle(prompt.recipe, one.needed(prompt.recipe), sizes)
-            faults += self._refused(prompt, settled.judged.model)
+            if prompt.references:
+                faults += self._refused(prompt, settled.judged.model)
             for complaint in settled.judged.complaints:
                 place = one.place_of(settled.judged.model, complaint)
                 yield from self._report(
@@ -153,8 +155,8 @@ class Expander:
         prompt = one.layout.prompt
         model = None if settled is None else settled.judged.model
         rendered, prompt_fault = self._prompt(one, model)
-        prompt_id = prompt.id.render(one.variables)
-        name_fault = one.name_fault(prompt_id) if one.known(prompt.id.names) else None
+        prompt_id, slugs = prompt.id.render(one.variables), one.slugs
+        name_fault = one.name_fault(prompt_id, slugs) if one.known(prompt.id.names) else None
         if prompt_fault:
             yield from self._report(one.place(prompt.text_node, prompt.text.names), prompt_fault, PROMPT)
         if name_fault:
@@ -166,7 +168,7 @@ class Expander:
         )
         price = settled.judged.quote.price(rendered)
         fingerprint = self._fingerprints.of(request)
-        stem = naming.task_stem(prompt_id, one.slugs)
+        stem = naming.task_stem(prompt_id, slugs)
         for sample in range(1, prompt.images + 1):
             yield Task(
                 f"{stem}--{naming.sample_number(sample)}",
@@ -183,10 +185,9 @@ class Expander:
     def _prompt(self, one: Combination, model: Model | None) -> tuple[str, str | None]:
         """The whole prompt and what is wrong with it. One that is too long is not put together: it may be gigabytes."""
         text, wrapper, variables = one.layout.prompt.text, self._wrapper, one.variables
-        characters = text.length({name: len(variables[name]) for name in text.names})
+        characters = text.length(variables)
         if wrapper is not None:
-            others = {name: len(variables[name]) for name in wrapper.names if name != PROMPT}
-            characters = wrapper.length({**others, PROMPT: characters})
+            characters = wrapper.length(variables, instead={PROMPT: characters})
         if fault := check_prompt_length(model, characters):
             return "", fault
         rendered = text.render(variables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ _NAME_NEXT = re.compile(rf"\s*({NAME_PATTERN})")
 _NAME_LAST = re.compile(rf"({NAME_PATTERN})\s*\Z")
 MOST_FAULTS = 100
 """Wrong braces of one text that are told: nobody reads more, and a hostile text has millions."""
+_NONE: Mapping[str, int] = MappingProxyType({})
 _NEAR = 100
 """Characters before a lone `}` in which its name is looked for: a search of a whole text could take forever."""
 
@@ -42,9 +44,14 @@ class Template(Struct, frozen=True):
             parts.append(literal)
         return "".join(parts)
 
-    def length(self, lengths: Mapping[str, int]) -> int:
-        """How many characters `render` would make of values of these lengths."""
-        return sum(map(len, self.literals)) + sum(lengths[name] for name in self.names)
+    def length(self, values: Mapping[str, str], *, instead: Mapping[str, int] = _NONE) -> int:
+        """How many characters `render` would make; `instead` are the lengths of values that are not put together."""
+        characters = 0
+        for literal in self.literals:
+            characters += len(literal)
+        for name in self.names:
+            characters += instead[name] if name in instead else len(values[name])
+        return characters
 
     @property
     def whole(self) -> str | None:

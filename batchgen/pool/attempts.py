@@ -14,7 +14,7 @@ import anyio
 from batchgen.core.errors import StorageError
 from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
 from batchgen.core.money import failed_usd
-from batchgen.core.protocols import Engine, Ledger
+from batchgen.core.protocols import Engine, Ledger, OnSent
 from batchgen.core.records import Due
 from batchgen.core.retry import NextStep, next_step
 from batchgen.core.types import (
@@ -42,7 +42,7 @@ FINAL_WRITE_S = 60.0
 class Ended:
     """How an attempt ended: what was spent, and what follows (None when the image is stored).
 
-    `exhausted_s` is how long the provider said that nothing is left of a rate limit.
+    `exhausted_s` is how long the provider said that nothing is left of a rate limit, `limit_per_minute` which it told.
     """
 
     cost_usd: float
@@ -50,6 +50,7 @@ class Ended:
     failure: Failure | None = None
     step: NextStep | None = None
     exhausted_s: float | None = None
+    limit_per_minute: float | None = None
 
     @property
     def internal(self) -> bool:
@@ -95,8 +96,11 @@ class Attempts:
         """Whether nothing is fetched any more."""
         return anyio.current_time() >= self._ends_at
 
-    async def perform(self, due: Due) -> Ended:
-        """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger."""
+    async def perform(self, due: Due, on_sent: OnSent) -> Ended:
+        """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger.
+
+        `on_sent` is told when the request goes out.
+        """
         attempt = self._attempt(due)
         await self._reserve(attempt)
         await self._note_sent(attempt)
@@ -105,7 +109,7 @@ class Attempts:
         self._notify(AttemptSent(due.task, attempt.attempt_id, attempt.number, key, duplicate))
         started = anyio.current_time()
         try:
-            outcome = await self._answer(attempt)
+            outcome = await self._answer(attempt, on_sent)
         except anyio.get_cancelled_exc_class():
             lost = Failure(FailureClass.UNKNOWN, "the run was stopped before the answer came", paid=Paid.MAYBE)
             with _final_write():
@@ -135,7 +139,13 @@ class Attempts:
         seconds = _since(started)
         await self._ledger.stored(stored, ended=moment_text(self._clock()), seconds=seconds)
         self._notify(TaskStored(attempt.task, attempt.attempt_id, stored, seconds))
-        return Ended(stored.image.cost_usd or 0.0, seconds, exhausted_s=stored.answer.exhausted_s)
+        answer = stored.answer
+        return Ended(
+            stored.image.cost_usd or 0.0,
+            seconds,
+            exhausted_s=answer.exhausted_s,
+            limit_per_minute=answer.limit_per_minute,
+        )
 
     async def record_failure(self, attempt: Attempt, failure: Failure, step: NextStep, started: float) -> Ended:
         """Note a failure and what its task does next."""
@@ -179,9 +189,9 @@ class Attempts:
                 await self.record_failure(attempt, unsent, NextStep(TaskState.PENDING), anyio.current_time())
             raise
 
-    async def _answer(self, attempt: Attempt) -> Stored | Link | Failure:
+    async def _answer(self, attempt: Attempt, on_sent: OnSent) -> Stored | Link | Failure:
         try:
-            return await self._engine.perform(attempt)
+            return await self._engine.perform(attempt, on_sent)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours in one task must not take the night down

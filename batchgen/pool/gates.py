@@ -65,10 +65,11 @@ class ProviderGate:
             self._lanes[limit.models] = Bound(rate, limit.concurrency), Pulse(lowest(rate, self._rate))
         return self._lanes[limit.models]
 
-    async def enter(self, rank: int, bounds: Sequence[Bound], pulse: Pulse) -> bool:
+    async def enter(self, rank: int, bounds: Sequence[Bound], pulse: Pulse) -> float | None:
         """Wait until one more may go within all bounds, the lowest rank first; then it has its place in all of them.
 
-        False when a pause of the pulse began meanwhile: whether that is worth waiting for is not known here.
+        Returns that moment. None when a pause of the pulse began meanwhile: whether that is worth waiting for is not
+        known here.
         """
         await checkpoint()  # a place that is there at once must not let a cancellation pass by
         own = _Waiting(rank, bounds)
@@ -76,13 +77,14 @@ class ProviderGate:
         self._waiting.sort(key=lambda one: one.rank)  # stable: who came first goes first among equals
         try:
             while pulse.is_clear:
-                if self._is_turn_of(own):
+                now = anyio.current_time()
+                if self._is_turn_of(own, now):
                     for bound in bounds:
-                        await bound.take()
-                    return True
-                with anyio.move_on_at(self._next_moment()):
+                        bound.take(now)
+                    return now
+                with anyio.move_on_at(self._next_moment(now)):
                     await self._changed.wait()
-            return False
+            return None
         finally:
             self._waiting.remove(own)
             self._tell()
@@ -93,13 +95,14 @@ class ProviderGate:
             bound.give()
         self._tell()
 
-    def _is_turn_of(self, own: _Waiting) -> bool:
-        now = anyio.current_time()
+    def _is_turn_of(self, own: _Waiting, now: float) -> bool:
         return own is next((one for one in self._waiting if one.ready_at <= now), None)
 
-    def _next_moment(self) -> float:
-        """When somebody may go who may not yet; who may is awake, and tells the others when it is gone."""
-        now = anyio.current_time()
+    def _next_moment(self, now: float) -> float:
+        """When somebody may go who may not yet; who may is awake, and tells the others when it is gone.
+
+        `now` is when it was decided who may: a moment between that and this one would be missed by both.
+        """
         return min((ready_at for one in self._waiting if (ready_at := one.ready_at) > now), default=math.inf)
 
     def _tell(self) -> None:
@@ -146,12 +149,18 @@ class Gate:
         """What the provider asked of these models: what it asks of one job it asks of all."""
         return self._provider.pulse(models)
 
-    async def enter(self, models: Models) -> bool:
-        """Wait for everything that a request of these models needs; it goes out at once. False when a pause began."""
-        if not await self._provider.enter(self._rank, self._bounds(models), self.pulse(models)):
-            return False
-        self._inside[models] += 1
-        return True
+    async def enter(self, models: Models) -> float | None:
+        """Wait for everything that a request of these models needs; returns when that was. None when a pause began."""
+        moment = await self._provider.enter(self._rank, self._bounds(models), self.pulse(models))
+        if moment is not None:
+            self._inside[models] += 1
+        return moment
+
+    def went(self, models: Models, permitted_at: float) -> None:
+        """The request that was permitted at that moment goes out now."""
+        now = anyio.current_time()
+        for bound in self._bounds(models):
+            bound.went(permitted_at, now)
 
     def leave(self, models: Models) -> None:
         """Give everything back."""

@@ -80,6 +80,7 @@ class Judge:
         if ended.made:
             self._answered = True
             self._hopeless.accepted(due.task.request)
+        lane.told(ended.limit_per_minute)
         if ended.exhausted_s and (rest_s := lane.rest(ended.exhausted_s)):
             self._notify(Paused(lane.models, rest_s, "the provider says that its limit is used up"))
         if failure is None or step is None:
@@ -90,7 +91,8 @@ class Judge:
             self._stop.ask(step.stop, failure.reason)
         if failure.failure_class is FailureClass.RATE_LIMITED:
             self._resends.rate_limited()
-            if lane.slow_down(due, step.pause_s):
+            told_s, sudden = failure.retry_after_s, failure.too_sudden
+            if lane.slow_down(due, step.pause_s, told_s=told_s, sudden=sudden):
                 self._notify(Paused(lane.models, step.pause_s, failure.reason))
         self._feed_breaker(lane, due, failure, step)
         await self._condemn(lane, due.task.request, failure, step)

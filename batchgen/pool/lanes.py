@@ -126,15 +126,20 @@ class Lane:
                 self.done(due)
             if self._is_over:
                 return False
-            if not await self._gate.enter(self.models):
+            moment = await self._gate.enter(self.models)
+            if moment is None:
                 continue  # the provider asked to slow down while a permit was waited for
             if self._is_clear():
                 break
             self._gate.leave(self.models)  # the breaker opened meanwhile
         self._probe = due.task.task_id if self.breaker.is_open else None
-        now = self._sent_at[due.task.task_id] = anyio.current_time()
-        self._pulse.tempo.sent(now)
+        self._sent_at[due.task.task_id] = moment
+        self._pulse.tempo.sent(moment)
         return True
+
+    def went(self, due: Due) -> None:
+        """The request of a permit goes out now: what comes before it takes its time."""
+        self._gate.went(self.models, self._sent_at[due.task.task_id])
 
     async def _clear(self) -> None:
         """Wait until nothing but rates and workers keep a request from being sent, or nothing is sent any more."""
@@ -168,15 +173,27 @@ class Lane:
         self._paused_until = max(self._paused_until, anyio.current_time() + pause_s)
         return pause_s
 
-    def slow_down(self, due: Due, pause_s: float) -> bool:
-        """The provider asked for it: send nothing for a while, then less; False when that is no news."""
+    def slow_down(self, due: Due, pause_s: float, *, told_s: float | None, sudden: bool = False) -> bool:
+        """The provider asked for it: send nothing for a while, then less; False when that is no news.
+
+        `told_s` is how long it said to wait. A lone refusal that does not tell it concerns its task alone. `sudden` is
+        whether it wants to be sent more only slowly.
+        """
         now, held = anyio.current_time(), bool(self.held_until)
-        self._pulse.tempo.refused(self._sent_at.get(due.task.task_id, now), now)
-        if now >= max(self._paused_until, self._pulse.paused_until):
+        sent_at = self._sent_at.get(due.task.task_id, now)
+        too_many = self._pulse.tempo.refused(sent_at, now, told_s, sudden=sudden)
+        if not too_many and told_s is None:
+            return False
+        if too_many and now >= max(self._paused_until, self._pulse.paused_until):
             self._pulse.tempo.slow_down(now)
         if pause_s > self._worth_s:
             self._hold(pause_s)
         return self._pulse.pause(pause_s) and not held
+
+    def told(self, limit_per_minute: float | None) -> None:
+        """An answer told the provider's limit, or none."""
+        if limit_per_minute is not None:
+            self._pulse.tempo.told(limit_per_minute, anyio.current_time())
 
     def _hold(self, pause_s: float) -> None:
         """Send nothing more in this run; what was fetched from the ledger stays pending there."""

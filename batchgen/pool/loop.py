@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -167,7 +168,7 @@ class Pool:
         cost_usd = 0.0
         try:
             if self._within_budget() and self._judge.allows(lane, due):
-                ended = await self._attempts.perform(due)
+                ended = await self._attempts.perform(due, partial(lane.went, due))
                 cost_usd = ended.cost_usd
                 await self._judge.learn(lane, due, ended)
         except StorageError as error:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from batchgen.pool.pacing import SLACK_S
+from batchgen.pool.chance import Chance
+from batchgen.pool.taken import Taken
 
-WINDOW_S, MEASURED_AT_MOST_S = 60.0, 66.0
-"""Providers count a minute or less. A little more is measured, since it takes a while to notice that there is room."""
+SLACK_S = 0.008
+"""A wake-up so late is made up for."""
 
-FEW, FEW_AT_MOST_S = 10, 240.0
-"""A rate is measured over so many images at least, where they came in that time."""
+WINDOW_S = 60.0
+"""Providers count a minute or less."""
 
 BELOW = 0.985
 """A lane rests so far below what was accepted around a pause."""
 
 BRIEF_S, BRIEF_IMAGES = 2.0, 3.0
-"""A pause shorter than either, after one refusal: its length is chance, and says little of the limit."""
+"""A pause shorter than either: its length is chance, and says little of the limit."""
 
 KEPT, NEAR, KEPT_AT_LEAST = 0.965, 0.8, 0.5
 """What one pause leaves of a rate: after a brief one; where little is known, or too little to tell; in a storm."""
 
 LONELY_IMAGES, LONELY_S = 60.0, 20.0
-"""The last but one pause as long ago, in both: refusals that far apart may be chance."""
+"""The last but one pause as long ago, in both: what was accepted since then tells of the whole time, not of this rate."""
 
 SLOWEST = 1.0
 """Images a minute below which no answer pushes a lane: it must notice when the provider has room again."""
@@ -41,10 +42,11 @@ REST_AT_MOST_S, REST_AT_MOST_IMAGES = 600.0, 100.0
 SAME = 0.03
 """Two refused rates no further apart are the same."""
 
+HALF, MORE, PATIENCE_S = 0.5, 1.5, 900.0
+"""After `slow_down`: half of what was accepted for a quarter of an hour, then half as much again in each, as OpenAI asks."""
+
 FEELER_S, FEELER_AT_MOST_S, FEELER_SHARE = 0.5, 8.0, 0.1
 """While all is refused one request goes ahead of the others, after a tenth of the time that this has lasted."""
-
-REMEMBERED = 20_000
 
 
 class Tempo:
@@ -54,17 +56,19 @@ class Tempo:
     what its limit is. The lane rests just below that, then tries for more in small steps, ever more rarely while the
     limit proves to be where it was, and ever faster where it has gone: the plateau of CUBIC (RFC 9438). Plain additive
     increase and multiplicative decrease (Chiu and Jain, 1989) finds the limit as well, but a sawtooth that falls by a
-    fifth loses a tenth of it. A refusal far from others at a rate that was held before is chance, and changes nothing.
-    `configured` is never exceeded; where it is None a lane is free until the first refusal.
+    fifth loses a tenth of it. A refusal that may be chance (`chance.py`) changes nothing.
+    `configured` is never exceeded; where it is None a lane is free until too many are refused.
     """
 
     def __init__(self, configured: float | None) -> None:
         self._configured = configured
         self.images_per_minute: float | None = None
-        self._accepted: deque[float] = deque(maxlen=REMEMBERED)
-        self._cycles: deque[float] = deque(maxlen=2 * FEW)
+        self._taken = Taken()
         self._pauses = deque([-math.inf, -math.inf], maxlen=2)
         self._due = 0.0
+        self._told: float | None = None
+        self._follows, self._trusts = False, True
+        self._is_patient = False
         self._blocked_at = 0.0
         self._refused_at: float | None = None
         self._in_a_row = 0
@@ -75,6 +79,8 @@ class Tempo:
         self._settled_at = self._grown_at = 0.0
         self._rest_s = REST_S
         self._probe = PROBE
+        self._held = 0.0
+        self._chance = Chance()
 
     @property
     def is_free(self) -> bool:
@@ -89,25 +95,49 @@ class Tempo:
     def sent(self, now: float) -> None:
         """A request goes out; it counts as accepted until it is refused."""
         if self._refused_at is not None:
-            resumed_at = self._first_after(self._refused_at)
+            resumed_at = self._taken.first_after(self._refused_at)
             if resumed_at <= now - self._feeler_s:
                 self._resumed(self._refused_at, resumed_at, now)
-        if not self._cycles:
-            self._cycles.append(now)
         self._grow(now)
-        self._accepted.append(now)
+        self._chance.sent(tries=(self.images_per_minute or 0.0) > self._held)
+        self._taken.append(now)
         gap_s = 60.0 / (self.images_per_minute or self._configured or math.inf)
         start = self._due if now - self._due <= SLACK_S else now
         self._due = max(start + gap_s, now + self._ahead_s(gap_s))
 
-    def refused(self, sent_at: float, now: float) -> None:
-        """The provider did not take the request of that moment, since there were too many."""
-        self._forget(sent_at)
+    def told(self, limit: float, now: float) -> None:
+        """An answer told the provider's limit, in images a minute. A lane that goes by it follows it."""
+        changed = limit != self._told
+        self._told = limit
+        if self._follows and changed:
+            self._follow(now)
+
+    def refused(self, sent_at: float, now: float, wait_s: float | None = None, *, sudden: bool = False) -> bool:
+        """The provider did not take the request of that moment; returns whether it is a sign of too many.
+
+        `wait_s` is how long it said to wait. A lone refusal is no sign: those sent after it are taken. `sudden` is
+        whether the provider said that there were more from one moment to the next: from then on the lane is patient.
+        """
+        self._is_patient = self._is_patient or sudden
+        self._taken.forget(sent_at)
         self._feeler_s = min(FEELER_AT_MOST_S, max(self._feeler_s, 2.0 * (now - sent_at)))
         if self._refused_at is None:
+            brief = wait_s is None or wait_s <= self._brief_s
+            limited = self.images_per_minute is not None
+            by_chance = self._chance.explains(
+                sent_at, self._taken.count, limited=limited, told=wait_s is not None
+            )
+            if by_chance and brief and not sudden:
+                return False
             self._blocked_at = self._refused_at = sent_at
             self._in_a_row = 0
+            self._chance.forget()
         self._refused_at = max(sent_at, self._refused_at)
+        return True
+
+    @property
+    def _brief_s(self) -> float:
+        return max(BRIEF_S, BRIEF_IMAGES * 60.0 / (self.images_per_minute or self._configured or math.inf))
 
     def slow_down(self, now: float) -> None:
         """The provider said that it was too fast; told once for all refusals of a pause, after `refused`."""
@@ -125,58 +155,46 @@ class Tempo:
             return 0.0
         return self._feeler_s if self._in_a_row > 1 or self.is_free else gap_s / KEPT
 
-    def _forget(self, sent_at: float) -> None:
-        for back in range(1, len(self._accepted) + 1):
-            if self._accepted[-back] <= sent_at:
-                if self._accepted[-back] == sent_at:
-                    del self._accepted[-back]
-                return
-
-    def _first_after(self, moment: float) -> float:
-        first = math.inf
-        for one in reversed(self._accepted):
-            if one <= moment:
-                break
-            first = one
-        return first
-
     def _resumed(self, refused_at: float, resumed_at: float, now: float) -> None:
         """A request was accepted again: what is known of the limit is settled."""
         end = resumed_at if self._in_a_row == 1 else (refused_at + resumed_at) / 2
-        accepted, is_guess = self._measured(end)
+        accepted, is_guess = self._taken.a_minute(self._blocked_at, end)
         self._refused_at = None
-        self._cycles.append(resumed_at)
+        self._taken.begin_cycle(resumed_at)
         pause_s = end - self._blocked_at
         self._window_s = max(self._window_s, min(WINDOW_S, 3.0 * pause_s))
         rate = self.images_per_minute or self._configured
+        self._trusts, self._follows = self._trusts and not self._follows, False
+        if self._is_patient:
+            self._settle(accepted, HALF * min(accepted, rate or accepted), now)
+            return
+        if self._is_told_truly(accepted, is_guess=is_guess):
+            self._follow(now)
+            return
         if rate is None:
             self._settle(accepted, BELOW * accepted, now)
             return
-        brief = self._in_a_row == 1 and pause_s < max(BRIEF_S, BRIEF_IMAGES * 60.0 / rate)
+        brief = self._in_a_row == 1 and pause_s < self._brief_s
         lonely = self._blocked_at > self._pauses[0] + max(LONELY_S, LONELY_IMAGES * 60.0 / rate)
         self._pauses.append(self._blocked_at)
-        if brief and lonely and rate < BELOW * self._refused_rate:
-            self._rest_s, self._probe, self._grown_at = REST_S, PROBE, now
-        elif brief and (lonely or accepted > NEAR * rate):
+        if brief and (lonely or accepted > NEAR * rate):
             kept = BELOW if accepted >= BELOW * rate and not lonely else max(KEPT, BELOW * accepted / rate)
             self._settle(rate, kept * rate, now)
         else:
             least = (NEAR if is_guess else KEPT_AT_LEAST) * rate
             self._settle(max(accepted, least), min(BELOW * rate, max(BELOW * accepted, least)), now)
 
-    def _measured(self, end: float) -> tuple[float, bool]:
-        """Images a minute accepted from the start of a cycle to its end, and whether those were too few to tell."""
-        if end - self._blocked_at > MEASURED_AT_MOST_S:
-            end = self._blocked_at
-        starts = [max(start, end - MEASURED_AT_MOST_S) for start in reversed(self._cycles)]
-        start = next(
-            (one for one in starts if self._count(one, end) >= FEW), max(self._cycles[0], end - FEW_AT_MOST_S)
-        )
-        count = self._count(start, end)
-        return 60.0 * max(1, count) / max(0.05, end - start), count < FEW
+    def _is_told_truly(self, accepted: float, *, is_guess: bool) -> bool:
+        """Headers are believed that agree with what was accepted, until the lane is refused at their rate."""
+        if self._told is None or not self._trusts:
+            return False
+        return accepted <= self._told if is_guess else NEAR <= accepted / self._told <= 1.0 / NEAR
 
-    def _count(self, start: float, end: float) -> int:
-        return sum(1 for moment in self._accepted if start <= moment < end)
+    def _follow(self, now: float) -> None:
+        """Rest just below the limit that answers tell, and try for no more."""
+        if self._told is not None:
+            self._settle(self._told, BELOW * self._told, now)
+            self._follows = True
 
     def _settle(self, refused_rate: float, rate: float, now: float) -> None:
         """Rest at a rate below one that was refused."""
@@ -186,7 +204,9 @@ class Tempo:
             self._rest_s = min(2 * self._rest_s, max(REST_AT_MOST_S, REST_AT_MOST_IMAGES * 60.0 / rate))
         self._refused_rate, self._probe = refused_rate, PROBE
         self._settled_at = self._grown_at = now
-        self._take(max(rate, min(SLOWEST, self.images_per_minute or self._configured or SLOWEST)))
+        self._held = max(rate, min(SLOWEST, self.images_per_minute or self._configured or SLOWEST))
+        self._chance.settled()
+        self._take(self._held)
 
     def _take(self, rate: float) -> None:
         bounded = self._configured is not None and rate >= self._configured
@@ -201,8 +221,12 @@ class Tempo:
         round_s = max(ROUND_S, ROUND_IMAGES * gap_s, self._window_s)
         rounds = min(1.0, max(0.0, now - self._grown_at) / round_s)
         self._grown_at = now
-        rests = now < self._settled_at + max(self._rest_s, REST_IMAGES * gap_s, round_s)
+        rests = self._follows or now < self._settled_at + max(self._rest_s, REST_IMAGES * gap_s, round_s)
         if self._refused_at is not None or rests or now - self._due > max(gap_s, 0.05):
+            return
+        if self._is_patient:
+            if now > self._settled_at + PATIENCE_S:
+                self._take(rate * MORE ** (rounds * round_s / PATIENCE_S))
             return
         self._probe = min(PROBE_AT_MOST, self._probe * 2.0**rounds)
         self._take(rate * (1.0 + self._probe * rounds))

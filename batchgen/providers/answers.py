@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from batchgen.core.classify import ErrorBody, request_id
-from batchgen.core.retry_after import exhausted_s
+from batchgen.core.retry_after import exhausted_s, limit_per_minute
 from batchgen.core.types import Answer, Blob, ImageBytes, JsonValue, Link, Usage
 from batchgen.providers.body import LARGE_BYTES
 from batchgen.providers.links import expiry
@@ -236,6 +236,7 @@ def _answer(
         revised_prompt=mask.text(revised) or None if len(revised) <= _LONGEST_PROMPT else None,
         raw=_raw(document, mask),
         exhausted_s=exhausted_s(received.headers),
+        limit_per_minute=limit_per_minute(received.headers),
     )
 
 

@@ -17,7 +17,7 @@ from batchgen.catalogue.dialects import fields_of, path_of
 from batchgen.core.classify import NetworkFault, classify_network, request_id
 from batchgen.core.errors import AttemptError
 from batchgen.core.plain import one_line
-from batchgen.core.protocols import PartialSink
+from batchgen.core.protocols import OnSent, PartialSink
 from batchgen.core.types import (
     Failure,
     FailureClass,
@@ -81,9 +81,10 @@ class HttpProvider:
         attempt_id: str,
         idempotency_key: str,
         on_partial: PartialSink | None = None,
+        on_sent: OnSent | None = None,
     ) -> ImageBytes | Link:
         """Send one `n=1` request, once. Raises only `AttemptError`, whose `evidence` is what came of a paid answer."""
-        exchange = Exchange(on_partial=on_partial)
+        exchange = Exchange(on_partial=on_partial, on_sent=on_sent)
         with turns_kept():
             try:
                 async with self._outgoing(request) as outgoing:
@@ -189,7 +190,10 @@ async def _on_chunk_sent(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestChunkSentParams
 ) -> None:
     # Headers go out together with the first chunk, so before this nothing has left.
-    context.trace_request_ctx.sent = True
+    exchange: Exchange = context.trace_request_ctx
+    if not exchange.sent and exchange.on_sent is not None:
+        exchange.on_sent()
+    exchange.sent = True
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from anyio import to_thread
 from batchgen.catalogue.dialects import Dialect
 from batchgen.core.classify import classify_event, classify_status, request_id
 from batchgen.core.errors import AttemptError
-from batchgen.core.protocols import PartialSink
+from batchgen.core.protocols import OnSent, PartialSink
 from batchgen.core.retry_after import REMAINING, RESET
 from batchgen.core.types import Blob, Failure, FailureClass, ImageBytes, JsonValue, Link, Paid
 from batchgen.providers.answers import Received, error_of, image_of, json_of, why_none
@@ -46,6 +46,7 @@ class Exchange:
     """
 
     on_partial: PartialSink | None = None
+    on_sent: OnSent | None = None
     sent: bool = False
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)

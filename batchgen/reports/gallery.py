@@ -21,7 +21,7 @@ from batchgen.reports.data import task_data
 from batchgen.reports.history import changes, shares, timeline
 from batchgen.reports.money import money_notes
 from batchgen.reports.summary import stop_text
-from batchgen.reports.tally import KNOWN_CLASSES, take_tally
+from batchgen.reports.tally import KNOWN_CLASSES, Tally, take_tally
 from batchgen.reports.text import counted, duration_text, usd_text
 from batchgen.reports.thumbs import thumb_names
 
@@ -39,7 +39,7 @@ class ReportFacts:
     `summary` is the last run's, None when the page is made without a run. `list_usd` is what the model makers
     would charge for the job's images, given where the provider itself is free (the sandbox). `command` is the
     `batchgen retry` that orders images of this job again. `store` is the address of the object store that has the images, "" for the
-    folder itself.
+    folder itself. `tally` counts the tasks; without one they are read once more to be counted.
     """
 
     job: str
@@ -54,6 +54,7 @@ class ReportFacts:
     history: History = field(default_factory=History)
     command: str = "batchgen retry"
     store: str = ""
+    tally: Tally | None = None
 
 
 async def write_gallery(
@@ -66,7 +67,7 @@ async def write_gallery(
     that are there, and the images themselves where there is none. Raises `OSError`; the old page is then still there.
     """
     path = folder / "index.html"
-    tally = await take_tally(batches())
+    tally = facts.tally or await take_tally(batches())
     thumbs = await to_thread.run_sync(thumb_names, folder)
     history = facts.history
     style, script = _asset("gallery.css"), _asset("gallery.js")

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 
+from batchgen import __version__
 from batchgen.core.plain import safe_text
 from batchgen.core.records import TaskView
 from batchgen.reports.atomic import Sink, replacing
@@ -37,6 +38,19 @@ async def write_results(folder: Path, batches: Batches, columns: Sequence[str] =
     async with replacing(folder / "results.jsonl") as lines, replacing(folder / "results.csv") as table:
         names = await _write_lines(lines, batches())
         await _write_table(table, batches(), columns, [name for name in names if name not in columns])
+
+
+def results_seal(folder: Path, columns: Sequence[str]) -> str:
+    """What tells these very files from others, of other columns or another version; one that never was has its own."""
+    found: list[object] = [__version__, list(columns)]
+    for name in ("results.jsonl", "results.csv"):
+        try:
+            status = (folder / name).lstat()
+        except OSError as error:
+            found.append(str(error))
+        else:
+            found.append([status.st_ino, status.st_size, status.st_mtime_ns])
+    return json.dumps(found)
 
 
 async def _write_lines(sink: Sink, batches: AsyncIterator[Sequence[TaskView]]) -> list[str]:

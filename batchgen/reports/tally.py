@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anyio.lowlevel import checkpoint
@@ -61,8 +61,8 @@ class Tally:
     lost: int = 0
 
     @classmethod
-    def of(cls, states: Mapping[tuple[str, str], int]) -> Tally:
-        """Counts alone, without rows, as `Ledger.states` tells them."""
+    def of(cls, states: Mapping[tuple[str, str], int], views: Iterable[TaskView] = ()) -> Tally:
+        """Counts as `Ledger.states` tells them, and the first tasks without an image as rows, as `open_tasks` does."""
         tally = cls()
         for (state, failure_class), count in states.items():
             tally.states[state] += count
@@ -70,6 +70,8 @@ class Tally:
             tally.lost += count if lost else 0
             if lost or state in (TaskState.FAILED, TaskState.HELD):
                 tally.classes[failure_class] += count
+        for view in views:
+            tally._keep(view)
         return tally
 
     @property
@@ -98,10 +100,12 @@ class Tally:
         if view.state == TaskState.STORED and not view.lost:
             return
         self.lost += view.lost
-        rows = self.waiting
-        if view.lost or view.state in (TaskState.FAILED, TaskState.HELD):
+        if _troubled(view):
             self.classes[_class(view)] += 1
-            rows = self.troubled
+        self._keep(view)
+
+    def _keep(self, view: TaskView) -> None:
+        rows = self.troubled if _troubled(view) else self.waiting
         if len(rows) < ROWS_KEPT:
             rows.append(_open_task(view))
 
@@ -114,6 +118,10 @@ class Tally:
 def advice(failure_class: str) -> Advice:
     """What to do about a class, by its name; there is an answer for a row without one too."""
     return _ADVICE.get(failure_class, _WITHOUT_CLASS)
+
+
+def _troubled(view: TaskView) -> bool:
+    return view.lost or view.state in (TaskState.FAILED, TaskState.HELD)
 
 
 def _class(view: TaskView) -> str:

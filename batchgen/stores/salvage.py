@@ -64,10 +64,11 @@ class Salvage:
 
     def inventory(self) -> Inventory:
         """What is there by its sidecars."""
+        folders = [(folder, folder.path.name) for folder in (self._layout.images, self._layout.superseded)]
         return Inventory.of(
-            place_of(file).removesuffix(".json")
-            for folder in (self._layout.images, self._layout.superseded)
-            for file in _sidecars(folder)
+            f"{place}/{name.removesuffix('.json')}"
+            for folder, place in folders
+            for name in _sidecar_names(folder)
         )
 
     def images(self, folder: Folder) -> Iterator[list[Found]]:
@@ -213,7 +214,11 @@ def _paged(items: Iterator[Item]) -> Iterator[list[Item]]:
 
 
 def _sidecars(folder: Folder) -> Iterator[File]:
-    return (folder.file(name) for name in folder.names() if name.endswith(".json") and name[0] != ".")
+    return map(folder.file, _sidecar_names(folder))
+
+
+def _sidecar_names(folder: Folder) -> Iterator[str]:
+    return (name for name in folder.names() if name.endswith(".json") and name[0] != ".")
 
 
 def _is_empty(part: File) -> bool:

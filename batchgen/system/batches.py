@@ -34,6 +34,7 @@ class BatchThread(Generic[Job, Result]):
         self._work = work
         self._queue: queue.SimpleQueue[Sequence[Call[Job, Result]] | None] = queue.SimpleQueue()
         self._gathered: list[Call[Job, Result]] = []
+        self._is_busy = False
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
@@ -72,13 +73,14 @@ class BatchThread(Generic[Job, Result]):
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
         if not self._gathered:
-            loop.call_later(GATHER_S, self._hand_over)
+            loop.call_later(GATHER_S if self._is_busy else 0.0, self._hand_over)
         self._gathered.append((job, answer))
         return answer
 
     def _hand_over(self) -> None:
-        """Queue what was gathered."""
+        """Queue what was gathered; a job that came alone makes the next one wait for nobody."""
         if self._gathered:
+            self._is_busy = len(self._gathered) > 1
             self._queue.put(self._gathered)
             self._gathered = []
 

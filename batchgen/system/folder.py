@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
+from msgspec import Struct
+
 from batchgen.core.types import Blob
 
 _NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
@@ -25,8 +27,7 @@ class Free:
     files: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """What a name stands for. `mark` changes when the bytes are replaced: the modification time, or an object's tag."""
 
     mode: int

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
+from PIL import Image
 
 from batchgen.core.errors import NotAnImageError
 from batchgen.core.protocols import ImageStore
 from batchgen.core.types import ImageBytes, Media
+from batchgen.stores.directory import SMALL_LETTERS
 from tests.ledgers.samples import as_renamed, attempt, task
 from tests.stores.images import ANSWER, answer, found, picture
 from tests.stores.shelves import ObjectShelf, Shelf
@@ -106,6 +110,31 @@ async def test_what_is_no_image_is_evidence(store: ImageStore, shelf: Shelf, not
         await store.keep(mine, ImageBytes(nothing, ANSWER))
     assert [nothing if isinstance(nothing, bytes) else nothing.encode()] == list(shelf.files().values())
     assert all(name.startswith("state/quarantine/") for name in shelf.files())
+
+
+async def test_answers_of_one_moment_go_their_own_ways(store: ImageStore, shelf: Shelf) -> None:
+    """Small or large, an answer that is no image takes no other down with it."""
+    large = io.BytesIO()
+    Image.effect_noise((400, 400), 90).save(large, "PNG")
+    came = [PNG, b"no image", large.getvalue(), b"no image" * SMALL_LETTERS]
+    places: dict[int, str] = {}
+    refused: set[int] = set()
+
+    async def keep(number: int, data: bytes) -> None:
+        mine = attempt(task(f"boat-{number}"))
+        await store.reserve(mine)
+        try:
+            places[number] = (await store.keep(mine, answer(data))).image.file
+        except NotAnImageError:
+            refused.add(number)
+
+    async with anyio.create_task_group() as group:
+        for number, data in enumerate(came):
+            group.start_soon(keep, number, data)
+    assert len(came[0]) < SMALL_LETTERS < len(came[2])
+    files = shelf.files()
+    assert {0: came[0], 2: came[2]} == {number: files[place] for number, place in places.items()}
+    assert {1, 3} == refused
 
 
 async def test_the_first_that_is_an_image_is_stored(store: ImageStore, shelf: Shelf) -> None:

@@ -19,7 +19,7 @@ from batchgen.core.classify import (
     request_id,
 )
 from batchgen.core.plain import REASON_LIMIT
-from batchgen.core.retry_after import RETRY_AFTER_CAP_S, exhausted_s, retry_after_s
+from batchgen.core.retry_after import RETRY_AFTER_CAP_S, exhausted_s, limit_per_minute, retry_after_s
 from batchgen.core.types import Failure, FailureClass, Paid
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -305,6 +305,39 @@ def test_what_a_provider_asks_for_is_understood(
 def test_a_good_answer_tells_when_a_limit_is_used_up(headers: dict[str, str], wanted: float | None) -> None:
     """Only what says that nothing is left counts: a good answer asks nobody to wait."""
     assert wanted == exhausted_s(headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({"x-ratelimit-limit-requests": "60"}, 60.0),
+        ({"x-ratelimit-limit-images": "20", "x-ratelimit-limit-requests": "60"}, 20.0),
+        ({"x-ratelimit-limit-input-images": "50000", "x-ratelimit-limit-tokens": "3"}, 50_000.0),
+        ({"x-ratelimit-limit-requests": "0"}, None),
+        ({"x-ratelimit-limit-requests": "-5", "x-ratelimit-limit-images": "nan"}, None),
+        ({"x-ratelimit-limit-requests": "99999999999"}, None),
+        ({"x-ratelimit-limit-requests": "60 per minute"}, None),
+        ({"x-ratelimit-limit": "5000"}, None),
+        ({}, None),
+    ],
+)
+def test_an_answer_tells_its_limit(headers: dict[str, str], wanted: float | None) -> None:
+    """The tightest of those that count requests or images; what no provider means is ignored."""
+    assert wanted == limit_per_minute(headers)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "wanted"),
+    [
+        (429, ErrorBody(code="slow_down"), True),
+        (503, ErrorBody(type="slow_down"), True),
+        (429, ErrorBody(code="rate_limit_exceeded"), False),
+        (500, ErrorBody(), False),
+    ],
+)
+def test_who_asks_to_come_back_slowly(status: int, error: ErrorBody, wanted: bool) -> None:
+    """Only the code that OpenAI documents for traffic that rose too fast."""
+    assert wanted is classify_status(status, {}, error, "", NOW).too_sudden
 
 
 @given(HEADERS, st.text() | st.from_regex(r"try again in [0-9.hms ]{0,30}", fullmatch=True))

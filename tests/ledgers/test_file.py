@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,20 @@ import anyio.to_thread
 import pytest
 
 from batchgen.core.errors import LedgerError
+from batchgen.core.plan import Planned
 from batchgen.core.records import RunRecord
 from batchgen.core.retry import NextStep
-from batchgen.core.types import Answer, Link, TaskState
+from batchgen.core.types import Answer, Change, Link, TaskState
 from batchgen.ledgers.committing import transact
 from batchgen.ledgers.migrations import NEWEST
 from batchgen.ledgers.opening import open_file
-from batchgen.ledgers.queries import queries
 from batchgen.ledgers.sqlite import open_ledger
-from batchgen.ledgers.staging import stage
+from batchgen.ledgers.staging import apply
 from batchgen.ledgers.steps import begin_run, end_run, sent
+from batchgen.ledgers.steps import stored as note_stored
 from tests.ledgers.samples import (
     BUSY,
+    MOMENT,
     RUN,
     as_renamed,
     attempt,
@@ -38,6 +41,7 @@ from tests.ledgers.samples import (
     send,
     states,
     store,
+    stored,
     task,
     tasks,
 )
@@ -272,48 +276,65 @@ async def test_the_job_and_its_last_run_are_remembered(path: Path) -> None:
         assert "../spring.yaml" == (await ledger.facts())["manifest"]
 
 
-# Query plans
-
-VALUES = {
-    "run_id": RUN,
-    "models": '["m"]',
-    "now": "",
-    "limit": 9,
-    "after": -1,
-    "position": -1,
-    "fingerprint": "f",
-    "task_id": "t",
-}
+# Room
 
 
-def plan_of(connection: sqlite3.Connection, name: str) -> str:
-    """How SQLite would answer a query."""
-    rows = connection.execute(f"EXPLAIN QUERY PLAN {queries()[name]}", VALUES)
-    return "\n".join(row["detail"] for row in rows)
+def test_a_stored_task_takes_less_than_a_kibibyte(path: Path) -> None:
+    """With a sentence as its prompt, parameters, a table's columns, its request and its image: a million are 1 GB."""
+    count = 2000
+    many = [
+        task(
+            f"sku-{number:06d}--01",
+            position=number,
+            prompt=f"Oak side table number {number} with a drawer: catalogue photo on white, soft light.",
+            parameters={"size": "1536x1024", "quality": "medium", "output_format": "webp"},
+            variables={"sku": f"sku-{number:06d}", "name": f"Oak side table number {number} with a drawer"},
+        )
+        for number in range(count)
+    ]
+    with closing(open_file(path)) as connection:
+        connection.execute("BEGIN")
+        apply(connection, RUN, [Planned(one, Change.NEW, send=True) for one in many])
+        for one in many:
+            of = attempt(one)
+            sent(connection, of)
+            note_stored(connection, stored(of), MOMENT, 12.5)
+        connection.execute("COMMIT")
+    assert path.stat().st_size / count < 1024
+
+
+# Sums that are kept
 
 
 @pytest.mark.parametrize(
-    ("name", "index"),
+    "change",
     [
-        ("due", "SEARCH t USING INDEX tasks_queued"),
-        ("next_due", "SEARCH tasks USING INDEX tasks_queued"),
-        ("compare_page", "SEARCH s USING INTEGER PRIMARY KEY"),
-        ("spare", "SEARCH i USING INDEX images_fingerprint"),
-        ("unfinished", "SEARCH a USING INDEX attempts_open"),
-        ("task_views", "SEARCH t USING INDEX tasks_position"),
-        ("attempt_views", "SEARCH attempts USING INTEGER PRIMARY KEY"),
+        "UPDATE attempts SET cost_usd = 7",
+        "UPDATE tasks SET model = 'other'",
+        "UPDATE images SET file_elsewhere = 'elsewhere'",
+        "DELETE FROM attempts",
     ],
 )
-def test_no_query_reads_a_whole_table(path: Path, name: str, index: str) -> None:
-    """What runs once a task or a page goes by an index, so that a night of 100,000 tasks stays quick."""
+async def test_what_was_worked_out_is_forgotten_with_any_change(path: Path, change: str) -> None:
+    """Sums and the results' seal hold for the very rows that they tell of, whoever changes one."""
     connection = open_file(path)
-    stage(connection, [])
-    connection.execute(queries()["claims_create"])
-    plan = plan_of(connection, name)
+    begin_run(connection, RunRecord(RUN, "spring", "spring.yaml", "cometapi", "host", MOMENT))
     connection.close()
-    assert index in plan
-    assert [] == [line for line in plan.splitlines() if line.startswith("SCAN") and "json_each" not in line]
-    assert "TEMP B-TREE FOR ORDER BY" not in plan or name in {"spare", "unfinished"}  # a handful of rows
+    async with open_ledger(path) as ledger:
+        await bought(ledger, task())
+        await ledger.end_run(RUN, MOMENT, None)
+        await ledger.note("results", "a seal")
+        assert "a seal" == await ledger.fact("results")
+        assert None is not await ledger.fact("totals")
+        before = await ledger.totals()
+        await ledger.end_run(RUN, MOMENT, None)
+        assert before == await ledger.totals()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(change)
+        other.commit()
+    async with open_ledger(path) as ledger:
+        assert [None] * 3 == [await ledger.fact(key) for key in ("results", "totals", "shares")]
+        assert ("DELETE" in change or "cost_usd" in change) == (before != await ledger.totals())
 
 
 async def test_staging_many_keeps_pages_in_order(path: Path) -> None:

@@ -42,21 +42,26 @@ class Sliding:
 
 @dataclass
 class Fixed:
-    """So many in each window by the clock."""
+    """So many in each window by the clock, or from the first request on."""
 
     a_minute: float
     window_s: float = 60.0
+    by_the_clock: bool = True
     window: float = -1.0
     count: int = 0
+    first: float | None = None
 
     def take(self, now: float) -> float | None:
         """Take it while this window holds fewer."""
-        if (window := now // self.window_s) != self.window:
+        if self.first is None:
+            self.first = 0.0 if self.by_the_clock else now
+        window = (now - self.first) // self.window_s
+        if window != self.window:
             self.window, self.count = window, 0
         if self.count + 1 <= self.a_minute * self.window_s / 60.0 + 1e-9:
             self.count += 1
             return None
-        return (window + 1) * self.window_s - now
+        return self.first + (window + 1) * self.window_s - now
 
 
 @dataclass
@@ -78,6 +83,24 @@ class Tokens:
         return (1.0 - self.level) * 60.0 / self.a_minute
 
 
+@dataclass
+class InFlight:
+    """So many at the same time, each of which takes so long."""
+
+    most: int
+    latency_s: float
+    ends: deque[float] = field(default_factory=deque)
+
+    def take(self, now: float) -> float | None:
+        """Take it while there is a place."""
+        while self.ends and self.ends[0] <= now:
+            self.ends.popleft()
+        if len(self.ends) < self.most:
+            self.ends.append(now + self.latency_s)
+            return None
+        return self.ends[0] - now
+
+
 @dataclass(frozen=True)
 class Settled:
     """Images a minute that were accepted in the later part, the share of its requests that were refused, and their number."""
@@ -95,11 +118,16 @@ def settle(
     later_s: float,
     configured: float | None = None,
     tells: bool = False,
+    sudden: bool = False,
+    headers: Callable[[float], float | None] = lambda _now: None,
     latency_s: float = 10.0,
     refusal_s: float = 0.2,
     slots: int = 200,
 ) -> Settled:
-    """Send all that the tempo lets through; `tells` is whether a refusal says how long to wait."""
+    """Send all that the tempo lets through; `tells` is whether a refusal says how long to wait.
+
+    `sudden` is whether it says that there were suddenly more, `headers` the limit that a good answer tells.
+    """
     now = paused_until = free_at = 0.0
     answers: list[tuple[float, float, float]] = []
     took = refused = 0
@@ -109,10 +137,15 @@ def settle(
             moment, wait_s, sent_at = heapq.heappop(answers)
             now = max(now, moment)
             if wait_s >= 0:
-                tempo.refused(sent_at, now)
-                if now >= paused_until:
+                too_many = tempo.refused(sent_at, now, wait_s if tells else None, sudden=sudden)
+                if too_many and now >= paused_until:
                     tempo.slow_down(now)
-                paused_until = max(paused_until, now + (wait_s + 0.01 if tells else backoff_s(1, 0.5)))
+                if too_many or tells:
+                    paused_until = max(
+                        paused_until, now + (wait_s + 0.5 * min(1.0, wait_s) if tells else backoff_s(1, 0.5))
+                    )
+            elif (limit := headers(now)) is not None:
+                tempo.told(limit, now)
             continue
         now = ready
         free_at = now + (0.001 if configured is None else 60.6 / configured)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from batchgen.core.protocols import OnSent
 from batchgen.core.types import Answer, Attempt, Failure, FailureClass, Link, Paid, Stored, Task
 from batchgen.core.values import replace
 from tests.ledgers.samples import stored
@@ -63,8 +64,10 @@ class ScriptedEngine:
         """Make room."""
         await self.on_reserve(attempt)
 
-    async def perform(self, attempt: Attempt) -> Stored | Link | Failure:
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
         """Send."""
+        if on_sent is not None:
+            on_sent()
         self.calls.append(Call(asyncio.get_running_loop().time(), attempt))
         self.flying += 1
         self.most = max(self.most, self.flying)

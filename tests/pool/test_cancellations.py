@@ -18,7 +18,7 @@ import pytest
 
 from batchgen.core.errors import AttemptError
 from batchgen.core.limits import LaneLimit, PoolLimits
-from batchgen.core.protocols import PartialSink
+from batchgen.core.protocols import OnSent, PartialSink
 from batchgen.core.types import (
     Answer,
     Failure,
@@ -68,6 +68,7 @@ class Till:
         attempt_id: str,
         idempotency_key: str,
         on_partial: PartialSink | None = None,  # noqa: ARG002 - part of the interface
+        on_sent: OnSent | None = None,  # noqa: ARG002 - the same
     ) -> ImageBytes | Link:
         """One image, paid at once."""
         await anyio.lowlevel.checkpoint()

@@ -206,10 +206,13 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 
 
 def test_a_rate_limit_without_a_wait_pauses_too() -> None:
-    """Without Retry-After the lane pauses for the backoff."""
-    engine = ScriptedEngine(only("t0--01", in_turn(fault(FailureClass.RATE_LIMITED, seconds=0.5), Reply())))
+    """Without Retry-After the lane pauses for the backoff, once three in a row show that it is no chance."""
+    limited = fault(FailureClass.RATE_LIMITED, seconds=0.5)
+    engine = ScriptedEngine(lambda attempt: limited if attempt.task.position < 3 else Reply())
     Night(tasks(20), engine, concurrency=1, jitter=lambda: 0.5).run()
-    assert engine.times()[1] >= 1.0
+    first, _, third, fourth, *_ = engine.times()
+    assert third - first < 1.1
+    assert fourth >= 2.0
 
 
 def test_a_wait_of_nothing_is_tried_again() -> None:

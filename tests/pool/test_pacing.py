@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import heapq
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from random import Random
 
 import pytest
 
 from batchgen.core.limits import LaneLimit, PoolLimits
 from batchgen.core.types import Attempt
 from batchgen.pool.gates import Gate
-from batchgen.pool.pacing import MARGIN, SLACK_S
+from batchgen.pool.pacing import CATCH_UP_S, MARGIN, Pace
 from batchgen.pool.stopping import Stop
 from tests.ledgers.samples import tasks
 from tests.pool.pools import Night
@@ -58,6 +60,13 @@ def test_no_minute_holds_too_many_and_none_is_wasted(rate: float, late_s: float)
     assert reached(times, rate) >= 0.985
 
 
+@pytest.mark.parametrize("tick_s", [1e-6, 1e-5, 1e-4, 1e-3])
+def test_nobody_waits_for_ever_for_a_moment_that_passes_meanwhile(tick_s: float) -> None:
+    """Time goes on while it is decided who may go: a moment that comes in between is not missed."""
+    times = simulate(lambda: paced([12_000, 11_000], 20.0), late_s=1e-9, tick_s=tick_s)
+    assert len(times) >= 2000
+
+
 @pytest.mark.parametrize("rates", [(50, 60), (60, 50), (5000, 12_000), (12_000, 5000), (6000, 6000)])
 def test_two_limits_hold_at_once_and_the_tighter_is_used(rates: tuple[float, float]) -> None:
     """A model's limit under a job's: the tighter one is kept, and reached, also with late timers."""
@@ -85,7 +94,7 @@ def test_a_run_does_not_begin_with_a_burst(rate: float) -> None:
     gaps = [late - early for early, late in pairwise(times)]
     period_s = MARGIN * 60.0 / rate
     assert all(
-        times[last] - times[first] >= (last - first) * period_s - SLACK_S - 1e-6
+        times[last] - times[first] >= (last - first) * period_s - CATCH_UP_S - 1e-6
         for last in range(20)
         for first in range(last)
     )
@@ -144,4 +153,37 @@ def test_nothing_is_sent_before_the_run_may_begin() -> None:
     night = Night(tasks(2), images_per_minute=6, starts_at=7.0).run()
     first, second = night.engine.times()
     assert 7.0 <= first < 7.1
-    assert second - first >= MARGIN * 10.0 - SLACK_S
+    assert second - first >= MARGIN * 10.0 - CATCH_UP_S
+
+
+def delayed(rate: float, seconds: float, delays: Iterator[float]) -> list[float]:
+    """When requests go out that each follow their permits after some time, as behind a commit."""
+    pace, now = Pace(rate), 0.0
+    waiting: list[tuple[float, float]] = []
+    went = []
+    while now < seconds:
+        ready = max(now, pace.ready_at) + LATE_S
+        if waiting and waiting[0][0] <= ready:
+            now, permitted_at = heapq.heappop(waiting)
+            pace.went(permitted_at, now)
+            went.append(now)
+        else:
+            now = ready
+            pace.take(now)
+            heapq.heappush(waiting, (now + next(delays), now))
+    return went
+
+
+@pytest.mark.parametrize("most_s", [0.02, 0.05, 0.2])
+@pytest.mark.parametrize("rate", [60, 600, 1200, 12_000])
+def test_commits_that_take_longer_at_times_make_no_window_too_full(rate: float, most_s: float) -> None:
+    """However late requests follow their permits: counted from when they go out, windows of 2 s or more hold the limit.
+
+    Where they are at most a fiftieth of the shortest window late, the rate is used as well.
+    """
+    random = Random(1)
+    delays = iter(lambda: most_s * random.random() ** 4, None)
+    times = delayed(rate, 40.0, delays)
+    for window_s in (2.0, 3.0, 5.0, 10.0):
+        assert rate * window_s / 60.0 >= busiest_minute([moment * 60.0 / window_s for moment in times])
+    assert most_s > 0.04 or reached(times, rate) >= 0.985

@@ -38,14 +38,19 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop on simulated time, from 0 s. For code without threads and sockets."""
+    """A loop on simulated time, from 0 s. For code without threads and sockets.
 
-    def __init__(self, late_s: float = GRAIN_S) -> None:
+    `tick_s` passes each time that somebody looks at the clock, as it does on a real one.
+    """
+
+    def __init__(self, late_s: float = GRAIN_S, tick_s: float = 0.0) -> None:
         self._jumping = _JumpingSelector(late_s)
+        self._tick_s = tick_s
         super().__init__(self._jumping)
 
     def time(self) -> float:
         """Simulated seconds."""
+        self._jumping.now_s += self._tick_s
         return self._jumping.now_s
 
     def leap(self, seconds: float) -> None:
@@ -58,7 +63,9 @@ def wall_clock() -> datetime:
     return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())
 
 
-def simulate(main: Callable[[], Coroutine[Any, Any, Result]], *, late_s: float = GRAIN_S) -> Result:
+def simulate(
+    main: Callable[[], Coroutine[Any, Any, Result]], *, late_s: float = GRAIN_S, tick_s: float = 0.0
+) -> Result:
     """Run a coroutine function on a simulated clock whose timers fire `late_s` late."""
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(late_s)) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(late_s, tick_s)) as runner:
         return runner.run(main())

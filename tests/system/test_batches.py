@@ -10,6 +10,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from batchgen.system import batches
 from batchgen.system.batches import BATCH_LIMIT, BatchThread
 
 pytestmark = pytest.mark.anyio
@@ -113,3 +114,32 @@ async def test_a_job_whose_caller_left_is_done() -> None:
     assert 2 == await thread.submit(2)
     await thread.close()
     assert [1, 2] == done
+
+
+async def test_who_comes_alone_waits_for_nobody_and_who_comes_together_is_gathered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a batch of several the next jobs are gathered over turns of the loop; after a lone job they are not."""
+    monkeypatch.setattr(batches, "GATHER_S", 0.3)  # far longer than a few turns take on any machine
+    sizes: list[int] = []
+
+    def work(jobs: Sequence[int]) -> list[int | Exception]:
+        sizes.append(len(jobs))
+        return list(jobs)
+
+    thread: BatchThread[int, int] = BatchThread("test", work)
+
+    async def turns_apart(job: int) -> None:
+        for _ in range(job):
+            await anyio.lowlevel.checkpoint()
+        await thread.submit(job)
+
+    await thread.submit(0)
+    async with anyio.create_task_group() as group:
+        for job in range(2):
+            group.start_soon(thread.submit, job)
+    async with anyio.create_task_group() as group:
+        for job in range(5):
+            group.start_soon(turns_apart, job)
+    await thread.close()
+    assert [1, 2, 5] == sizes

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from batchgen.core.limits import PoolLimits
+from batchgen.core.protocols import OnSent
 from batchgen.core.types import Attempt, Failure, Link, Stored
 from batchgen.core.values import replace
 from batchgen.engines.local import LocalEngine
@@ -47,8 +48,8 @@ def _sent_after_the_answer() -> None:
     """`sent` is committed once the answer is there, not before the request."""
     answer = Attempts._answer
 
-    async def later(self: Attempts, attempt: Attempt) -> Stored | Link | Failure:
-        outcome = await answer(self, attempt)
+    async def later(self: Attempts, attempt: Attempt, on_sent: OnSent) -> Stored | Link | Failure:
+        outcome = await answer(self, attempt, on_sent)
         await self._ledger.sent(attempt)
         return outcome
 
@@ -207,8 +208,8 @@ def _commits_are_not_synced() -> None:
     """SQLite leaves it to the system when a commit reaches the disk."""
     opened = opening.open_file
 
-    def careless(path: Path, *, may_be_new: bool = True) -> sqlite3.Connection:
-        connection = opened(path, may_be_new=may_be_new)
+    def careless(path: Path, *, may_be_new: bool = True, checked: bool = True) -> sqlite3.Connection:
+        connection = opened(path, may_be_new=may_be_new, checked=checked)
         connection.execute("PRAGMA synchronous = OFF")
         return connection
 

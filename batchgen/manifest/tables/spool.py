@@ -7,6 +7,8 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from batchgen.core.errors import StorageError
 
 _IN_MEMORY_BYTES = 2**20
@@ -14,6 +16,9 @@ _AT_ONCE_BYTES = 2**16
 
 Kept = tuple[int, list[str | None]]
 """A row's number and its cells; None for one without a value, which was told."""
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(tuple[int, list[str | None]])
 
 
 class Spool:
@@ -26,7 +31,7 @@ class Spool:
     def put(self, number: int, cells: Sequence[str | None]) -> None:
         """Add a row."""
         try:
-            self._file.write(json.dumps([number, cells]).encode() + b"\n")
+            self._file.write(_line(number, cells))
         except OSError as error:
             raise StorageError(
                 f"{tempfile.gettempdir()}: a table's rows cannot be put there ({error})"
@@ -41,6 +46,19 @@ class Spool:
             place = self._file.tell()
             if not lines:
                 return
-            for line in lines:
-                number, cells = json.loads(line)
-                yield number, cells
+            yield from map(_kept, lines)
+
+
+def _line(number: int, cells: Sequence[str | None]) -> bytes:
+    try:
+        return _ENCODER.encode((number, cells)) + b"\n"
+    except UnicodeEncodeError:  # half a surrogate, which JSON can bring
+        return json.dumps([number, cells]).encode() + b"\n"
+
+
+def _kept(line: bytes) -> Kept:
+    try:
+        return _DECODER.decode(line)
+    except msgspec.DecodeError:
+        number, cells = json.loads(line)
+        return number, cells

@@ -88,8 +88,11 @@ class Table:
         """The rows in the order of the file; may be asked for again, and have not changed then."""
         columns = self.columns
         for number, kept in self.spool.rows() if self.spool is not None else ():
-            broken = frozenset(name for name, cell in zip(columns, kept, strict=True) if cell is None)
-            yield Row(self.file, number, dict(zip(columns, (cell or "" for cell in kept), strict=True)), broken)
+            broken = frozenset[str]()
+            if None in kept:
+                broken = frozenset(name for name, cell in zip(columns, kept, strict=True) if cell is None)
+            cells = {name: cell or "" for name, cell in zip(columns, kept, strict=True)}
+            yield Row(self.file, number, cells, broken)
 
 
 class Taking:
@@ -105,6 +108,8 @@ class Taking:
         # Where each column is; of two with one name the first.
         self._places = {name: place for place, name in reversed(list(enumerate(table.header))) if name}
         self._places = {name: self._places[name] for name in table.columns}
+        self._used = [name in table.used for name in self._places]
+        self._as_they_stand = self._whole and list(self._places.values()) == list(range(len(table.header)))
 
     def take(self) -> list[Problem]:
         """Put all rows by; returns what is wrong with them."""
@@ -135,14 +140,15 @@ class Taking:
                 )
 
     def _take(self, number: int, cells: Sequence[Cell]) -> None:
-        self._check_names(number, cells)
-        values = [cells[place] if place < len(cells) else "" for place in self._places.values()]
+        values = cells
+        if not self._as_they_stand or len(cells) != len(self._header):
+            self._check_names(number, cells)
+            values = [cells[place] if place < len(cells) else "" for place in self._places.values()]
         if not self._passes(values):
             return
-        used = self._table.used
         kept = [
-            self._value(number, place, value) if name in used else _printed(value)
-            for (name, place), value in zip(self._places.items(), values, strict=True)
+            self._value(number, place, value) if used else _printed(value)
+            for place, value, used in zip(self._places.values(), values, self._used, strict=True)
         ]
         self._table.numbers.append(number)
         self._spool.put(number, kept)
@@ -155,10 +161,9 @@ class Taking:
 
     def _value(self, number: int, place: int, cell: Cell) -> str | None:
         """The value of a cell that is used, None when it has none, which is told."""
-        if not isinstance(cell, Bad) and SHEET_ERROR.fullmatch(cell.strip()):
-            cell = sheet_error(cell.strip())
-        if isinstance(cell, Bad):
-            self._say(number, place, cell.message)
+        if isinstance(cell, Bad) or SHEET_ERROR.fullmatch(cell.strip()):
+            bad = cell if isinstance(cell, Bad) else sheet_error(cell.strip())
+            self._say(number, place, bad.message)
             return None
         if not cell.isprintable() and (found := CONTROL.search(cell)):
             self._say(number, place, f"{control_name(found[0])} is not allowed in a text (remove it)")
