@@ -12,14 +12,18 @@ import pytest
 
 from batchgen.core.errors import StorageError, UsageError
 from batchgen.core.values import replace
+from batchgen.engines.ray import open_ray
+from batchgen.providers.settings import BUILT_IN
 from batchgen.stores.directory import open_store_at
 from batchgen.system.addresses import is_url, url_fault
 from batchgen.system.buckets import Bucket, open_bucket
 from batchgen.system.folder import Folder
 from batchgen.system.lease import Lease, LeaseLostError
+from batchgen.workers import Recipe, open_worker
 from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
 from tests.support.cli import Desk, ended, pick, together, until
+from tests.support.cluster import LOOPBACK
 from tests.support.paid import Rule, refuse
 from tests.support.weed import KEY, READER, READER_SECRET, SECRET, Weed, objects
 
@@ -190,6 +194,43 @@ async def test_a_store_that_stays_away(tmp_path: Path, weed: Weed) -> None:
         assert {} == dict(await store.damaged([adopted.image]))
     assert {adopted.image.file: data} == images(bucket)
     assert [] == names(tmp_path)
+
+
+@pytest.mark.anyio
+async def test_what_waits_on_a_node_of_a_cluster(
+    tmp_path: Path, weed: Weed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that a node with a folder of its own could not upload is brought to the store by the next run, for free."""
+    address, mine, data = weed.url(), attempt(task()), picture("one")
+    node = tmp_path / "cache" / "batchgen" / ORIGIN.job
+    async with open_store_at(weed.bucket(address, patience_s=0), node, ORIGIN) as store:
+        await store.reserve(mine)
+        weed.stop()
+        try:
+            with pytest.raises(StorageError, match="does not answer"):
+                await store.keep(mine, answer(data))
+        finally:
+            weed.start()
+    known = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "COMETAPI_KEY": "sk-of-nobody"}
+    for name, value in {**LOOPBACK, **weed.environ, **known}.items():
+        monkeypatch.setenv(name, value)
+    settings = replace(BUILT_IN["cometapi"], base_url="http://127.0.0.1:1", base_url_env=None)
+    away = tmp_path / "of the coordinator"
+    recipe = Recipe(settings, away, ORIGIN, concurrency=1, pictures=away, token="unseen", store=address)
+    try:
+        async with (
+            open_store_at(weed.bucket(address), tmp_path / "here", ORIGIN) as store,
+            open_ray(partial(open_worker, recipe), store, None) as engine,
+        ):
+            assert await store.adopt(mine) is None
+            adopted = await engine.adopt(mine)
+            assert adopted is not None
+            assert {} == dict(await store.damaged([adopted.image]))
+    finally:
+        import ray
+
+        ray.shutdown()
+    assert {adopted.image.file: data} == images(weed.bucket(address))
 
 
 @pytest.mark.parametrize(
