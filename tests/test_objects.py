@@ -267,7 +267,7 @@ def test_an_endpoint_that_cannot_be_asked(desk: Desk, url: str, endpoint: str, t
     assert "what AWS_ENDPOINT_URL names" in done.err
     assert told in again.err
     with pytest.raises(UsageError, match=told):
-        open_bucket(url, {"endpoint": endpoint})
+        open_bucket(url, {"endpoint": endpoint, "allow_http": "false"})
 
 
 def test_a_signal_before_the_store_was_reached(desk: Desk, url: str) -> None:
