@@ -37,6 +37,8 @@ def bucket_of(job: Job, *, patience_s: float | None = None, tell: Tell | None = 
 def copy_up(job: Job, run_id: str = "") -> None:
     """Copy the report, the results, a run's folder and the ledger up, over earlier copies. Does nothing for a folder.
 
+    So go the folders of earlier runs that are not there: those that were killed, or ended while the store was away.
+
     Raises `OSError`, `LedgerError`, `UsageError`.
     """
     if not job.store:
@@ -53,13 +55,17 @@ def copy_up(job: Job, run_id: str = "") -> None:
     for place in _files(job.folder / THUMBS):
         if place.name not in there:
             bucket.folder(THUMBS).file(place.name).put(place)
-    if run_id:
-        _copy_run(bucket, job, run_id)
+    _copy_runs(bucket, job, run_id)
 
 
-def _copy_run(bucket: Bucket, job: Job, run_id: str) -> None:
-    for place in _files(job.runs / run_id):
-        bucket.folder(_RUNS).file(f"{run_id}/{place.name}").put(place, replace=True)
+def _copy_runs(bucket: Bucket, job: Job, run_id: str) -> None:
+    runs = bucket.folder(_RUNS)
+    there = frozenset(runs.names(deep=True))
+    for folder in job.runs.glob("*"):
+        for place in _files(folder):
+            name = f"{folder.name}/{place.name}"
+            if (folder.name == run_id or name not in there) and _is_of_a_run(name):
+                runs.file(name).put(place, replace=True)
 
 
 def bring_back(job: Job, bucket: Bucket) -> bool:

@@ -68,7 +68,9 @@ async def hold_bucket(
     def lost(message: str) -> None:
         loop.call_soon_threadsafe(ended.ask, StopReason.STORAGE, message)
 
+    bucket.outages.hurried = lambda: ended.signalled
     await _take(lease, bucket, job, voice)
+    bucket.outages.hurried = lambda: False  # from here on it is paid images that are waited for
     with kept(lease, lost):
         try:
             if not job.has_ledger and await to_thread.run_sync(bring_back, job, bucket):
@@ -114,6 +116,10 @@ async def _watch(lease: Lease, job: Job, seconds: float) -> Holder | None:
             )
         if anyio.current_time() >= ends:
             return holder
+        if lease.file.folder.bucket.outages.hurried():
+            raise StorageError(
+                f"{job.store}: held by {_words(holder)}, which was not waited for; nothing was sent"
+            )
         await anyio.sleep(_LOOK_S)
 
 

@@ -12,14 +12,18 @@ import pytest
 
 from batchgen.core.errors import StorageError, UsageError
 from batchgen.core.values import replace
+from batchgen.engines.ray import open_ray
+from batchgen.providers.settings import BUILT_IN
 from batchgen.stores.directory import open_store_at
-from batchgen.system.addresses import url_fault
+from batchgen.system.addresses import is_url, url_fault
 from batchgen.system.buckets import Bucket, open_bucket
 from batchgen.system.folder import Folder
 from batchgen.system.lease import Lease, LeaseLostError
+from batchgen.workers import Recipe, open_worker
 from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
 from tests.support.cli import Desk, ended, pick, together, until
+from tests.support.cluster import LOOPBACK
 from tests.support.paid import Rule, refuse
 from tests.support.weed import KEY, READER, READER_SECRET, SECRET, Weed, objects
 
@@ -70,6 +74,9 @@ def test_killed_in_the_middle(desk: Desk, url: str, weed: Weed) -> None:
     assert len(desk.till.charged) - TASKS <= CONCURRENCY
     lost = [one for one in desk.attempts() if one["class"] == "unknown"]
     assert len(desk.till.charged) - TASKS <= len(lost)
+    logs = {name for name in objects(weed.bucket(f"{url}/job")) if name.endswith("events.jsonl")}
+    assert logs == {str(path.relative_to(desk.job)) for path in desk.job.glob("runs/*/events.jsonl")}
+    assert 2 == len(logs)
 
 
 def test_a_store_that_goes_away_and_comes_back(desk: Desk, url: str, weed: Weed) -> None:
@@ -189,6 +196,43 @@ async def test_a_store_that_stays_away(tmp_path: Path, weed: Weed) -> None:
     assert [] == names(tmp_path)
 
 
+@pytest.mark.anyio
+async def test_what_waits_on_a_node_of_a_cluster(
+    tmp_path: Path, weed: Weed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that a node with a folder of its own could not upload is brought to the store by the next run, for free."""
+    address, mine, data = weed.url(), attempt(task()), picture("one")
+    node = tmp_path / "cache" / "batchgen" / ORIGIN.job
+    async with open_store_at(weed.bucket(address, patience_s=0), node, ORIGIN) as store:
+        await store.reserve(mine)
+        weed.stop()
+        try:
+            with pytest.raises(StorageError, match="does not answer"):
+                await store.keep(mine, answer(data))
+        finally:
+            weed.start()
+    known = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "COMETAPI_KEY": "sk-of-nobody"}
+    for name, value in {**LOOPBACK, **weed.environ, **known}.items():
+        monkeypatch.setenv(name, value)
+    settings = replace(BUILT_IN["cometapi"], base_url="http://127.0.0.1:1", base_url_env=None)
+    away = tmp_path / "of the coordinator"
+    recipe = Recipe(settings, away, ORIGIN, concurrency=1, pictures=away, token="unseen", store=address)
+    try:
+        async with (
+            open_store_at(weed.bucket(address), tmp_path / "here", ORIGIN) as store,
+            open_ray(partial(open_worker, recipe), store, None) as engine,
+        ):
+            assert await store.adopt(mine) is None
+            adopted = await engine.adopt(mine)
+            assert adopted is not None
+            assert {} == dict(await store.damaged([adopted.image]))
+    finally:
+        import ray
+
+        ray.shutdown()
+    assert {adopted.image.file: data} == images(weed.bucket(address))
+
+
 @pytest.mark.parametrize(
     ("keys", "bucket", "told"),
     [
@@ -207,6 +251,35 @@ def test_a_store_that_refuses(desk: Desk, url: str, keys: tuple[str, str], bucke
     assert (3, []) == (done.code, desk.till.requests)
     assert told in done.err
     assert keys[0] not in done.err
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"), [("127.0.0.1:9", "no web address"), ("http://127.0.0.1:9", "allow_http")]
+)
+def test_an_endpoint_that_cannot_be_asked(desk: Desk, url: str, endpoint: str, told: str) -> None:
+    """It is a mistake that is named at once, from the environment as from the configuration, and no outage."""
+    del desk.environ["AWS_ALLOW_HTTP"]
+    desk.manifest(FLEET[:1])
+    done = desk.do("run", "job.yaml", "--output", url)
+    desk.environ["AWS_ENDPOINT_URL"] = endpoint
+    again = desk.do("run", "job.yaml", "--output", url)
+    assert ([2, 2], []) == ([done.code, again.code], desk.till.requests)
+    assert "what AWS_ENDPOINT_URL names" in done.err
+    assert told in again.err
+    with pytest.raises(UsageError, match=told):
+        open_bucket(url, {"endpoint": endpoint, "allow_http": "false"})
+
+
+def test_a_signal_before_the_store_was_reached(desk: Desk, url: str) -> None:
+    """Nothing is in flight then, so that one signal is enough: the outage is not waited out."""
+    desk.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
+    desk.manifest(FLEET)
+    with ended(desk.start("run", "job.yaml", "--output", url)) as running:
+        running.wait_for("does not answer")
+        running.signal(signal.SIGINT)
+        done = running.done()
+    assert (130, []) == (done.code, desk.till.requests)
+    assert "was not waited for any longer" in done.err
 
 
 def test_one_patience_for_all(weed: Weed) -> None:
@@ -234,6 +307,7 @@ def test_a_lost_local_folder(desk: Desk, url: str, weed: Weed) -> None:
     before = desk.run("--output", url, expect=1)
     known, bucket = desk.attempts(), weed.bucket(f"{url}/job")
     assert {"index.html", "ledger.sqlite", "results.csv"} <= set(objects(bucket))
+    assert [] == list(desk.job.glob(".*.new"))
     asked = len(desk.till.requests)
     for verb in ("verify --repair", "plan", "run"):
         shutil.rmtree(desk.job)
@@ -327,13 +401,17 @@ def test_an_image_is_created_never_replaced(tmp_path: Path, weed: Weed, size_byt
         ("s3://key:secret@bucket/x", False),
         ("s3://bucket/x?X-Amz-Signature=1", False),
         ("s3://bucket/../other", False),
+        ("s3://bucket/%2e%2e/other", False),
+        ("S3://bucket/prefix", False),
+        ("s3:/bucket/prefix", False),
         ("ftp://host/x", False),
         ("s3://", False),
     ],
 )
 def test_addresses(place: str, sound: bool) -> None:
-    """Only plain prefixes of known stores are taken; what is refused is not repeated."""
+    """Only plain prefixes of known stores are taken, none for a folder; what is refused is not repeated."""
     fault = url_fault(place)
+    assert is_url(place)
     assert sound == (fault is None)
     assert "secret" not in (fault or "")
 

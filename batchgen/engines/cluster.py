@@ -32,6 +32,8 @@ STOP_S = 10.0
 """So long a stop waits for what a worker is just keeping; one that is out of reach does not answer."""
 CONNECT_S = 10.0
 """So long a cluster may take to answer at all."""
+JOIN_S = 60.0
+"""So long it may take to be joined, or begun here: what listens may be no cluster, and Ray would try for minutes."""
 CALLS = 1000
 """Calls at one time of one worker: the coordinator's limits bound them, not Ray."""
 OBJECTS_BYTES = 80 << 20
@@ -157,14 +159,20 @@ class Cluster:
         return Hand(self._ray, hosted.remote(opener))
 
 
-def connect(address: str | None) -> Cluster:
+def connect(address: str | None, *, join_s: float = JOIN_S) -> Cluster:
     """A cluster by its address; without one, a cluster on this machine is begun for as long as the process runs.
 
-    Raises `UsageError` when Ray is not installed or the cluster cannot be reached.
+    Raises `UsageError` when Ray is not installed, or the cluster cannot be reached or is not ready in `join_s`.
     """
     connected: Future[Cluster] = Future()
     Thread(target=_stay_connected, args=(connected, address), name="ray", daemon=True).start()
-    return connected.result()
+    try:
+        return connected.result(join_s)
+    except TimeoutError:
+        raise UsageError(
+            f"the Ray cluster {address or 'of this machine'} cannot be used: it was not ready within {join_s:g} s; "
+            "nothing was sent"
+        ) from None
 
 
 def _stay_connected(connected: Future[Cluster], address: str | None) -> None:

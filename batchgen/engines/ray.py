@@ -85,8 +85,13 @@ class RayEngine:
         return outcome
 
     async def adopt(self, attempt: Attempt) -> Stored | None:
-        """What is in the store already, whoever put it there."""
-        return await self._store.adopt(attempt)
+        """What is in the store already, whoever put it there, or waits for an object store on a node of its own."""
+        stored = await self._store.adopt(attempt)
+        for hand in () if stored else tuple(self._hands.values()):
+            with suppress(LostError):
+                if isinstance(found := await hand.do("adopt", attempt), Stored):
+                    return found
+        return stored
 
     async def _outcome(
         self, lost: Failure, verb: str, attempt: Attempt, *words: object

@@ -148,9 +148,12 @@ class ObjectFile(File):
                 for piece in self._pieces():
                     file.write(piece)
 
-        self._ask(bring)
-        waiting.sync()
-        waiting.rename(target)
+        try:
+            self._ask(bring)
+            waiting.sync()
+            waiting.rename(target)
+        finally:
+            waiting.unlink()
         target.folder.sync()
 
     def rewrite(self, *, mode: int) -> None:

@@ -23,13 +23,15 @@ def _nobody(_message: str) -> None:
 class Outages:
     """Asks again with pauses while a store is away, for `patience_s` of one outage; who comes later does not wait anew.
 
-    `tell` hears once when an outage begins and once when it is over.
+    `tell` hears once when an outage begins and once when it is over. `hurried` is asked on any thread whether nobody
+    wants to wait any more.
     """
 
     def __init__(self, url: str, patience_s: float, tell: Tell | None = None) -> None:
         self._url = url
         self._patience_s = patience_s
         self._tell = tell or _nobody
+        self.hurried: Callable[[], bool] = lambda: False
         self._lock = Lock()
         self._since: float | None = None
         self._refused_until = 0.0
@@ -61,13 +63,22 @@ class Outages:
             else:
                 self._answered()
                 return result
-            time.sleep(pause_s)
+            self._pause(what, pause_s)
             pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
     @property
     def given_up(self) -> bool:
         """Whether the store is not waited for any more."""
         return time.monotonic() < self._refused_until
+
+    def _pause(self, what: str, pause_s: float) -> None:
+        ends = time.monotonic() + pause_s
+        while (left_s := ends - time.monotonic()) > 0:
+            if self.hurried():
+                raise OSError(
+                    f"{self._url}/{what}: the store does not answer, and was not waited for any longer"
+                )
+            time.sleep(min(left_s, _FIRST_PAUSE_S))
 
     def _gave_up(self, what: str, how: str = "") -> OSError:
         return OSError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import uuid
@@ -204,6 +205,23 @@ def test_a_cluster_that_is_not_there_ends_the_run(desk: Desk) -> None:
     assert 2 == done.code
     assert "the Ray cluster 127.0.0.1:9 cannot be used" in done.err
     assert [] == desk.till.requests
+
+
+def test_what_listens_and_is_no_cluster_ends_the_run(desk: Desk) -> None:
+    """It is given up on, and the process can end, although Ray would go on trying."""
+    joining = "import sys; from batchgen.engines.cluster import connect; connect(sys.argv[1], join_s=1)"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-c", joining, address],
+            env=desk.environ | LOOPBACK,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT_S,
+        )
+    assert 1 == done.returncode, done.stderr
+    assert f"the Ray cluster {address} cannot be used: it was not ready within 1 s" in done.stderr
 
 
 def test_without_ray_the_command_that_installs_it_is_told(desk: Desk) -> None:
