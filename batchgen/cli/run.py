@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,12 +58,25 @@ def _answered_yes(plans: dict[Path, PlanSummary]) -> bool:
     """Whether the next line of standard input is a yes; everything else is a no, and so is its end."""
     to_send = sum(plan.to_send for plan in plans.values())
     cost = cost_text(in_all(plan.cost for plan in plans.values()))
-    click.echo(f"\nSend {counted(to_send, 'request')} for {cost}? [y/N]: ", nl=False, err=True)
     try:
-        line = sys.stdin.buffer.readline() if sys.stdin else b""
+        click.echo(f"\nSend {counted(to_send, 'request')} for {cost}? [y/N]: ", nl=False, err=True)
+        line = _next_line() if sys.stdin else b""
     except KeyboardInterrupt:
         click.echo("\nnothing was sent", err=True)
         sys.exit(128 + signal.SIGINT)
     if not line.endswith(b"\n"):
         click.echo(err=True)  # the end of the input left the cursor in the line
     return line.strip().lower() in {b"y", b"yes"}
+
+
+def _next_line() -> bytes:
+    """A line of standard input. A signal that comes just before `readline` waits would be slept over; here it wakes."""
+    hears, tells = socket.socketpair()
+    with hears, tells:
+        tells.setblocking(False)
+        before = signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
+        try:
+            select.select([sys.stdin, hears], [], [])
+        finally:
+            signal.set_wakeup_fd(before)
+    return sys.stdin.buffer.readline()
