@@ -21,11 +21,12 @@ from unicodedata import combining, east_asian_width
 from tests.support.cli import BATCHGEN, WAIT_S, Desk
 
 _TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Ctrl-C reaches whoever has the terminal."""
+"""Ctrl-C reaches whoever has the terminal, also where the tests run in the background of a script, which ignores it."""
 
 _FRAME = re.compile(r"((?:[^\x1b\r\n]*\x1b\[K\r\n)+[^\x1b\r\n]*)\x1b\[K\x1b\[J")
 _LOOK = re.compile(r"\x1b\[[0-9;]*[mA]")
