@@ -83,7 +83,7 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
 
         check = decoded_media_of
     endpoint = resolve(recipe.settings, os.environ)
-    shared = (recipe.folder / "state" / recipe.token).exists()
+    shared = _sees_folder(recipe)
     if not shared and not recipe.store:
         raise StorageError(
             f"{recipe.folder} is not the coordinator's folder there: share it under the same path"
@@ -103,6 +103,13 @@ async def open_worker(recipe: Recipe) -> AsyncIterator[Engine]:
         open_provider(endpoint, concurrency=recipe.concurrency, pictures=recipe.pictures) as provider,
     ):
         yield LocalEngine(provider, store)
+
+
+def _sees_folder(recipe: Recipe) -> bool:
+    try:
+        return (recipe.folder / "state" / recipe.token).exists()
+    except OSError:  # it may be there, but whoever works here may not look into it
+        return False
 
 
 def _bucket(recipe: Recipe) -> Bucket:

@@ -233,6 +233,24 @@ async def test_what_waits_on_a_node_of_a_cluster(
     assert {adopted.image.file: data} == images(weed.bucket(address))
 
 
+@pytest.mark.anyio
+async def test_a_node_that_may_not_look_into_the_folder(
+    tmp_path: Path, weed: Weed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a store it works in a folder of its own; without one it says what to do, as where there is none."""
+    known = {"XDG_CACHE_HOME": str(tmp_path), "COMETAPI_KEY": "sk-of-nobody"}
+    for name, value in {**weed.environ, **known}.items():
+        monkeypatch.setenv(name, value)
+    closed = tmp_path / ("x" * 300)  # asking for it is an error, for root too
+    recipe = Recipe(BUILT_IN["cometapi"], closed, ORIGIN, concurrency=1, pictures=tmp_path, token="unseen")
+    async with open_worker(replace(recipe, store=weed.url())) as engine:
+        await engine.reserve(mine := attempt(task()))
+    assert (tmp_path / "batchgen" / ORIGIN.job / "state" / f"{mine.attempt_id}.part").exists()
+    with pytest.raises(StorageError, match="share it under the same path"):
+        async with open_worker(recipe):
+            pass
+
+
 @pytest.mark.parametrize(
     ("keys", "bucket", "told"),
     [
