@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
+from anyio import to_thread
 
 from batchgen.core.errors import StorageError, UsageError
 from batchgen.core.values import replace
@@ -24,7 +29,7 @@ from tests.ledgers.samples import attempt, task
 from tests.stores.images import ORIGIN, answer, names, picture
 from tests.support.cli import Desk, ended, pick, together, until
 from tests.support.cluster import LOOPBACK
-from tests.support.paid import Rule, refuse
+from tests.support.paid import Rule, Till, refuse
 from tests.support.weed import KEY, READER, READER_SECRET, SECRET, Weed, objects
 
 pytest_plugins = ("tests.support.fixtures",)
@@ -79,6 +84,11 @@ def test_killed_in_the_middle(desk: Desk, url: str, weed: Weed) -> None:
     assert 2 == len(logs)
 
 
+def _waiting(desk: Desk) -> int:
+    """How many images lie whole on the local disk, with their sidecars."""
+    return sum(path.stat().st_size > 0 for path in (desk.job / "state").glob("*.json"))
+
+
 def test_a_store_that_goes_away_and_comes_back(desk: Desk, url: str, weed: Weed) -> None:
     """Answers that come meanwhile wait on the local disk; the run ends well, and each image was paid for once."""
     desk.till.script(Rule(do="hold"))
@@ -88,7 +98,7 @@ def test_a_store_that_goes_away_and_comes_back(desk: Desk, url: str, weed: Weed)
         weed.stop()
         try:
             desk.till.script()
-            until(lambda: len(list((desk.job / "state").glob("*.json"))) >= TASKS, running)
+            until(lambda: _waiting(desk) == TASKS, running)
         finally:
             weed.start()
         done = running.done()
@@ -196,25 +206,48 @@ async def test_a_store_that_stays_away(tmp_path: Path, weed: Weed) -> None:
     assert [] == names(tmp_path)
 
 
+def _workers(cache: Path) -> list[int]:
+    """Processes of a cluster that was begun with such a cache."""
+    mark, found = f"XDG_CACHE_HOME={cache}\0".encode(), []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"ray::Worker" in (entry / "cmdline").read_bytes() and mark in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def _until_written(path: Path) -> None:
+    """Wait until a reserved file has bytes; a hang ends before the store's patience does."""
+    ends = time.monotonic() + 15
+    while not path.stat().st_size:
+        assert time.monotonic() < ends, "it was never written"
+        time.sleep(0.01)
+
+
 @pytest.mark.anyio
 async def test_what_waits_on_a_node_of_a_cluster(
-    tmp_path: Path, weed: Weed, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, weed: Weed, till: Till, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An image that a node with a folder of its own could not upload is brought to the store by the next run, for free."""
-    address, mine, data = weed.url(), attempt(task()), picture("one")
-    node = tmp_path / "cache" / "batchgen" / ORIGIN.job
+    """An image that a node with a folder of its own could not upload is brought to the store by the next run, for free.
+
+    Where the worker alone is lost, the one that takes its place brings it in the same run.
+    """
+    address, earlier, data = weed.url(), attempt(task()), picture("one")
+    mine = attempt(task("mug--01", prompt="A mug.", parameters={"size": "1024x1024"}))
+    cache = tmp_path / "cache"
+    node = cache / "batchgen" / ORIGIN.job
     async with open_store_at(weed.bucket(address, patience_s=0), node, ORIGIN) as store:
-        await store.reserve(mine)
+        await store.reserve(earlier)
         weed.stop()
         try:
             with pytest.raises(StorageError, match="does not answer"):
-                await store.keep(mine, answer(data))
+                await store.keep(earlier, answer(data))
         finally:
             weed.start()
-    known = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "COMETAPI_KEY": "sk-of-nobody"}
+    known = {"XDG_CACHE_HOME": str(cache), "COMETAPI_KEY": till.key}
     for name, value in {**LOOPBACK, **weed.environ, **known}.items():
         monkeypatch.setenv(name, value)
-    settings = replace(BUILT_IN["cometapi"], base_url="http://127.0.0.1:1", base_url_env=None)
+    settings = replace(BUILT_IN["cometapi"], base_url=till.base_url, base_url_env=None)
     away = tmp_path / "of the coordinator"
     recipe = Recipe(settings, away, ORIGIN, concurrency=1, pictures=away, token="unseen", store=address)
     try:
@@ -222,15 +255,44 @@ async def test_what_waits_on_a_node_of_a_cluster(
             open_store_at(weed.bucket(address), tmp_path / "here", ORIGIN) as store,
             open_ray(partial(open_worker, recipe), store, None) as engine,
         ):
-            assert await store.adopt(mine) is None
-            adopted = await engine.adopt(mine)
+            assert await store.adopt(earlier) is None
+            adopted = await engine.adopt(earlier)
             assert adopted is not None
             assert {} == dict(await store.damaged([adopted.image]))
+            await engine.reserve(mine)
+            weed.stop()
+            async with anyio.create_task_group() as group:
+                group.start_soon(engine.perform, mine)
+                await to_thread.run_sync(_until_written, node / "state" / f"{mine.attempt_id}.json")
+                (worker,) = _workers(cache)
+                os.kill(worker, signal.SIGKILL)
+                weed.start()
     finally:
         import ray
 
         ray.shutdown()
-    assert {adopted.image.file: data} == images(weed.bucket(address))
+    assert {data, till.images["image-1"]} == set(images(weed.bucket(address)).values())
+    assert 1 == len(till.requests)
+
+
+@pytest.mark.anyio
+async def test_what_comes_while_an_upload_waits_for_the_store(tmp_path: Path, weed: Weed) -> None:
+    """It is whole on the local disk at once, however small, and not only in memory until the store is back."""
+    first, second = attempt(task()), attempt(task("mug--01", prompt="A mug."))
+    async with (
+        open_store_at(weed.bucket(weed.url()), tmp_path, ORIGIN) as store,
+        anyio.create_task_group() as group,
+    ):
+        for one in (first, second):
+            await store.reserve(one)
+        weed.stop()
+        try:
+            for one in (first, second):
+                group.start_soon(store.keep, one, answer(picture(one.attempt_id)))
+                await to_thread.run_sync(_until_written, tmp_path / "state" / f"{one.attempt_id}.json")
+        finally:
+            weed.start()
+    assert [] == list((tmp_path / "state").glob("*.json"))
 
 
 @pytest.mark.anyio

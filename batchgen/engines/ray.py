@@ -39,7 +39,7 @@ class RayEngine:
         self._hands: dict[str, Hand] = {}  # by node
         self._at: dict[str, str] = {}  # attempt -> node, from its reservation to its end
         self._refused: dict[str, str] = {}
-        self._beginning: set[str] = set()
+        self._beginning: dict[str, anyio.Event] = {}
         self._draining: frozenset[str] = frozenset()
         self._looked = -LOOK_S
         self._looking = anyio.Lock()
@@ -96,18 +96,33 @@ class RayEngine:
     async def _outcome(
         self, lost: Failure, verb: str, attempt: Attempt, *words: object
     ) -> Stored | Link | Failure:
-        hand = self._hands[self._at[attempt.attempt_id]]
+        node = self._at[attempt.attempt_id]
+        hand = self._hands[node]
         try:
             outcome = await self._call(verb, attempt, *words)
         except LostError as error:
             over = await hand.over()
             # What is left of an attempt that has ended is taken or cleared away; the next run does it for the others.
-            stored = await self._store.adopt(attempt) if over or error.ended else None
+            stored = await self._left_by(node, attempt) if over or error.ended else None
             return stored or replace(lost, same_cause=not error.news)
         finally:
             self._at.pop(attempt.attempt_id, None)
         assert outcome is not None
         return outcome
+
+    async def _left_by(self, node: str, attempt: Attempt) -> Stored | None:
+        """What a lost worker stored, or had on a disk of its node's own: who takes its place there is asked."""
+        if stored := await self._store.adopt(attempt):
+            return stored
+        await self._look()
+        if (begun := self._beginning.get(node)) is not None:
+            await begun.wait()
+        if (hand := self._hands.get(node)) is None:
+            return None
+        with suppress(LostError):
+            found = await hand.do("adopt", attempt)
+            return found if isinstance(found, Stored) else None
+        return None
 
     async def _call(self, verb: str, attempt: Attempt, *words: object) -> Outcome:
         """Raises `LostError`, and what the engine there raises."""
@@ -146,8 +161,8 @@ class RayEngine:
                 return
             self._looked = anyio.current_time()
             alive, self._draining = await to_thread.run_sync(self._cluster.nodes)
-        new = alive - self._draining - self._hands.keys() - self._refused.keys() - self._beginning
-        self._beginning |= new
+        new = alive - self._draining - self._hands.keys() - self._refused.keys() - self._beginning.keys()
+        self._beginning |= {node: anyio.Event() for node in new}
         async with anyio.create_task_group() as group:
             for node in new:
                 group.start_soon(self._begin_on, node)
@@ -159,12 +174,12 @@ class RayEngine:
         try:
             refused = await hand.begin()
         finally:
-            self._beginning.discard(node)
             if refused:
                 self._refused[node] = refused
             if refused == "":
                 self._hands[node] = hand
-            else:
+            self._beginning.pop(node).set()
+            if refused != "":
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(hand.end)
 

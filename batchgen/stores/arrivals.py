@@ -58,7 +58,7 @@ class Barrier:
         """Sync, rename, sync the directories; an arrival that cannot be renamed takes no other down."""
         if self._broken is not None:
             return [self._broken] * len(arrivals)
-        synced = list((self._pool.map if len(arrivals) > 1 else map)(self._sync, arrivals))
+        synced = list((self._pool.map if len(arrivals) > 1 else map)(self.sync, arrivals))
         # Renames on a disk are over at once; uploads take a while, and go side by side.
         each = self._pool.map if self._layout.images.moves_by_copy else map
         results = list(each(lambda arrival, error: error or self._rename(arrival), arrivals, synced))
@@ -73,7 +73,8 @@ class Barrier:
                 arrival.leaves.unlink()
         return results
 
-    def _sync(self, arrival: Arrival) -> StorageError | None:
+    def sync(self, arrival: Arrival) -> StorageError | None:
+        """Make an arrival durable where it waits; returns what is wrong with the disk."""
         try:
             for one in (arrival, *arrival.more):
                 one.source.sync()

@@ -93,9 +93,18 @@ class DirectoryStore:
     async def keep(self, attempt: Attempt, image: ImageBytes) -> Stored:
         """Make an image durable under its final name. Raises `NotAnImageError` and `StorageError`."""
         with self._told():
+            if self._layout.images.moves_by_copy:
+                return await self._arrivals.submit_made(self._pool, self._wait_for_upload, attempt, image)
             if image.length <= SMALL_LETTERS:
                 return await self._arrivals.submit(partial(self._arriving, attempt, image))
             return await self._arrivals.submit_made(self._pool, self._arriving, attempt, image)
+
+    def _wait_for_upload(self, attempt: Attempt, image: ImageBytes) -> Arrival:
+        """Durable on the local disk before it queues behind uploads, which take minutes while the store is away."""
+        arrival = self._arriving(attempt, image)
+        if error := self._barrier.sync(arrival):
+            raise error
+        return arrival
 
     @property
     def keeps_partials(self) -> bool:
