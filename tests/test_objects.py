@@ -270,15 +270,18 @@ def test_an_endpoint_that_cannot_be_asked(desk: Desk, url: str, endpoint: str, t
         open_bucket(url, {"endpoint": endpoint, "allow_http": "false"})
 
 
-def test_a_signal_before_the_store_was_reached(desk: Desk, url: str) -> None:
-    """Nothing is in flight then, so that one signal is enough: the outage is not waited out."""
+@pytest.mark.parametrize("words", [("run", "job.yaml"), ("nightly", ".")], ids=["a run", "a night"])
+def test_a_signal_before_the_store_was_reached(desk: Desk, url: str, words: tuple[str, ...]) -> None:
+    """Nothing is in flight then, so that one signal is enough: the outage is not waited out, and is not the reason."""
     desk.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
     desk.manifest(FLEET)
-    with ended(desk.start("run", "job.yaml", "--output", url)) as running:
+    (desk.folder / "batchgen.yaml").write_text(f"output: {url}\n")
+    with ended(desk.start(*words, "--json")) as running:
         running.wait_for("does not answer")
         running.signal(signal.SIGINT)
         done = running.done()
     assert (130, []) == (done.code, desk.till.requests)
+    assert ("signal", 0) == pick(done.lines[0], "stopped_by", "attempts")
     assert "was not waited for any longer" in done.err
 
 
