@@ -9,9 +9,10 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from batchgen.closing import copy_or_tell
 from batchgen.copying import bucket_of
 from batchgen.core.errors import LedgerDamagedError, NotRunError
-from batchgen.core.protocols import ImageStore
+from batchgen.core.protocols import ImageStore, Observer
 from batchgen.core.records import RunRecord
 from batchgen.core.types import Change, StoredImage, Task, forgotten_task
 from batchgen.core.values import replace
@@ -38,10 +39,10 @@ from batchgen.system.buckets import Bucket
 from batchgen.system.clock import moment_text
 
 
-async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
+async def verify_job(path: Path, options: Options, *, repair: bool, notify: Observer = silent) -> Verdict:
     """Check a job's ledger, images and sidecars against each other; with `repair` bring them in step.
 
-    Nothing is sent. Raises `NotRunError`, `UsageError`, `ProblemsError`, `JobLockedError`, and `StorageError` where the disk
+    `notify` is told what fails nothing. Nothing is sent. Raises `NotRunError`, `UsageError`, `ProblemsError`, `JobLockedError`, and `StorageError` where the disk
     itself is at fault.
     """
     job = load_job(path, replace(options, retry=RetrySelection(frozenset({Change.MISSING.value}), run=False)))
@@ -52,14 +53,17 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
     if job.store:  # the local folder may be lost, and all is there again from the store
         await make_job_folder(job)
     with hold_job(job, reading=not repair):
-        async with _bucket(job, verdict) as bucket, store_of(job, host, bucket, readable=not repair) as store:
-            try:
-                async with _checked_ledger(job, repair=repair) as ledger:
-                    await _Verification(job, ledger, store, verdict).run()
-            except LedgerDamagedError as error:
-                verdict.ledger = error.fault
-                if repair:
-                    await _rebuild(job, store, verdict)
+        async with _bucket(job, verdict) as bucket:
+            async with store_of(job, host, bucket, readable=not repair) as store:
+                try:
+                    async with _checked_ledger(job, repair=repair) as ledger:
+                        await _Verification(job, ledger, store, verdict).run()
+                except LedgerDamagedError as error:
+                    verdict.ledger = error.fault
+                    if repair:
+                        await _rebuild(job, store, verdict)
+            if repair:
+                await copy_or_tell(job, notify)
     return verdict
 
 

@@ -345,6 +345,51 @@ def test_another_output_is_refused(desk: Desk, url: str) -> None:
     assert "output/job" in done.err
 
 
+def test_a_report_goes_where_its_images_are(desk: Desk, url: str, weed: Weed) -> None:
+    """Without an output too: the page and the ledger are put beside them again, and never into another bucket."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    bucket, copies = weed.bucket(f"{url}/job"), ("index.html", "ledger.sqlite", "results.csv")
+    for name in copies:
+        bucket.file(name).unlink()
+    (desk.job / "index.html").unlink()
+    done = desk.do("report", "job.yaml")
+    there = objects(bucket)
+    assert (0, set()) == (done.code, set(copies) - set(there)), done.err
+    assert f"copied to {url}/job\n" == done.err
+    assert (desk.job / "index.html").read_bytes() == there["index.html"]
+    other = weed.url()
+    refused = desk.do("report", "job.yaml", "--output", other)
+    assert (2, {}) == (refused.code, objects(weed.bucket(other)))
+    assert f"lie in {url}/job" in refused.err
+
+
+def test_a_report_that_cannot_be_copied(desk: Desk, url: str) -> None:
+    """The page is written here all the same; that it was not copied, and the command that does it, are said."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    (desk.job / "index.html").unlink()
+    desk.environ["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    done = desk.do("report", "job.yaml")
+    assert (3, True) == (done.code, (desk.job / "index.html").is_file())
+    assert "the store refuses" in done.err
+    assert f"not copied to {url}/job: `batchgen report job.yaml --output {url}` does it" in done.err
+
+
+def test_what_a_repair_changes_is_copied(desk: Desk, url: str, weed: Weed) -> None:
+    """The ledger's copy in the store knows of the image that the next run buys again."""
+    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 2}])
+    desk.run("--output", url)
+    bucket = weed.bucket(f"{url}/job")
+    bucket.file("images/boat--01.png").unlink()
+    done = desk.do("verify", "job.yaml", "--output", url, "--repair")
+    assert 1 == done.code, done.err
+    shutil.rmtree(desk.job)
+    desk.job.mkdir()
+    (desk.job / "ledger.sqlite").write_bytes(objects(bucket)["ledger.sqlite"])
+    assert ["pending", "stored"] == [one["state"] for one in desk.tasks().values()]
+
+
 @pytest.mark.anyio
 async def test_what_lies_there_is_never_overwritten(tmp_path: Path, weed: Weed) -> None:
     """An object that batchgen did not make is moved aside; foreign names are told and left alone."""
