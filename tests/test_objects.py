@@ -345,6 +345,18 @@ def test_another_output_is_refused(desk: Desk, url: str) -> None:
     assert "output/job" in done.err
 
 
+def test_status_names_where_the_images_are(desk: Desk, url: str) -> None:
+    """For people and for programs, also where no output is named; of a job in a folder there is no store to name."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    desk.manifest([{"id": "boat", "prompt": "A boat."}], name="here.yaml", job="here")
+    desk.json("run", "here.yaml")
+    text = desk.do("status", "job.yaml").out.splitlines()
+    assert [f"  images   {url}/job", "  folder   output/job"] == text[-2:]
+    assert [None, f"{url}/job"] == [one["store"] for one in desk.do("status", "--json").lines]
+    assert "  images " not in desk.do("status", "here.yaml").out
+
+
 def test_a_report_goes_where_its_images_are(desk: Desk, url: str, weed: Weed) -> None:
     """Without an output too: the page and the ledger are put beside them again, and never into another bucket."""
     desk.manifest([{"id": "boat", "prompt": "A boat."}])
