@@ -48,6 +48,20 @@ def silent(_event: object) -> None:
     """An observer for who has none."""
 
 
+async def reach_bucket(job: Job, voice: Voice, stop: Stop | None = None) -> None:
+    """Find a store that cannot be used before a job's first folder is made for it. Nothing to do for a job in a folder.
+
+    A signal to `stop` ends the waiting for one that is away. Raises `StorageError`, `UsageError`.
+    """
+    if not job.store or job.has_ledger:
+        return
+    bucket, ended = bucket_of(job, tell=voice), stop or Stop()
+    bucket.outages.hurried = lambda: ended.signalled
+    with _told():
+        await to_thread.run_sync(bucket.check_there)
+        await to_thread.run_sync(bucket.check_writable)
+
+
 @asynccontextmanager
 async def hold_bucket(
     job: Job, voice: Voice, stop: Stop | None = None, *, patience_s: float | None = None

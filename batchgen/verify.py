@@ -21,7 +21,7 @@ from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
-from batchgen.remote import Voice, check_free, hold_bucket, silent
+from batchgen.remote import Voice, check_free, hold_bucket, reach_bucket, silent
 from batchgen.rooms import (
     check_owner,
     has_images,
@@ -51,6 +51,8 @@ async def verify_job(path: Path, options: Options, *, repair: bool, notify: Obse
         raise NotRunError(f"{path}: this job has not run yet")
     verdict = Verdict(job.name, repair)
     if job.store:  # the local folder may be lost, and all is there again from the store
+        if repair:
+            await reach_bucket(job, Voice(notify))
         await make_job_folder(job)
     with hold_job(job, reading=not repair):
         async with _bucket(job, verdict) as bucket:

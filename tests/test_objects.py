@@ -244,26 +244,28 @@ async def test_what_waits_on_a_node_of_a_cluster(
     ids=["may only read", "wrong secret", "unknown key", "no bucket"],
 )
 def test_a_store_that_refuses(desk: Desk, url: str, keys: tuple[str, str], bucket: str, told: str) -> None:
-    """It is found at once and before anything is paid for, and the keys are not told."""
+    """It is found at once and before anything is paid for, leaves no folder behind, and the keys are not told."""
     desk.environ |= {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
     desk.manifest(FLEET)
     done = desk.do("run", "job.yaml", "--output", bucket or url)
     assert (3, []) == (done.code, desk.till.requests)
     assert told in done.err
     assert keys[0] not in done.err
+    assert not (desk.folder / "output").exists()
 
 
 @pytest.mark.parametrize(
     ("endpoint", "told"), [("127.0.0.1:9", "no web address"), ("http://127.0.0.1:9", "allow_http")]
 )
 def test_an_endpoint_that_cannot_be_asked(desk: Desk, url: str, endpoint: str, told: str) -> None:
-    """It is a mistake that is named at once, from the environment as from the configuration, and no outage."""
+    """It is a mistake that is named at once, from the environment as from the configuration, and leaves no folder behind."""
     del desk.environ["AWS_ALLOW_HTTP"]
     desk.manifest(FLEET[:1])
     done = desk.do("run", "job.yaml", "--output", url)
     desk.environ["AWS_ENDPOINT_URL"] = endpoint
     again = desk.do("run", "job.yaml", "--output", url)
     assert ([2, 2], []) == ([done.code, again.code], desk.till.requests)
+    assert not (desk.folder / "output").exists()
     assert "what AWS_ENDPOINT_URL names" in done.err
     assert told in again.err
     with pytest.raises(UsageError, match=told):
@@ -282,6 +284,7 @@ def test_a_signal_before_the_store_was_reached(desk: Desk, url: str, words: tupl
         done = running.done()
     assert (130, []) == (done.code, desk.till.requests)
     assert ("signal", 0) == pick(done.lines[0], "stopped_by", "attempts")
+    assert not desk.job.exists()
     assert "was not waited for any longer" in done.err
 
 
@@ -389,7 +392,7 @@ def test_a_report_that_cannot_be_copied(desk: Desk, url: str) -> None:
 
 
 def test_what_a_repair_changes_is_copied(desk: Desk, url: str, weed: Weed) -> None:
-    """The ledger's copy in the store knows of the image that the next run buys again."""
+    """The ledger's copy in the store knows of the image that the next run buys again. One that may not write leaves nothing."""
     desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 2}])
     desk.run("--output", url)
     bucket = weed.bucket(f"{url}/job")
@@ -400,6 +403,10 @@ def test_what_a_repair_changes_is_copied(desk: Desk, url: str, weed: Weed) -> No
     desk.job.mkdir()
     (desk.job / "ledger.sqlite").write_bytes(objects(bucket)["ledger.sqlite"])
     assert ["pending", "stored"] == [one["state"] for one in desk.tasks().values()]
+    shutil.rmtree(desk.folder / "output")
+    desk.environ |= {"AWS_ACCESS_KEY_ID": READER, "AWS_SECRET_ACCESS_KEY": READER_SECRET}
+    assert 3 == desk.do("verify", "job.yaml", "--output", url, "--repair").code
+    assert not (desk.folder / "output").exists()
 
 
 @pytest.mark.anyio
