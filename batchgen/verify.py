@@ -55,7 +55,7 @@ async def verify_job(path: Path, options: Options, *, repair: bool, notify: Obse
             await reach_bucket(job, Voice(notify))
         await make_job_folder(job)
     with hold_job(job, reading=not repair):
-        async with _bucket(job, verdict) as bucket:
+        async with _bucket(job, verdict, Voice(notify)) as bucket:
             async with store_of(job, host, bucket, readable=not repair) as store:
                 try:
                     async with _checked_ledger(job, repair=repair) as ledger:
@@ -70,14 +70,14 @@ async def verify_job(path: Path, options: Options, *, repair: bool, notify: Obse
 
 
 @asynccontextmanager
-async def _bucket(job: Job, verdict: Verdict) -> AsyncIterator[Bucket | None]:
+async def _bucket(job: Job, verdict: Verdict, voice: Voice) -> AsyncIterator[Bucket | None]:
     """Where images lie in an object store; held for a repair, which begins with the copies there."""
     if not verdict.repair:
-        await check_free(job)
-        yield bucket_of(job) if job.store else None
+        await check_free(job, voice)
+        yield bucket_of(job, tell=voice) if job.store else None
         return
     gone = not job.has_ledger
-    async with hold_bucket(job, Voice(silent)) as bucket:
+    async with hold_bucket(job, voice) as bucket:
         if gone and job.has_ledger:
             verdict.ledger, verdict.fetched = f"{job.ledger} is gone", True
         yield bucket

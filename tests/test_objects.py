@@ -139,6 +139,22 @@ def test_two_machines_at_one_time(desk: Desk, url: str, weed: Weed, tmp_path: Pa
     assert (2, 2) == (others["run"].run("--output", url)["kept"], len(desk.till.charged))
 
 
+@pytest.mark.parametrize(
+    ("words", "waits"), [("report", "60 s"), ("verify", "7.5 s"), ("verify --repair", "60 s")]
+)
+def test_who_holds_a_job_is_said_at_once(desk: Desk, url: str, weed: Weed, words: str, waits: str) -> None:
+    """Whoever waits knows for whom, and for how long at most; it goes on as soon as the job is free."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    other = lease(weed.bucket(f"{url}/job"), "elsewhere")
+    assert other.take() is None
+    with ended(desk.start(*words.split(), "job.yaml", "--output", url)) as running:
+        told = running.wait_for(f"{url}/job is held by {other.holder().host}, since today")
+        other.file.unlink()
+        done = running.done()
+    assert (0, True) == (done.code, told.endswith(f" in {waits}\n")), done.err
+
+
 def lease(bucket: Bucket, place: str) -> Lease:
     """One that a place may take."""
     return Lease(bucket.file(".lock"), place, "today")

@@ -10,12 +10,13 @@ import click
 from anyio import to_thread
 
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
+from batchgen.cli.saying import tell_notice
 from batchgen.closing import add_thumbs, write_reports
 from batchgen.copying import COPY_PATIENCE_S, copy_up
 from batchgen.core.errors import StorageError
 from batchgen.core.protocols import Ledger
 from batchgen.job import Job, load_job
-from batchgen.remote import Voice, hold_bucket, silent
+from batchgen.remote import Voice, hold_bucket
 from batchgen.rooms import hold_job, host_for, readable_ledger, where_it_lies
 
 
@@ -41,7 +42,7 @@ async def _write(job: Job, host: str) -> tuple[Path, str]:
         async with readable_ledger(job) as ledger:
             job = await where_it_lies(job, ledger)
             try:
-                async with hold_bucket(job, Voice(silent), patience_s=COPY_PATIENCE_S):
+                async with hold_bucket(job, Voice(tell_notice), patience_s=COPY_PATIENCE_S):
                     await add_thumbs(job, ledger)
                     page = await write_reports(job, ledger, host)
                     await to_thread.run_sync(copy_up, job)
