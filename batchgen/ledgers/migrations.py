@@ -11,10 +11,10 @@ from types import MappingProxyType
 
 from batchgen.ledgers.queries import migration
 
-NEWEST = 3
+NEWEST = 4
 """The schema that this version writes."""
 
-STEPS: Mapping[int, str] = MappingProxyType({1: "1-to-2", 2: "2-to-3"})
+STEPS: Mapping[int, str] = MappingProxyType({1: "1-to-2", 2: "2-to-3", 3: "3-to-4"})
 """From a schema's number to the script that makes the next one of it."""
 
 

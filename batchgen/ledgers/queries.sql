@@ -262,14 +262,16 @@ SELECT coalesce((SELECT s.task_id FROM temp.staged s WHERE s.task_id = a.task_id
 -- models: what a run has queued
 SELECT model, count(*) FROM tasks WHERE queued_by = :run_id AND state = 'pending' GROUP BY model;
 
--- due: queued tasks that may be sent now
+-- due: queued tasks of a model that may be sent now
 SELECT t.*, (SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id) AS attempts FROM tasks t
  WHERE t.queued_by = :run_id AND t.state = 'pending' AND (t.not_before IS NULL OR t.not_before <= :now)
-   AND t.model IN (SELECT value FROM json_each(:models)) ORDER BY t.position LIMIT :limit;
+   AND t.model = :model ORDER BY t.position LIMIT :limit;
 
--- next_due: when the next queued task may be sent
-SELECT min(coalesce(not_before, '')) FROM tasks
- WHERE queued_by = :run_id AND state = 'pending' AND model IN (SELECT value FROM json_each(:models));
+-- next_due: when the next queued task of a model may be sent
+SELECT coalesce(
+  (SELECT '' FROM tasks WHERE queued_by = :run_id AND state = 'pending' AND model = :model AND not_before IS NULL LIMIT 1),
+  (SELECT min(not_before) FROM tasks
+    WHERE queued_by = :run_id AND state = 'pending' AND model = :model AND not_before IS NOT NULL));
 
 -- attempt_insert: an attempt that is about to be sent
 INSERT INTO attempts (attempt_id_bytes, task_id, fingerprint_bytes, number, run_id, idempotency_key_bytes, state, started, reserved_usd,

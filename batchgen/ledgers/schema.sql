@@ -1,4 +1,4 @@
--- Schema 3 of ledger.sqlite. docs/ledger.md explains it; PRAGMA user_version holds the number.
+-- Schema 4 of ledger.sqlite. docs/ledger.md explains it; PRAGMA user_version holds the number.
 
 CREATE TABLE job (             -- what the ledger knows of the job itself
   key   TEXT PRIMARY KEY,      -- job, manifest, provider, host; results, totals and shares as long as they hold
@@ -43,7 +43,7 @@ CREATE TABLE tasks (
   fingerprint TEXT GENERATED ALWAYS AS (lower(hex(fingerprint_bytes))) VIRTUAL
 ) STRICT;
 
-CREATE INDEX tasks_queued   ON tasks (queued_by, position) WHERE state = 'pending';
+CREATE INDEX tasks_queued   ON tasks (queued_by, model, position) WHERE state = 'pending';
 CREATE INDEX tasks_position ON tasks (position) WHERE in_manifest = 1;
 CREATE INDEX tasks_open     ON tasks (state, class, position) WHERE in_manifest = 1 AND (state <> 'stored' OR reason IS NOT NULL);
 CREATE INDEX tasks_waiting  ON tasks (not_before) WHERE state = 'pending' AND not_before IS NOT NULL;
@@ -120,4 +120,4 @@ CREATE TRIGGER images_insert AFTER INSERT ON images BEGIN DELETE FROM job WHERE 
 CREATE TRIGGER images_update AFTER UPDATE ON images BEGIN DELETE FROM job WHERE key IN ('results', 'totals', 'shares'); END;
 CREATE TRIGGER images_delete AFTER DELETE ON images BEGIN DELETE FROM job WHERE key IN ('results', 'totals', 'shares'); END;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from batchgen.core.plan import RESENDS
@@ -27,9 +30,10 @@ from batchgen.core.values import replace
 from batchgen.ledgers.history import keep_shares
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.reconcile import request_for
-from batchgen.ledgers.rows import attempt_of, dump, dump_pictures, link_fields, link_of, storable, task_of
+from batchgen.ledgers.rows import attempt_of, link_fields, link_of
 from batchgen.ledgers.staging import put_image
-from batchgen.ledgers.values import amount, count, moment, reads, sum_usd
+from batchgen.ledgers.tasks import dump_pictures, task_of
+from batchgen.ledgers.values import amount, count, dump, moment, reads, storable, sum_usd
 
 
 def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:
@@ -94,7 +98,11 @@ def due(
     connection: sqlite3.Connection, run_id: str, models: Collection[str], now: str, limit: int
 ) -> list[Due]:
     """The first queued tasks that may be sent now."""
-    wanted = {"run_id": run_id, "models": dump(sorted(models)), "now": now, "limit": limit}
+    wanted = {"run_id": run_id, "now": now, "limit": limit}
+    # Model by model, since only so an index has them in their order.
+    queues = [
+        connection.execute(queries()["due"], {**wanted, "model": model}).fetchall() for model in sorted(models)
+    ]
     return [
         Due(
             task_of(row),
@@ -104,15 +112,16 @@ def due(
             resends_allowed=count(row["resends_allowed"]),
             idempotency_key=row["retry_key"],
         )
-        for row in connection.execute(queries()["due"], wanted)
+        for row in islice(merge(*queues, key=itemgetter("position")), limit)
     ]
 
 
 @reads
 def next_due(connection: sqlite3.Connection, run_id: str, models: Collection[str]) -> str | None:
     """When the next queued task may be sent; "" for at once, None for never."""
-    wanted = {"run_id": run_id, "models": dump(sorted(models))}
-    return moment(connection.execute(queries()["next_due"], wanted).fetchone()[0])
+    asked = ({"run_id": run_id, "model": model} for model in models)
+    found = (moment(connection.execute(queries()["next_due"], one).fetchone()[0]) for one in asked)
+    return min((one for one in found if one is not None), default=None)
 
 
 def sent(connection: sqlite3.Connection, attempt: Attempt) -> None:

@@ -416,6 +416,17 @@ async def test_due_tasks_come_in_manifest_order_and_in_time(ledger: Ledger) -> N
     assert {"gpt-image-2": 4, "dall-e-3": 1} == await ledger.models(RUN)
 
 
+async def test_models_that_share_a_limit_are_due_in_manifest_order(ledger: Ledger) -> None:
+    """One lane, one queue: no model waits until another one's tasks are all sent, and the earliest moment counts."""
+    both = ["gpt-image-2", "dall-e-3"]
+    models = [both[number % 2] for number in range(4)]
+    await queue(ledger, [task(f"t{at}--01", position=at, model=model) for at, model in enumerate(models)])
+    await queue(ledger, [task("other--01", position=9, model="dall-e-2")])
+    due = [one.task.task_id for one in await ledger.due(RUN, both, MOMENT, 3)]
+    assert ["t0--01", "t1--01", "t2--01"] == due
+    assert "" == await ledger.next_due(RUN, [*both, "imagen-4"])
+
+
 async def test_the_next_moment_is_the_earliest(ledger: Ledger) -> None:
     """An empty text while something is due at any time, then the earliest moment, None when nothing is queued."""
     first, second = tasks(2)
@@ -425,6 +436,7 @@ async def test_the_next_moment_is_the_earliest(ledger: Ledger) -> None:
     await fail(ledger, await send(ledger, first), BUSY, RETRY, not_before=LATER)
     await fail(ledger, await send(ledger, second), BUSY, RETRY, not_before=MOMENT)
     assert MOMENT == await ledger.next_due(RUN, ["gpt-image-2"])
+    assert MOMENT == await ledger.next_due(RUN, ["dall-e-3", "gpt-image-2"])
     assert None is await ledger.next_due(RUN, ["dall-e-3"])
 
 

@@ -83,8 +83,8 @@ def test_only_what_is_named_here_reads_a_whole_table(connection: sqlite3.Connect
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        ("due", "SEARCH t USING INDEX tasks_queued (queued_by=?)"),
-        ("next_due", "SEARCH tasks USING INDEX tasks_queued (queued_by=?)"),
+        ("due", "SEARCH t USING INDEX tasks_queued (queued_by=? AND model=?)"),
+        ("next_due", "SEARCH tasks USING INDEX tasks_queued (queued_by=? AND model=?)"),
         ("task_sent", "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (task_id=?)"),
         ("task_stored", "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (task_id=?)"),
         ("task_failed", "SEARCH tasks USING INDEX sqlite_autoindex_tasks_1 (task_id=?)"),
