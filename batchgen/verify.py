@@ -42,8 +42,8 @@ from batchgen.system.clock import moment_text
 async def verify_job(path: Path, options: Options, *, repair: bool, notify: Observer = silent) -> Verdict:
     """Check a job's ledger, images and sidecars against each other; with `repair` bring them in step.
 
-    `notify` is told what fails nothing. Nothing is sent. Raises `NotRunError`, `UsageError`, `ProblemsError`, `JobLockedError`, and `StorageError` where the disk
-    itself is at fault.
+    `notify` is told what fails nothing. Nothing is sent. Raises `NotRunError`, `UsageError`, `ProblemsError`,
+    `JobLockedError`, and `StorageError` where the disk itself is at fault.
     """
     job = load_job(path, replace(options, retry=RetrySelection(frozenset({Change.MISSING.value}), run=False)))
     host = host_for(job)
