@@ -125,9 +125,7 @@ class Tempo:
         if self._refused_at is None:
             brief = wait_s is None or wait_s <= self._brief_s
             limited = self.images_per_minute is not None
-            by_chance = self._chance.explains(
-                sent_at, self._taken.count, limited=limited, told=wait_s is not None
-            )
+            by_chance = self._chance.explains(sent_at, self._taken.count, limited=limited, wait_s=wait_s)
             if by_chance and brief and not sudden:
                 return False
             self._blocked_at = self._refused_at = sent_at
