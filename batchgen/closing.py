@@ -17,7 +17,7 @@ from anyio import to_thread
 from batchgen.copying import bucket_of, copy_up
 from batchgen.core.errors import BatchgenError, StorageError
 from batchgen.core.events import Event, Notice, RunEnded
-from batchgen.core.protocols import Ledger
+from batchgen.core.protocols import Ledger, Observer
 from batchgen.core.summary import RunSummary
 from batchgen.core.types import StopReason, TaskState
 from batchgen.job import Job, Options, load_job
@@ -83,16 +83,16 @@ async def close_run(steps: Steps, observers: Observers) -> RunSummary:
     await _add_thumbs(steps, observers, summary)
     if steps.stop.reason is not StopReason.STORAGE:  # a store that was given up on is not waited for once more
         with anyio.CancelScope(shield=True):
-            await _copy_up(steps.job, steps.run_id, observers)
+            await copy_or_tell(steps.job, observers.notify, steps.run_id)
     return summary
 
 
-async def _copy_up(job: Job, run_id: str, observers: Observers) -> None:
-    """To the object store, where there is one: copies that fail are said, and spoil nothing."""
+async def copy_or_tell(job: Job, notify: Observer, run_id: str = "") -> None:
+    """`copy_up` to the object store, where there is one: copies that fail are said, and spoil nothing."""
     try:
         await to_thread.run_sync(copy_up, job, run_id)
     except (OSError, BatchgenError) as error:
-        observers.notify(
+        notify(
             Notice(
                 f"the report and the ledger could not be copied ({error}); `batchgen report` copies them again"
             )

@@ -30,6 +30,8 @@ LEASE = ".lock"
 PLACE = ".place"
 """The name of the local folder, by which a lease that a crash left is known again."""
 _LOOK_S = 1.0
+_SIGN_S = 1.5 * RENEW_S
+"""Who is at work gives a sign of life well before."""
 
 
 class Voice:
@@ -46,6 +48,20 @@ class Voice:
 
 def silent(_event: object) -> None:
     """An observer for who has none."""
+
+
+async def reach_bucket(job: Job, voice: Voice, stop: Stop | None = None) -> None:
+    """Find a store that cannot be used before a job's first folder is made for it. Nothing to do for a job in a folder.
+
+    A signal to `stop` ends the waiting for one that is away. Raises `StorageError`, `UsageError`.
+    """
+    if not job.store or job.has_ledger:
+        return
+    bucket, ended = bucket_of(job, tell=voice), stop or Stop()
+    bucket.outages.hurried = lambda: ended.signalled
+    with _told():
+        await to_thread.run_sync(bucket.check_there)
+        await to_thread.run_sync(bucket.check_writable)
 
 
 @asynccontextmanager
@@ -81,12 +97,17 @@ async def hold_bucket(
                 await to_thread.run_sync(_release, lease)
 
 
-async def check_free(job: Job) -> None:
+async def check_free(job: Job, voice: Voice) -> None:
     """For who only reads: nobody works on the job elsewhere. Raises `JobLockedError`, `StorageError`, `UsageError`."""
-    if job.store:
-        lease = Lease(bucket_of(job, patience_s=LOOK_PATIENCE_S).file(LEASE), "", "")
-        with _told():
-            await _watch(lease, job, 1.5 * RENEW_S)
+    if not job.store:
+        return
+    lease = Lease(bucket_of(job, patience_s=LOOK_PATIENCE_S).file(LEASE), "", "")
+    with _told(), suppress(FileNotFoundError):
+        holder = await to_thread.run_sync(lease.holder)
+        voice(
+            f"{job.store} is held by {_words(holder)}: it is read if that one gives no sign of life in {_SIGN_S:g} s"
+        )
+        await _watch(lease, job, _SIGN_S)
 
 
 async def _take(lease: Lease, bucket: Bucket, job: Job, voice: Voice) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from importlib import import_module
@@ -15,6 +15,7 @@ from anyio import to_thread
 from batchgen.copying import LOOK_PATIENCE_S, bucket_of, fetch_ledger
 from batchgen.core.errors import JobLockedError, StorageError, UsageError
 from batchgen.core.protocols import ImageStore, Ledger, Provider
+from batchgen.core.values import replace
 from batchgen.engines.worker import WorkerOpener
 from batchgen.job import LEDGER, Job
 from batchgen.ledgers.opening import gone
@@ -231,18 +232,34 @@ def _decoding() -> Check:
     return decoded_media_of
 
 
+async def where_it_lies(job: Job, ledger: Ledger) -> Job:
+    """The job with the object store that its ledger tells of, where none is named. Raises `UsageError` for another one."""
+    facts = await ledger.facts()
+    told = facts.get("store", "")
+    url = told.removesuffix(f"/{job.name}")
+    if url != told and not job.store:
+        job = replace(job, options=replace(job.options, store=url))
+    _check_output(job, facts)
+    return job
+
+
 async def check_owner(job: Job, ledger: Ledger) -> None:
     """Neither another manifest of the same name, nor another output, is taken by accident. Raises `UsageError`."""
     facts = await ledger.facts()
-    owner, store = facts.get("manifest"), facts.get("store", "")
-    if owner is not None and store != job.store:
-        raise UsageError(
-            f"the images of the job {job.name} lie in {store or job.folder}, but its output is now "
-            f"{job.store or job.folder}, where every image would be missing: name the old one with --output, or give "
-            "the job another `job:` name"
-        )
+    _check_output(job, facts)
+    owner = facts.get("manifest")
     if owner is not None and owner != job.manifest_name and not job.options.adopt:
         raise UsageError(
             f"the job {job.name} belongs to {(job.folder / owner).resolve()}, but this is "
             f"{job.manifest.path.resolve()}: give one of them another `job:` name, or pass --adopt to take it over"
+        )
+
+
+def _check_output(job: Job, facts: Mapping[str, str]) -> None:
+    store = facts.get("store", "")
+    if "manifest" in facts and store != job.store:
+        raise UsageError(
+            f"the images of the job {job.name} lie in {store or job.folder}, but its output is now "
+            f"{job.store or job.folder}, where every image would be missing: name the old one with --output, or give "
+            "the job another `job:` name"
         )

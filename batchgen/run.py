@@ -21,7 +21,7 @@ from batchgen.ledgers.sqlite import open_ledger
 from batchgen.plugins import KEYLESS, engine_factory
 from batchgen.pool.stopping import Stop
 from batchgen.reconcile import in_step
-from batchgen.remote import Voice, hold_bucket
+from batchgen.remote import Voice, hold_bucket, reach_bucket
 from batchgen.rooms import (
     check_owner,
     endpoint_of,
@@ -111,8 +111,9 @@ async def run_job(path: Path, options: Options, notify: Observer, stop: Stop) ->
             check_agreed(job, first.text)
     # After the manifest: its writer may have no key.
     endpoint, host = None if name in KEYLESS else endpoint_of(job), host_for(job)
-    await make_job_folder(job)
     voice = Voice(notify)
+    await reach_bucket(job, voice, stop)
+    await make_job_folder(job)
     with hold_job(job):
         async with hold_bucket(job, voice, stop) as bucket, ledger_of(job, bucket) as ledger:
             async with pages_checked(job.ledger):  # beside the manifest, which takes as long to read

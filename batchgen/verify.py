@@ -9,9 +9,10 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from batchgen.closing import copy_or_tell
 from batchgen.copying import bucket_of
 from batchgen.core.errors import LedgerDamagedError, NotRunError
-from batchgen.core.protocols import ImageStore
+from batchgen.core.protocols import ImageStore, Observer
 from batchgen.core.records import RunRecord
 from batchgen.core.types import Change, StoredImage, Task, forgotten_task
 from batchgen.core.values import replace
@@ -20,7 +21,7 @@ from batchgen.job import Job, Options, RetrySelection, load_job
 from batchgen.ledgers.rebuild import kept_aside, set_aside
 from batchgen.ledgers.sqlite import SqliteLedger, open_ledger
 from batchgen.reconcile import apply_page, forgotten, replay_ends, replay_forgotten, take_in_unnoted
-from batchgen.remote import Voice, check_free, hold_bucket, silent
+from batchgen.remote import Voice, check_free, hold_bucket, reach_bucket, silent
 from batchgen.rooms import (
     check_owner,
     has_images,
@@ -38,11 +39,11 @@ from batchgen.system.buckets import Bucket
 from batchgen.system.clock import moment_text
 
 
-async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
+async def verify_job(path: Path, options: Options, *, repair: bool, notify: Observer = silent) -> Verdict:
     """Check a job's ledger, images and sidecars against each other; with `repair` bring them in step.
 
-    Nothing is sent. Raises `NotRunError`, `UsageError`, `ProblemsError`, `JobLockedError`, and `StorageError` where the disk
-    itself is at fault.
+    `notify` is told what fails nothing. Nothing is sent. Raises `NotRunError`, `UsageError`, `ProblemsError`,
+    `JobLockedError`, and `StorageError` where the disk itself is at fault.
     """
     job = load_job(path, replace(options, retry=RetrySelection(frozenset({Change.MISSING.value}), run=False)))
     host = host_for(job)
@@ -50,28 +51,33 @@ async def verify_job(path: Path, options: Options, *, repair: bool) -> Verdict:
         raise NotRunError(f"{path}: this job has not run yet")
     verdict = Verdict(job.name, repair)
     if job.store:  # the local folder may be lost, and all is there again from the store
+        if repair:
+            await reach_bucket(job, Voice(notify))
         await make_job_folder(job)
     with hold_job(job, reading=not repair):
-        async with _bucket(job, verdict) as bucket, store_of(job, host, bucket, readable=not repair) as store:
-            try:
-                async with _checked_ledger(job, repair=repair) as ledger:
-                    await _Verification(job, ledger, store, verdict).run()
-            except LedgerDamagedError as error:
-                verdict.ledger = error.fault
-                if repair:
-                    await _rebuild(job, store, verdict)
+        async with _bucket(job, verdict, Voice(notify)) as bucket:
+            async with store_of(job, host, bucket, readable=not repair) as store:
+                try:
+                    async with _checked_ledger(job, repair=repair) as ledger:
+                        await _Verification(job, ledger, store, verdict).run()
+                except LedgerDamagedError as error:
+                    verdict.ledger = error.fault
+                    if repair:
+                        await _rebuild(job, store, verdict)
+            if repair:
+                await copy_or_tell(job, notify)
     return verdict
 
 
 @asynccontextmanager
-async def _bucket(job: Job, verdict: Verdict) -> AsyncIterator[Bucket | None]:
+async def _bucket(job: Job, verdict: Verdict, voice: Voice) -> AsyncIterator[Bucket | None]:
     """Where images lie in an object store; held for a repair, which begins with the copies there."""
     if not verdict.repair:
-        await check_free(job)
-        yield bucket_of(job) if job.store else None
+        await check_free(job, voice)
+        yield bucket_of(job, tell=voice) if job.store else None
         return
     gone = not job.has_ledger
-    async with hold_bucket(job, Voice(silent)) as bucket:
+    async with hold_bucket(job, voice) as bucket:
         if gone and job.has_ledger:
             verdict.ledger, verdict.fetched = f"{job.ledger} is gone", True
         yield bucket

@@ -139,6 +139,22 @@ def test_two_machines_at_one_time(desk: Desk, url: str, weed: Weed, tmp_path: Pa
     assert (2, 2) == (others["run"].run("--output", url)["kept"], len(desk.till.charged))
 
 
+@pytest.mark.parametrize(
+    ("words", "waits"), [("report", "60 s"), ("verify", "7.5 s"), ("verify --repair", "60 s")]
+)
+def test_who_holds_a_job_is_said_at_once(desk: Desk, url: str, weed: Weed, words: str, waits: str) -> None:
+    """Whoever waits knows for whom, and for how long at most; it goes on as soon as the job is free."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    other = lease(weed.bucket(f"{url}/job"), "elsewhere")
+    assert other.take() is None
+    with ended(desk.start(*words.split(), "job.yaml", "--output", url)) as running:
+        told = running.wait_for(f"{url}/job is held by {other.holder().host}, since today")
+        other.file.unlink()
+        done = running.done()
+    assert (0, True) == (done.code, told.endswith(f" in {waits}\n")), done.err
+
+
 def lease(bucket: Bucket, place: str) -> Lease:
     """One that a place may take."""
     return Lease(bucket.file(".lock"), place, "today")
@@ -244,41 +260,47 @@ async def test_what_waits_on_a_node_of_a_cluster(
     ids=["may only read", "wrong secret", "unknown key", "no bucket"],
 )
 def test_a_store_that_refuses(desk: Desk, url: str, keys: tuple[str, str], bucket: str, told: str) -> None:
-    """It is found at once and before anything is paid for, and the keys are not told."""
+    """It is found at once and before anything is paid for, leaves no folder behind, and the keys are not told."""
     desk.environ |= {"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
     desk.manifest(FLEET)
     done = desk.do("run", "job.yaml", "--output", bucket or url)
     assert (3, []) == (done.code, desk.till.requests)
     assert told in done.err
     assert keys[0] not in done.err
+    assert not (desk.folder / "output").exists()
 
 
 @pytest.mark.parametrize(
     ("endpoint", "told"), [("127.0.0.1:9", "no web address"), ("http://127.0.0.1:9", "allow_http")]
 )
 def test_an_endpoint_that_cannot_be_asked(desk: Desk, url: str, endpoint: str, told: str) -> None:
-    """It is a mistake that is named at once, from the environment as from the configuration, and no outage."""
+    """It is a mistake that is named at once, from the environment as from the configuration, and leaves no folder behind."""
     del desk.environ["AWS_ALLOW_HTTP"]
     desk.manifest(FLEET[:1])
     done = desk.do("run", "job.yaml", "--output", url)
     desk.environ["AWS_ENDPOINT_URL"] = endpoint
     again = desk.do("run", "job.yaml", "--output", url)
     assert ([2, 2], []) == ([done.code, again.code], desk.till.requests)
+    assert not (desk.folder / "output").exists()
     assert "what AWS_ENDPOINT_URL names" in done.err
     assert told in again.err
     with pytest.raises(UsageError, match=told):
         open_bucket(url, {"endpoint": endpoint, "allow_http": "false"})
 
 
-def test_a_signal_before_the_store_was_reached(desk: Desk, url: str) -> None:
-    """Nothing is in flight then, so that one signal is enough: the outage is not waited out."""
+@pytest.mark.parametrize("words", [("run", "job.yaml"), ("nightly", ".")], ids=["a run", "a night"])
+def test_a_signal_before_the_store_was_reached(desk: Desk, url: str, words: tuple[str, ...]) -> None:
+    """Nothing is in flight then, so that one signal is enough: the outage is not waited out, and is not the reason."""
     desk.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:1"
     desk.manifest(FLEET)
-    with ended(desk.start("run", "job.yaml", "--output", url)) as running:
+    (desk.folder / "batchgen.yaml").write_text(f"output: {url}\n")
+    with ended(desk.start(*words, "--json")) as running:
         running.wait_for("does not answer")
         running.signal(signal.SIGINT)
         done = running.done()
     assert (130, []) == (done.code, desk.till.requests)
+    assert ("signal", 0) == pick(done.lines[0], "stopped_by", "attempts")
+    assert not desk.job.exists()
     assert "was not waited for any longer" in done.err
 
 
@@ -340,6 +362,67 @@ def test_another_output_is_refused(desk: Desk, url: str) -> None:
     assert (2, 1) == (done.code, len(desk.till.requests))
     assert f"{url}/job" in done.err
     assert "output/job" in done.err
+
+
+def test_status_names_where_the_images_are(desk: Desk, url: str) -> None:
+    """For people and for programs, also where no output is named; of a job in a folder there is no store to name."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    desk.manifest([{"id": "boat", "prompt": "A boat."}], name="here.yaml", job="here")
+    desk.json("run", "here.yaml")
+    text = desk.do("status", "job.yaml").out.splitlines()
+    assert [f"  images   {url}/job", "  folder   output/job"] == text[-2:]
+    assert [None, f"{url}/job"] == [one["store"] for one in desk.do("status", "--json").lines]
+    assert "  images " not in desk.do("status", "here.yaml").out
+
+
+def test_a_report_goes_where_its_images_are(desk: Desk, url: str, weed: Weed) -> None:
+    """Without an output too: the page and the ledger are put beside them again, and never into another bucket."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    bucket, copies = weed.bucket(f"{url}/job"), ("index.html", "ledger.sqlite", "results.csv")
+    for name in copies:
+        bucket.file(name).unlink()
+    (desk.job / "index.html").unlink()
+    done = desk.do("report", "job.yaml")
+    there = objects(bucket)
+    assert (0, set()) == (done.code, set(copies) - set(there)), done.err
+    assert f"copied to {url}/job\n" == done.err
+    assert (desk.job / "index.html").read_bytes() == there["index.html"]
+    other = weed.url()
+    refused = desk.do("report", "job.yaml", "--output", other)
+    assert (2, {}) == (refused.code, objects(weed.bucket(other)))
+    assert f"lie in {url}/job" in refused.err
+
+
+def test_a_report_that_cannot_be_copied(desk: Desk, url: str) -> None:
+    """The page is written here all the same; that it was not copied, and the command that does it, are said."""
+    desk.manifest([{"id": "boat", "prompt": "A boat."}])
+    desk.run("--output", url)
+    (desk.job / "index.html").unlink()
+    desk.environ["AWS_SECRET_ACCESS_KEY"] = "wrong"
+    done = desk.do("report", "job.yaml")
+    assert (3, True) == (done.code, (desk.job / "index.html").is_file())
+    assert "the store refuses" in done.err
+    assert f"not copied to {url}/job: `batchgen report job.yaml --output {url}` does it" in done.err
+
+
+def test_what_a_repair_changes_is_copied(desk: Desk, url: str, weed: Weed) -> None:
+    """The ledger's copy in the store knows of the image that the next run buys again. One that may not write leaves nothing."""
+    desk.manifest([{"id": "boat", "prompt": "A boat.", "images": 2}])
+    desk.run("--output", url)
+    bucket = weed.bucket(f"{url}/job")
+    bucket.file("images/boat--01.png").unlink()
+    done = desk.do("verify", "job.yaml", "--output", url, "--repair")
+    assert 1 == done.code, done.err
+    shutil.rmtree(desk.job)
+    desk.job.mkdir()
+    (desk.job / "ledger.sqlite").write_bytes(objects(bucket)["ledger.sqlite"])
+    assert ["pending", "stored"] == [one["state"] for one in desk.tasks().values()]
+    shutil.rmtree(desk.folder / "output")
+    desk.environ |= {"AWS_ACCESS_KEY_ID": READER, "AWS_SECRET_ACCESS_KEY": READER_SECRET}
+    assert 3 == desk.do("verify", "job.yaml", "--output", url, "--repair").code
+    assert not (desk.folder / "output").exists()
 
 
 @pytest.mark.anyio

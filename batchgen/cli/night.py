@@ -114,7 +114,8 @@ class NightRun:
             )
         except StorageError as error:
             self._tell([str(error)])
-            return await self._stopped(entry, StopReason.STORAGE, str(error))
+            reason = StopReason.SIGNAL if stop.signalled else StopReason.STORAGE
+            return await self._stopped(entry, reason, str(error))
         except BatchgenError as error:
             return await self._faulty(entry, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs of the night go on

@@ -130,7 +130,9 @@ async def _run_one(
             summary = await run_watched(path, options, watchers, signals.stop, *others)
     except StorageError as error:
         _tell(error)
-        await _print_stopped(path, options, values, StopReason.STORAGE, str(error))
+        # A signal ends the waiting for a store that is away: the summary says what the exit code does.
+        reason = StopReason.SIGNAL if signals.stop.signalled else StopReason.STORAGE
+        await _print_stopped(path, options, values, reason, str(error))
         return 3
     except BatchgenError as error:
         _tell(error)

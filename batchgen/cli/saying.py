@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from batchgen.core.events import Event, Notice
+from batchgen.core.plain import safe_text
 from batchgen.job import Options
 from batchgen.providers.endpoint import Secret
 from batchgen.providers.masking import Mask
@@ -44,6 +46,12 @@ def say(text: str, level: int = logging.ERROR) -> None:
 def note(text: str) -> None:
     """Tell people something that fails nothing."""
     say(text if json_handler() is not None else f"note: {text}", logging.WARNING)
+
+
+def tell_notice(event: Event) -> None:
+    """An observer for who is only told what fails nothing."""
+    if isinstance(event, Notice):
+        note(safe_text(event.message))
 
 
 def hide_of(options: Options) -> Callable[[str], str]:

@@ -142,9 +142,10 @@ async def _status(ledger: Ledger, place: Place, now: datetime) -> JobStatus:
     run, ended, stopped_by = last or (None, None, None)
     worker = last_holder(place.folder / LOCK) if run and not ended else None
     works = worker is not None and worker.holds is True
+    facts = await ledger.facts()
     return JobStatus(
         job=place.folder.name,
-        manifest=(await ledger.facts()).get("manifest", ""),
+        manifest=facts.get("manifest", ""),
         folder=str(place.folder),
         tally=Tally.of(await ledger.states()),
         totals=await ledger.totals(),
@@ -156,6 +157,7 @@ async def _status(ledger: Ledger, place: Place, now: datetime) -> JobStatus:
         rate_per_minute=await _rate(ledger, run, now) if run and works else None,
         limit_per_minute=place.images_per_minute,
         waits_until=await ledger.waits_until(moment_text(now)),
+        store=facts.get("store", ""),
     )
 
 
@@ -179,6 +181,7 @@ def status_json(status: JobStatus) -> dict[str, object]:
     return {
         "job": status.job,
         "folder": status.folder,
+        "store": status.store or None,
         "manifest": status.manifest,
         "tasks": tally.total,
         **{state.value: tally.states[state] for state in TaskState},

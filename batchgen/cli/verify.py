@@ -11,6 +11,7 @@ import anyio
 import click
 
 from batchgen.cli.options import MANIFEST, common_options, not_run_yet, options_of
+from batchgen.cli.saying import tell_notice
 from batchgen.core.errors import NotRunError
 from batchgen.reports.verdict import render_verdict
 from batchgen.verify import verify_job
@@ -26,7 +27,7 @@ def command(manifest: Path, *, repair: bool, **values: Any) -> None:
     """Re-hash a job's images and compare them with the ledger; with --repair bring both in step. Sends nothing."""
     options = options_of(values)
     try:
-        verdict = anyio.run(lambda: verify_job(manifest, options, repair=repair))
+        verdict = anyio.run(lambda: verify_job(manifest, options, repair=repair, notify=tell_notice))
     except NotRunError:
         raise not_run_yet(manifest, options) from None
     verbs = {

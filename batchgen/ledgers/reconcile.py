@@ -9,8 +9,10 @@ from batchgen.core.inventory import Inventory
 from batchgen.core.records import Found
 from batchgen.core.types import StoredImage, Task
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import TABLES, check_row, dump, found_of, image_fields, image_of, storable, task_of
+from batchgen.ledgers.rows import TABLES, check_row, found_of, image_fields, image_of
 from batchgen.ledgers.staging import PAGE
+from batchgen.ledgers.tasks import task_of
+from batchgen.ledgers.values import dump, storable
 
 
 def inventory(connection: sqlite3.Connection) -> Inventory:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from batchgen.core.records import Remembered
 from batchgen.core.types import Failure, FailureClass, TaskState
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import storable
+from batchgen.ledgers.values import storable
 
 
 def run_ids(connection: sqlite3.Connection) -> list[str]:

@@ -11,19 +11,9 @@ from batchgen.core.plan import NOTHING_EARLIER, Earlier, Known, Planned
 from batchgen.core.records import Dearer
 from batchgen.core.types import AttemptState, Change, Stored, StoredImage, Task, TaskState
 from batchgen.ledgers.queries import queries
-from batchgen.ledgers.rows import (
-    TASK,
-    image_at,
-    image_fields,
-    image_of,
-    request_of,
-    storable,
-    task_at,
-    task_fields,
-    task_of,
-    task_values,
-)
-from batchgen.ledgers.values import class_of, moment, reads
+from batchgen.ledgers.rows import image_at, image_fields, image_of
+from batchgen.ledgers.tasks import TASK, request_of, task_at, task_fields, task_of, task_values
+from batchgen.ledgers.values import class_of, moment, reads, storable
 
 PAGE = 1000
 """Tasks a page: large enough to spread the cost of a call, small enough to keep memory flat."""

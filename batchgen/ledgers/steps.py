@@ -30,9 +30,10 @@ from batchgen.core.values import replace
 from batchgen.ledgers.history import keep_shares
 from batchgen.ledgers.queries import queries
 from batchgen.ledgers.reconcile import request_for
-from batchgen.ledgers.rows import attempt_of, dump, dump_pictures, link_fields, link_of, storable, task_of
+from batchgen.ledgers.rows import attempt_of, link_fields, link_of
 from batchgen.ledgers.staging import put_image
-from batchgen.ledgers.values import amount, count, moment, reads, sum_usd
+from batchgen.ledgers.tasks import dump_pictures, task_of
+from batchgen.ledgers.values import amount, count, dump, moment, reads, storable, sum_usd
 
 
 def begin_run(connection: sqlite3.Connection, run: RunRecord) -> None:

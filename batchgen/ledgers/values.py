@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 SAME_TEXTS = 256
 """So many texts are remembered with what they say: rows of one entry of the manifest mostly say the same."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _WORDS = msgspec.json.Decoder(dict[str, str])
 _LARGEST_COUNT = 2**53
 _LARGEST_AMOUNT = 1e100
@@ -56,6 +57,16 @@ def reads(function: Callable[Given, Value]) -> Callable[Given, Value]:
 
 def _damaged(error: Exception) -> LedgerDamagedError:
     return LedgerDamagedError(f"the ledger holds a row that batchgen never wrote ({error})")
+
+
+def storable(text: str | None) -> str | None:
+    """Text that SQLite takes: a lone surrogate, which JSON can bring, is written as its escape."""
+    return text if text is None else text.encode("utf-8", "backslashreplace").decode()
+
+
+def dump(value: object) -> str:
+    """Compact JSON, in ASCII so that any string survives."""
+    return _ENCODER.encode(value)
 
 
 def count(value: int) -> int:

@@ -24,7 +24,8 @@ _INDENT = " " * 11
 class JobStatus:
     """What `status` says of one job. Money is in USD; `ended` and `stopped_by` are of the last run.
 
-    `manifest` is relative to `folder`, "" before the first run.
+    `manifest` is relative to `folder`, "" before the first run; `store` is the object store's address of the images, "" where
+    they lie in the folder.
     `last_run` is None before the first one; `ended` is None while it runs, or when it was killed: `worker` tells, if it
     can. `rate_per_minute` is of the images stored in the last minute of a run that works, `waits_until` (UTC) the first
     moment before which a task is not sent again.
@@ -43,6 +44,7 @@ class JobStatus:
     rate_per_minute: float | None = None
     limit_per_minute: float | None = None
     waits_until: str | None = None
+    store: str = ""
 
     @property
     def working(self) -> Holder | None:
@@ -65,6 +67,7 @@ def render_status(status: JobStatus) -> str:
         *_pace(status),
         *_money(status),
         *_last_run(status),
+        *([f"  images   {safe_text(status.store)}"] if status.store else []),
         f"  folder   {safe_text(status.folder)}",
     ]
     return "\n".join(lines)

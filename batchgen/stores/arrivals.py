@@ -49,6 +49,7 @@ class Barrier:
         self._layout = layout
         self._pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="fsync")
         self._broken: StorageError | None = None
+        self._set_aside = False
 
     def close(self) -> None:
         """End the fsync threads."""
@@ -58,13 +59,16 @@ class Barrier:
         """Sync, rename, sync the directories; an arrival that cannot be renamed takes no other down."""
         if self._broken is not None:
             return [self._broken] * len(arrivals)
+        aside = self._layout.superseded
+        self._set_aside = any(one.source.folder is aside for one in arrivals)
         synced = list((self._pool.map if len(arrivals) > 1 else map)(self._sync, arrivals))
         # Renames on a disk are over at once; uploads take a while, and go side by side.
         each = self._pool.map if self._layout.images.moves_by_copy else map
         results = list(each(lambda arrival, error: error or self._rename(arrival), arrivals, synced))
         try:
-            for folder in (self._layout.images, self._layout.superseded):
-                folder.sync()
+            self._layout.images.sync()
+            if self._set_aside:  # hardly ever, and a sync costs as much as an image
+                aside.sync()
         except OSError as error:
             self._broken = _storage_error(error, self._layout.path)
             return [self._broken] * len(arrivals)
@@ -150,6 +154,7 @@ class Barrier:
 
         Where the plain one is taken it is the attempt's own, so that no names are gone through, however many there are.
         """
+        self._set_aside = True
         for copy in _copies(attempt_id):
             name = self._layout.superseded.file(superseded_name(task_id, fingerprint, suffix[1:], copy))
             there = read_sidecar(name.with_suffix(".json"))
