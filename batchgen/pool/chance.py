@@ -13,6 +13,10 @@ once in thousands of requests; a limit that is far off shows by the first or sec
 TOLD_STORM = (2, 30)
 """Where a refusal names a time to wait, the lane waits: a limit then refuses but one or two of what it takes in between."""
 
+TOLD_WAITS = 5
+"""Nor are two chance that come within so many of the waits which they name: where refusals come at once, a limit refuses
+one of hundreds, and the waits take most of the time."""
+
 PROVEN = 30
 """A rate at which so many were sent without a storm is good."""
 
@@ -58,19 +62,19 @@ class Chance:
                 self._learn_block()
 
     def explains(
-        self, sent_at: float, taken: Callable[[float, float], int], *, limited: bool, told: bool
+        self, sent_at: float, taken: Callable[[float, float], int], *, limited: bool, wait_s: float | None
     ) -> bool:
         """Whether the refusal of the request of that moment may be chance.
 
         `taken` counts the requests that were taken from one moment to another, `limited` is whether a limit was seen,
-        `told` whether a time to wait was named.
+        `wait_s` the time to wait where one was named.
         """
         self._refusals.append(sent_at)
         self._strays += 1
         if self._is_storm(taken, STORMS):
             self._in_vain = 0
             return False
-        if not (told and self._is_storm(taken, (TOLD_STORM,))):
+        if wait_s is None or not (self._is_storm(taken, (TOLD_STORM,)) or self._waits_long(wait_s)):
             if self._is_good:
                 self._strays_in_block += 1
                 self._in_vain = 0
@@ -92,6 +96,10 @@ class Chance:
             ):
                 return True
         return False
+
+    def _waits_long(self, wait_s: float) -> bool:
+        """Whether waits such as this one take much of the time from one refusal to the next."""
+        return len(self._refusals) > 1 and self._refusals[-1] - self._refusals[-2] < TOLD_WAITS * wait_s
 
     def _by_chance(self, requests: int) -> float:
         """How many of so many requests are refused at most if their rate has nothing to do with it."""

@@ -60,7 +60,8 @@ class Taken:
         `blocked_at` is when its pause began, `end` when that was over.
         """
         if end - blocked_at > MEASURED_AT_MOST_S:
-            end = blocked_at
+            # The window was over long before. Those of a first burst were a minute's at least, whenever they came.
+            end = max(blocked_at, self.first + 60.0)
         starts = [max(start, end - MEASURED_AT_MOST_S) for start in reversed(self._cycles)]
         start = next(
             (one for one in starts if self.count(one, end) >= FEW), max(self._cycles[0], end - FEW_AT_MOST_S)

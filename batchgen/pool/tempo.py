@@ -8,8 +8,8 @@ from collections import deque
 from batchgen.pool.chance import Chance
 from batchgen.pool.taken import Taken
 
-SLACK_S = 0.008
-"""A wake-up so late is made up for."""
+SLACK_S = 0.02
+"""A wake-up so late is made up for: on a busy machine many are."""
 
 WINDOW_S = 60.0
 """Providers count a minute or less."""
@@ -125,9 +125,7 @@ class Tempo:
         if self._refused_at is None:
             brief = wait_s is None or wait_s <= self._brief_s
             limited = self.images_per_minute is not None
-            by_chance = self._chance.explains(
-                sent_at, self._taken.count, limited=limited, told=wait_s is not None
-            )
+            by_chance = self._chance.explains(sent_at, self._taken.count, limited=limited, wait_s=wait_s)
             if by_chance and brief and not sudden:
                 return False
             self._blocked_at = self._refused_at = sent_at

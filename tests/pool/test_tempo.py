@@ -229,6 +229,46 @@ def test_pauses_that_are_told_do_not_hide_a_limit(too_high: float) -> None:
     assert settled.a_minute >= 0.95 * 600
 
 
+@dataclass
+class WholeSeconds:
+    """A limiter whose refusals name whole seconds to wait, as `Retry-After` does."""
+
+    limiter: Limiter
+
+    def take(self, now: float) -> float | None:
+        """None when it is taken."""
+        wait_s = self.limiter.take(now)
+        return None if wait_s is None else float(max(1, math.ceil(wait_s)))
+
+
+@pytest.mark.parametrize("too_high", [1.5, 3.0])
+@pytest.mark.parametrize(
+    "limiter",
+    [
+        lambda: Sliding(3000, 2.0),
+        lambda: WholeSeconds(Sliding(3000, 2.0)),
+        lambda: WholeSeconds(Tokens(12_000, 10)),
+    ],
+)
+def test_a_limit_that_refuses_one_of_hundreds_is_none_to_wait_out(
+    limiter: Callable[[], Limiter], too_high: float
+) -> None:
+    """A refusal that comes at once stops all after it for as long as it says: few are refused, and much time is lost."""
+    strict = limiter()
+    limit = true_limit(strict.limiter if isinstance(strict, WholeSeconds) else strict)
+    settled = settle(
+        strict,
+        Tempo(too_high * limit),
+        seconds=240,
+        later_s=120,
+        configured=too_high * limit,
+        tells=True,
+        latency_s=0.3,
+        refusal_s=0.005,
+    )
+    assert settled.a_minute >= 0.94 * limit
+
+
 @pytest.mark.parametrize("share", [0.01, 0.03])
 @pytest.mark.parametrize("slots", [4, 50, 200, 1000])
 def test_scattered_refusals_do_not_slow_a_lane_without_a_rate(slots: int, share: float) -> None:
@@ -259,6 +299,23 @@ def test_what_is_sent_at_once_without_a_rate_is_measured_by_when_there_is_room_a
     tempo.sent(61.0)
     assert pytest.approx(60.0 * BELOW) == tempo.images_per_minute
     assert not tempo.is_free
+
+
+def test_a_first_burst_is_a_minutes_however_long_nothing_follows() -> None:
+    """Refused requests count as well at some providers, so that five are taken in an instant and none for two minutes."""
+    tempo = Tempo(None)
+    for number in range(8):
+        tempo.sent(number / 100)
+    for number in range(5, 8):
+        tempo.refused(number / 100, 0.1)
+    tempo.slow_down(0.1)
+    for number in range(1, 7):
+        tempo.sent(20.0 * number)
+        tempo.refused(20.0 * number, 20.0 * number + 0.1)
+        tempo.slow_down(20.0 * number + 0.1)
+    tempo.sent(140.0)
+    tempo.sent(160.0)
+    assert pytest.approx(5.0 * BELOW, rel=0.01) == tempo.images_per_minute
 
 
 def after_refusals(configured: float | None, refusals: int, times: int = 1) -> Tempo:
