@@ -112,7 +112,12 @@ class Reading:
             await self._follow(exchange, chunks, deadline)
             return
         cap_bytes = BODY_CAP_BYTES if exchange.good else ERROR_CAP_BYTES
-        await collect(chunks, exchange.body, cap_bytes=cap_bytes, large=self._large, deadline=deadline)
+        if response.content.is_eof() and not exchange.streamed:  # it is all there: nothing is waited for
+            exchange.body += response.content.read_nowait()
+            if len(exchange.body) > cap_bytes:
+                raise BodyTooLargeError
+        else:
+            await collect(chunks, exchange.body, cap_bytes=cap_bytes, large=self._large, deadline=deadline)
         if exchange.packed:
             if exchange.good:
                 with deadline.paused():

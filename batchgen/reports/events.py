@@ -28,6 +28,7 @@ from batchgen.core.events import (
 EVENTS = "events.jsonl"
 """The log's name in a run's folder."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _WORD_STARTS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -58,7 +59,7 @@ class EventLog:
         """Append one event, unless the disk failed before."""
         if self.problem is not None:
             return
-        line = json.dumps({"time": self._now(), "event": name_of(event), **facts(event)}, ensure_ascii=False)
+        line = _JSON.encode({"time": self._now(), "event": name_of(event), **facts(event)})
         try:
             self._file.write(line + "\n")
         except OSError as error:

@@ -24,7 +24,9 @@ COLUMNS = (
 OF_A_ROW = ("state", "file", "cost_usd", "reason")
 """Those that come right behind a table's own columns."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _BYTE_ORDER_MARK = "\ufeff"
+_FORMULA_STARTS = frozenset("=+-@＝＋－＠")
 _FORMULA = re.compile(r"(?:^|[\r\n])(?:[^\S\t\r]|[\u200b\u2060])*[=+\-@＝＋－＠\t\r]")
 
 
@@ -74,7 +76,7 @@ def _line(view: TaskView) -> str:
         "width": view.width,
         "height": view.height,
     }
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return _JSON.encode(row) + "\n"
 
 
 async def _write_table(
@@ -139,6 +141,8 @@ def formula_safe(cell: str) -> str:
     any white space and on any of its lines, gets a leading apostrophe (OWASP, "CSV Injection"), and so does each such
     line inside of it: programs that split cells at line ends begin new ones there.
     """
+    if cell.isprintable() and not _FORMULA_STARTS.intersection(cell.lstrip()[:1]):
+        return cell  # one line of what can be seen: most cells
     clean = safe_text(cell, keep_lines=True)
     # Both are looked at: what is taken out must neither hide a formula's start nor have been one.
     if not any(map(_FORMULA.search, {cell.replace("\r\n", "\n"), clean})):

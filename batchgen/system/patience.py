@@ -23,11 +23,14 @@ LATE_S = 0.5
 
 
 class Patience:
-    """A block that is cancelled when it ran for `seconds`; None is endless until `restart`. For asyncio."""
+    """A block that is cancelled when it ran for `seconds`; None is endless until `restart`. For asyncio.
 
-    def __init__(self, seconds: float | None = None) -> None:
+    `shield` keeps cancellations from outside away from it.
+    """
+
+    def __init__(self, seconds: float | None = None, *, shield: bool = False) -> None:
         self._left_s = seconds
-        self._scope = anyio.CancelScope()
+        self._scope = anyio.CancelScope(shield=shield)
         self._loop = asyncio.get_running_loop()
         self._since_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -99,9 +102,9 @@ class Patience:
 
 
 @contextmanager
-def fail_after(seconds: float) -> Iterator[Patience]:
+def fail_after(seconds: float, *, shield: bool = False) -> Iterator[Patience]:
     """Like `anyio.fail_after`, for time that this process was running. Raises `TimeoutError`."""
-    with Patience(seconds) as patience:
+    with Patience(seconds, shield=shield) as patience:
         yield patience
     if patience.over:
         raise TimeoutError
