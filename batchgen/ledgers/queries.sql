@@ -366,9 +366,9 @@ SELECT count(*) FROM tasks WHERE in_manifest = 1;
 -- task_views: tasks as they are read
 SELECT t.*, t.rowid AS place, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
        max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id_bytes IS NOT NULL) AS attempts,
-       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd,
+       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint_bytes = t.fingerprint_bytes) AS spent_usd,
        m.started AS made, m.seconds AS made_s
-  FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
+  FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint_bytes = t.fingerprint_bytes
   LEFT JOIN attempts m ON m.attempt_id_bytes = i.attempt_id_bytes
  WHERE t.in_manifest = 1 AND t.position >= :position AND (t.position > :position OR t.rowid > :place)
  ORDER BY t.position, t.rowid LIMIT :limit;
@@ -376,9 +376,9 @@ SELECT t.*, t.rowid AS place, i.file, i.sha256, i.size_bytes, i.width, i.height,
 -- open_views: the first tasks without an image of one state and class, as they are read
 SELECT t.*, t.rowid AS place, i.file, i.sha256, i.size_bytes, i.width, i.height, i.cost_usd AS image_usd,
        max((SELECT count(*) FROM attempts a WHERE a.task_id = t.task_id), i.attempt_id_bytes IS NOT NULL) AS attempts,
-       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint = t.fingerprint) AS spent_usd,
+       (SELECT sum(a.cost_usd) FROM attempts a WHERE a.task_id = t.task_id AND a.fingerprint_bytes = t.fingerprint_bytes) AS spent_usd,
        m.started AS made, m.seconds AS made_s
-  FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint = t.fingerprint
+  FROM tasks t LEFT JOIN images i ON i.task_id = t.task_id AND i.current = 1 AND i.fingerprint_bytes = t.fingerprint_bytes
   LEFT JOIN attempts m ON m.attempt_id_bytes = i.attempt_id_bytes
  WHERE t.in_manifest = 1 AND (t.state <> 'stored' OR t.reason IS NOT NULL) AND t.state = :state AND t.class IS :class
  ORDER BY t.position, t.rowid LIMIT :limit;
