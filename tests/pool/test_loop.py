@@ -79,6 +79,16 @@ def test_what_is_being_stored_is_bounded(concurrency: int, sent: int) -> None:
     assert sent == sum(call.at_s < engine.calls[0].at_s + 100.0 for call in engine.calls)
 
 
+def test_a_pause_that_begins_while_a_request_waits_for_a_worker_holds_for_it() -> None:
+    """With a slow disk a request can have its place and nobody to send it; what the provider asks meanwhile counts."""
+    engine = ScriptedEngine(
+        lambda _attempt: Reply(exhausted_s=30.0), on_keep=lambda _attempt: anyio.sleep(100.0)
+    )
+    night = Night(tasks(3), engine, concurrency=1).run()
+    first, _, third = (call.at_s for call in night.engine.calls)
+    assert third - first >= 131.0
+
+
 def test_a_lane_keeps_its_own_concurrency() -> None:
     """A model's ceiling holds under the job's, and leaves the other workers to other models."""
     lanes = [LaneLimit(("a",), concurrency=2), LaneLimit(("b",))]
