@@ -43,16 +43,6 @@ PartialSink = Callable[[int, str], Awaitable[None]]
 """Takes a partial image of a streamed answer: its number, from 0, and its base64 text. Must not raise."""
 
 
-class Flight(Protocol):
-    """Who follows one request on its way. Told at once, on the loop's thread: it must neither wait nor raise."""
-
-    def sent(self) -> None:
-        """The request is written to the network."""
-
-    def answered(self) -> None:
-        """Its answer is in, or there is none: the provider is done with it."""
-
-
 class Provider(Protocol):
     """Who makes images. Knows nothing of retries, limits or files."""
 
@@ -338,11 +328,8 @@ class Engine(Protocol):
     async def reserve(self, attempt: Attempt) -> None:
         """Make room for the answer. Raises `StorageError`."""
 
-    async def perform(self, attempt: Attempt, flight: Flight | None = None) -> Stored | Link | Failure:
-        """Send the attempt's request, at most once a call, and keep what comes back. Raises `StorageError`.
-
-        `flight` is told as much as is known here before the end.
-        """
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
+        """Send the attempt's request, at most once a call, and keep what comes back. Raises `StorageError`."""
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
         """Download a paid link and keep it. Raises `StorageError`."""

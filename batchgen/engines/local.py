@@ -8,7 +8,7 @@ import anyio
 
 from batchgen.core.errors import AttemptError, NotAnImageError, StorageError
 from batchgen.core.plain import REASON_LIMIT, one_line
-from batchgen.core.protocols import Flight, ImageStore, PartialSink, Provider
+from batchgen.core.protocols import ImageStore, OnSent, PartialSink, Provider
 from batchgen.core.types import Attempt, Failure, FailureClass, ImageBytes, Link, Paid, Stored
 from batchgen.core.values import replace
 from batchgen.system.clock import Clock, moment_of, utc_now
@@ -37,7 +37,7 @@ class LocalEngine:
         """Make room for the answer."""
         await self._store.reserve(attempt)
 
-    async def perform(self, attempt: Attempt, flight: Flight | None = None) -> Stored | Link | Failure:
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
         """Send the request once, and keep what comes back."""
         with turns_kept():  # a large answer is done with when it is on the disk
             try:
@@ -46,13 +46,10 @@ class LocalEngine:
                     attempt_id=attempt.attempt_id,
                     idempotency_key=attempt.idempotency_key,
                     on_partial=self._sink(attempt) if self._store.keeps_partials else None,
-                    on_sent=flight.sent if flight else None,
+                    on_sent=on_sent,
                 )
             except AttemptError as error:
                 return await self._failed(attempt, error)
-            finally:
-                if flight:
-                    flight.answered()
             if isinstance(answer, Link):
                 return answer
             outcome = await self._keep(attempt, answer)

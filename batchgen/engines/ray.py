@@ -14,7 +14,7 @@ import anyio
 from anyio import to_thread
 
 from batchgen.core.errors import StorageError, UsageError
-from batchgen.core.protocols import Flight, ImageStore
+from batchgen.core.protocols import ImageStore, OnSent
 from batchgen.core.types import Attempt, Failure, FailureClass, Link, Paid, Stored
 from batchgen.core.values import replace
 from batchgen.engines.cluster import Cluster, Hand, LostError, connect
@@ -65,15 +65,15 @@ class RayEngine:
                 await self._call("reserve", attempt)
                 return
 
-    async def perform(self, attempt: Attempt, flight: Flight | None = None) -> Stored | Link | Failure:
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
         """Have the request sent once. When its worker is lost: what it stored, or an unknown outcome.
 
-        `flight` is told that it is sent when the worker is asked: when it sends, it has no way to tell.
+        `on_sent` is told when the worker is asked: when it sends, it has no way to tell.
         """
         if self._at.get(attempt.attempt_id) not in self._hands:
             return Failure(FailureClass.TRANSIENT, UNSENT, nothing_sent=True, same_cause=True)
-        if flight is not None:
-            flight.sent()
+        if on_sent is not None:
+            on_sent()
         return await self._outcome(Failure(FailureClass.UNKNOWN, LOST, Paid.MAYBE), "perform", attempt)
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:

@@ -14,7 +14,7 @@ import anyio
 from batchgen.core.errors import StorageError
 from batchgen.core.events import AttemptFailed, AttemptSent, Event, TaskStored
 from batchgen.core.money import failed_usd
-from batchgen.core.protocols import Engine, Flight, Ledger
+from batchgen.core.protocols import Engine, Ledger, OnSent
 from batchgen.core.records import Due
 from batchgen.core.retry import NextStep, next_step
 from batchgen.core.types import (
@@ -97,10 +97,10 @@ class Attempts:
         """Whether nothing is fetched any more."""
         return anyio.current_time() >= self._ends_at
 
-    async def perform(self, due: Due, flight: Flight) -> Ended:
+    async def perform(self, due: Due, on_sent: OnSent) -> Ended:
         """Send a task once and record what comes. Raises `StorageError`; the attempt then stays open on the ledger.
 
-        `flight` is told when the request goes out, and when its answer is in.
+        `on_sent` is told when the request goes out.
         """
         attempt = self._attempt(due)
         await self._reserve(attempt)
@@ -110,7 +110,7 @@ class Attempts:
         self._notify(AttemptSent(due.task, attempt.attempt_id, attempt.number, key, duplicate))
         started = anyio.current_time()
         try:
-            outcome = await self._answer(attempt, flight)
+            outcome = await self._answer(attempt, on_sent)
         except anyio.get_cancelled_exc_class():
             lost = Failure(FailureClass.UNKNOWN, "the run was stopped before the answer came", paid=Paid.MAYBE)
             with _final_write():
@@ -190,9 +190,9 @@ class Attempts:
                 await self.record_failure(attempt, unsent, NextStep(TaskState.PENDING), anyio.current_time())
             raise
 
-    async def _answer(self, attempt: Attempt, flight: Flight) -> Stored | Link | Failure:
+    async def _answer(self, attempt: Attempt, on_sent: OnSent) -> Stored | Link | Failure:
         try:
-            return await self._engine.perform(attempt, flight)
+            return await self._engine.perform(attempt, on_sent)
         except StorageError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours in one task must not take the night down

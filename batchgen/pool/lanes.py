@@ -176,8 +176,7 @@ class Lane:
 
     def allows(self, due: Due) -> bool:
         """Whether a task that has its permit may still be sent: the breaker may have opened meanwhile, or a pause begun."""
-        may_pass = anyio.current_time() >= self._pulse.paused_until and not self.breaker.is_open
-        return not self.held_until and (may_pass or due.task.task_id == self._probe)
+        return not self.held_until and (not self.breaker.is_open or due.task.task_id == self._probe)
 
     def learn(self, due: Due, *, trouble: bool) -> float:
         """Take how a request ended; returns for how many seconds the breaker lets nothing through because of it."""

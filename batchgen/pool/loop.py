@@ -1,10 +1,11 @@
-"""The pool: one task group, a bounded stream, workers for the requests in flight and for what is being stored."""
+"""The pool: one task group, a bounded stream, as many workers as requests may be in flight."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -43,31 +44,7 @@ class PoolSettings:
     overtime_s: float = math.inf
 
 
-STORING = 8
-"""Workers beyond the requests in flight, though no more than those are: an answer that is in leaves its place at the
-provider to the next request, and so many may still be stored or downloaded. A broken disk costs them all."""
-
 Work = tuple[Lane, Due]
-
-
-class _Place:
-    """A request's place at its provider, until its answer is in."""
-
-    def __init__(self, gate: Gate, lane: Lane, due: Due) -> None:
-        self._gate = gate
-        self._lane = lane
-        self._due = due
-        self._left = False
-
-    def sent(self) -> None:
-        """It goes out now."""
-        self._lane.went(self._due)
-
-    def answered(self) -> None:
-        """Leave the place, once."""
-        if not self._left:
-            self._left = True
-            self._gate.leave(self._lane.models)
 
 
 class Pool:
@@ -92,7 +69,7 @@ class Pool:
         self._judge = Judge(run_id, ledger, stop, notify, ends_at, settings.longest_s)
         self._gate = gate
         self._lanes = [Lane(limit, ledger, run_id, clock, gate, ends_at) for limit in limits.lanes]
-        self._workers = limits.concurrency + min(limits.concurrency, STORING)
+        self._workers = limits.concurrency
         self._watching = anyio.CancelScope()
         self.later: str | None = None
 
@@ -188,10 +165,10 @@ class Pool:
             self._watching.cancel()
 
     async def _attempt(self, lane: Lane, due: Due) -> None:
-        cost_usd, place = 0.0, _Place(self._gate, lane, due)
+        cost_usd = 0.0
         try:
             if self._within_budget() and self._judge.allows(lane, due):
-                ended = await self._attempts.perform(due, place)
+                ended = await self._attempts.perform(due, partial(lane.went, due))
                 cost_usd = ended.cost_usd
                 await self._judge.learn(lane, due, ended)
         except StorageError as error:
@@ -199,5 +176,5 @@ class Pool:
             self._stop.ask(StopReason.STORAGE, str(error))
         finally:
             self._settle(due, cost_usd)
-            place.answered()
+            self._gate.leave(lane.models)
             lane.done(due)

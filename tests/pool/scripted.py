@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from batchgen.core.protocols import Flight
+from batchgen.core.protocols import OnSent
 from batchgen.core.types import Answer, Attempt, Failure, FailureClass, Link, Paid, Stored, Task
 from batchgen.core.values import replace
 from tests.ledgers.samples import stored
@@ -46,8 +46,7 @@ async def _ready(_attempt: Attempt) -> None:
 class ScriptedEngine:
     """`batchgen.core.protocols.Engine`; `script` says what becomes of each attempt, `fetched` of each download.
 
-    `on_reserve`, `on_perform` and `on_fetch` are awaited first, `on_keep` once the answer is in: they can stall, fail,
-    or look at the ledger.
+    `on_reserve`, `on_perform` and `on_fetch` are awaited first: they can stall, fail, or look at the ledger.
     """
 
     script: Script = lambda _attempt: Reply()
@@ -55,7 +54,6 @@ class ScriptedEngine:
     adoptable: Callable[[Attempt], Stored | None] = lambda _attempt: None
     on_reserve: Callable[[Attempt], Awaitable[None]] = _ready
     on_perform: Callable[[Attempt], Awaitable[None]] = _ready
-    on_keep: Callable[[Attempt], Awaitable[None]] = _ready
     on_fetch: Callable[[Attempt], Awaitable[None]] = _ready
     calls: list[Call] = field(default_factory=list)
     downloads: list[Call] = field(default_factory=list)
@@ -66,22 +64,18 @@ class ScriptedEngine:
         """Make room."""
         await self.on_reserve(attempt)
 
-    async def perform(self, attempt: Attempt, flight: Flight | None = None) -> Stored | Link | Failure:
+    async def perform(self, attempt: Attempt, on_sent: OnSent | None = None) -> Stored | Link | Failure:
         """Send."""
-        if flight is not None:
-            flight.sent()
+        if on_sent is not None:
+            on_sent()
         self.calls.append(Call(asyncio.get_running_loop().time(), attempt))
         self.flying += 1
         self.most = max(self.most, self.flying)
         try:
             await self.on_perform(attempt)
-            outcome = await _follow(attempt, self.script(attempt))
+            return await _follow(attempt, self.script(attempt))
         finally:
             self.flying -= 1
-            if flight is not None:
-                flight.answered()
-        await self.on_keep(attempt)
-        return outcome
 
     async def fetch(self, attempt: Attempt, link: Link) -> Stored | Failure:
         """Download."""

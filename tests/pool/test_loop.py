@@ -26,7 +26,6 @@ from batchgen.core.types import (
 )
 from batchgen.ledgers.sqlite import memory_ledger
 from batchgen.pool.judge import INTERNAL_ERRORS_IN_A_ROW
-from batchgen.pool.loop import STORING
 from batchgen.pool.purse import Purse, Purses
 from batchgen.system.clock import moment_text
 from tests.ledgers.samples import BUSY, RETRY, RUN, fail, queue, send, states, task, tasks
@@ -60,33 +59,6 @@ def test_no_more_requests_are_in_flight_than_allowed_and_no_fewer(concurrency: i
     """Concurrency is a ceiling that is reached."""
     night = Night(tasks(50), concurrency=concurrency).run()
     assert concurrency == night.engine.most
-
-
-def test_an_answer_that_is_being_stored_leaves_its_place_to_the_next_request() -> None:
-    """A slow disk keeps no provider waiting, and no more requests are in flight for it."""
-    engine = ScriptedEngine(on_keep=lambda _attempt: anyio.sleep(3.0))
-    night = Night(tasks(4), engine, concurrency=2).run()
-    assert [0, 0, 1, 1] == [round(call.at_s - engine.calls[0].at_s) for call in engine.calls]
-    assert 2 == engine.most
-    assert {"stored"} == set(night.states().values())
-
-
-@pytest.mark.parametrize(("concurrency", "sent"), [(1, 2), (2, 4), (16, 16 + STORING)])
-def test_what_is_being_stored_is_bounded(concurrency: int, sent: int) -> None:
-    """Answers do not pile up in memory behind a disk that hardly moves."""
-    engine = ScriptedEngine(on_keep=lambda _attempt: anyio.sleep(100.0))
-    Night(tasks(60), engine, concurrency=concurrency).run()
-    assert sent == sum(call.at_s < engine.calls[0].at_s + 100.0 for call in engine.calls)
-
-
-def test_a_pause_that_begins_while_a_request_waits_for_a_worker_holds_for_it() -> None:
-    """With a slow disk a request can have its place and nobody to send it; what the provider asks meanwhile counts."""
-    engine = ScriptedEngine(
-        lambda _attempt: Reply(exhausted_s=30.0), on_keep=lambda _attempt: anyio.sleep(100.0)
-    )
-    night = Night(tasks(3), engine, concurrency=1).run()
-    first, _, third = (call.at_s for call in night.engine.calls)
-    assert third - first >= 131.0
 
 
 def test_a_lane_keeps_its_own_concurrency() -> None:
@@ -610,10 +582,7 @@ def test_a_disk_that_fails_leaves_the_attempt_open() -> None:
 
 @pytest.mark.parametrize("step", ["stored", "failed"])
 def test_a_disk_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """A final write that never ends is waited for a minute; then the job stops, with its attempts open.
-
-    One place is one more answer to store meanwhile, and no third request.
-    """
+    """A final write that never ends is waited for a minute; then the job stops, with the attempt open."""
     outcome = Reply() if step == "stored" else fault(FailureClass.REFUSED)
 
     async def main() -> tuple[Night, dict[str, str]]:
@@ -630,8 +599,8 @@ def test_a_disk_that_hangs_ends_the_run(monkeypatch: pytest.MonkeyPatch, step: s
         night.stop.reason,
         night.stop.detail,
     )
-    assert ["sent", "sent", "pending"] == list(after.values())
-    assert 61.0 <= night.ended_s <= 62.1
+    assert ["sent", "pending", "pending"] == list(after.values())
+    assert 61.0 <= night.ended_s <= 62.0
 
 
 def test_a_fault_of_ours_while_making_room_stops_the_job_in_peace() -> None:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from batchgen.core.limits import PoolLimits
-from batchgen.core.protocols import Flight
+from batchgen.core.protocols import OnSent
 from batchgen.core.types import Attempt, Failure, Link, Stored
 from batchgen.core.values import replace
 from batchgen.engines.local import LocalEngine
@@ -48,8 +48,8 @@ def _sent_after_the_answer() -> None:
     """`sent` is committed once the answer is there, not before the request."""
     answer = Attempts._answer
 
-    async def later(self: Attempts, attempt: Attempt, flight: Flight) -> Stored | Link | Failure:
-        outcome = await answer(self, attempt, flight)
+    async def later(self: Attempts, attempt: Attempt, on_sent: OnSent) -> Stored | Link | Failure:
+        outcome = await answer(self, attempt, on_sent)
         await self._ledger.sent(attempt)
         return outcome
 
