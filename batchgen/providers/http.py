@@ -28,7 +28,7 @@ from batchgen.core.types import (
 )
 from batchgen.core.values import replace
 from batchgen.providers.body import BodyTooLargeError
-from batchgen.providers.connections import KeptConnector, strict_session
+from batchgen.providers.connections import FreshConnector, strict_session
 from batchgen.providers.downloads import PATIENT, DownloadPolicy, Downloads, open_downloads
 from batchgen.providers.endpoint import Endpoint
 from batchgen.providers.faults import FOREIGN, detail_of, fault_of, never_written, retold
@@ -212,7 +212,7 @@ async def open_provider(
     """
     trace = aiohttp.TraceConfig()
     trace.on_request_chunk_sent.append(_on_chunk_sent)
-    session = strict_session(KeptConnector(), traces=[trace], field_bytes=_HEADER_CAP_BYTES)
+    session = strict_session(FreshConnector(limit=concurrency), traces=[trace], field_bytes=_HEADER_CAP_BYTES)
     large = Turn()
     async with (
         session,

@@ -1,11 +1,9 @@
-"""Connections that carry one request at a time: nothing before it is its answer, nothing behind an answer spoils it."""
+"""Connections that carry one request: nothing before it is its answer, and nothing behind an answer spoils it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import aiohttp
@@ -13,7 +11,7 @@ import pytest
 
 from batchgen.core.errors import AttemptError
 from batchgen.core.types import FailureClass, ImageBytes, Paid
-from batchgen.providers.connections import FreshConnector, KeptConnector
+from batchgen.providers.connections import FreshConnector
 from batchgen.providers.http import open_provider
 from tests.providers.servers import PIXEL_B64, endpoint_of, generate, link_to, raw_serving
 
@@ -108,118 +106,26 @@ async def test_a_download_may_be_followed_by_anything() -> None:
     assert (b"image", 1) == (bytes(image.encoded), server.connections)  # type: ignore[arg-type]  # bytes, not text
 
 
-class Kept:
-    """A server that answers requests over as many connections as it is asked over, each as `replies` say.
-
-    A reply of None closes the connection instead. `ended` has an item for every connection that the client closed.
-    """
-
-    def __init__(self, *replies: tuple[bytes | None, ...]) -> None:
-        self._replies = list(replies)
-        self.connections = 0
-        self.ended = asyncio.Queue[None]()
-
-    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        self.connections += 1
-        for reply in self._replies.pop(0):
-            head = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-            if reply is None:
-                break
-            writer.write(reply)
-            await writer.drain()
-        else:
-            await reader.read()  # the end, and nothing before it
-            self.ended.put_nowait(None)
-        writer.close()
-
-
-@asynccontextmanager
-async def asked(server: Kept, quiet_s: float = 0.0) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
-    """What sends one request to a server and returns its answer, over connections that are kept."""
-    listening = await asyncio.start_server(server, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
-    async with listening, aiohttp.ClientSession(connector=KeptConnector(quiet_s)) as session:
-
-        async def ask() -> bytes:
-            async with session.post(url, data=b"paid") as response:
-                body = await response.read()
-            for _ in range(5):  # until the loop has put the connection away
-                await asyncio.sleep(0)
-            return body
-
-        yield ask
-
-
-async def test_requests_that_follow_each_other_share_a_connection() -> None:
-    """One handshake serves many images where they come as fast as that."""
-    server = Kept((SIZED, CHUNKED, HINTS))
-    async with asked(server) as ask:
-        answers = [await ask() for _ in range(3)]
-
-    assert ([BODY] * 3, 1) == (answers, server.connections)
-
-
-async def test_a_connection_is_used_again_only_after_a_moment_of_silence() -> None:
-    """A second answer that follows the first is not there any more when the next request goes out."""
-    server = Kept((SIZED,), (SIZED,))
-    async with asked(server, quiet_s=60.0) as ask:
-        answers = [await ask() for _ in range(2)]
-
-    assert ([BODY] * 2, 2) == (answers, server.connections)
-
-
-@pytest.mark.parametrize("junk", JUNK)
-async def test_what_follows_an_answer_ends_its_connection(junk: bytes) -> None:
-    """Whatever comes behind an answer, be it another one, is never taken for that of the next request."""
-    first = asyncio.Event()
+async def test_every_request_has_its_own_connection() -> None:
+    """An answer that comes late on a connection finds nobody there: no other request ever goes over it."""
     left = asyncio.Queue[bytes]()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"paid")
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
         writer.write(SIZED)
         await writer.drain()
-        await first.wait()
-        writer.write(junk)
-        await writer.drain()
-        left.put_nowait(await reader.read())  # the end, and no request
+        left.put_nowait(await reader.read())  # the end, and nothing before it
         writer.close()
 
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"
-    async with listening, aiohttp.ClientSession(connector=KeptConnector(0.0)) as session:
-        for _ in range(2):
-            first.clear()
-            async with session.post(url, data=b"paid") as response:
-                assert BODY == await response.read()
-            first.set()
-            assert b"" == await left.get()
+    async with listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+        async with open_provider(endpoint_of(url), concurrency=1) as provider:
+            for _ in range(3):
+                await generate(provider)
 
-
-@pytest.mark.parametrize("status", [429, 500, 504])
-async def test_an_error_ends_its_connection(status: int) -> None:
-    """A gateway that gave up on a request may send its late answer after all: nobody is there to take it."""
-    reply = b"HTTP/1.1 %d Said\r\nContent-Length: 2\r\n\r\n{}" % status
-    server = Kept((reply,), (SIZED,))
-    async with asked(server) as ask:
-        answers = [await ask(), await ask()]
-
-    assert ([b"{}", BODY], 2) == (answers, server.connections)
-
-
-async def test_a_server_that_breaks_a_kept_connection_gets_new_ones() -> None:
-    """A request that is lost in this way is lost once: no further connection is kept."""
-    server = Kept((SIZED, None), (SIZED,), (SIZED,))
-    async with asked(server) as ask:
-        await ask()
-        with pytest.raises(aiohttp.ServerDisconnectedError):
-            await ask()
-        answers = [await ask() for _ in range(2)]
-        for _ in range(2):
-            await server.ended.get()
-
-    assert ([BODY] * 2, 3) == (answers, server.connections)
+        assert [b""] * 3 == [await left.get() for _ in range(3)]
 
 
 async def test_an_answer_before_the_question_is_none() -> None:
