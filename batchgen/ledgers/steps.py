@@ -100,9 +100,8 @@ def due(
     """The first queued tasks that may be sent now."""
     wanted = {"run_id": run_id, "now": now, "limit": limit}
     # Model by model, since only so an index has them in their order.
-    queues = [
-        connection.execute(queries()["due"], {**wanted, "model": model}).fetchall() for model in sorted(models)
-    ]
+    asked = ({**wanted, "model": model} for model in sorted(set(models)))
+    queues = [connection.execute(queries()["due"], one).fetchall() for one in asked]
     return [
         Due(
             task_of(row),

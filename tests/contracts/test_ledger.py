@@ -424,6 +424,7 @@ async def test_models_that_share_a_limit_are_due_in_manifest_order(ledger: Ledge
     await queue(ledger, [task("other--01", position=9, model="dall-e-2")])
     due = [one.task.task_id for one in await ledger.due(RUN, both, MOMENT, 3)]
     assert ["t0--01", "t1--01", "t2--01"] == due
+    assert due == [one.task.task_id for one in await ledger.due(RUN, [*both, *both], MOMENT, 3)]
     assert "" == await ledger.next_due(RUN, [*both, "imagen-4"])
 
 
